@@ -1,0 +1,150 @@
+//! What every source format is seen as.
+
+use graticule_shared::dtype::DataType;
+
+use crate::FormatError;
+
+/// An attribute, with the numeric type it was stored in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AttrValue {
+    Text(String),
+    Texts(Vec<String>),
+    /// One or more numbers of one type. Float32 values are widened exactly, so
+    /// that `scale_factor` means the same number everywhere.
+    Ints(DataType, Vec<i64>),
+    Floats(DataType, Vec<f64>),
+}
+
+impl AttrValue {
+    /// As JSON for a Zarr attribute: one number stays a scalar. JSON has no NaN
+    /// or infinity; Zarr v3 writes them as the strings `"NaN"`, `"Infinity"`,
+    /// `"-Infinity"` (core specification, section "Fill value").
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        fn float(v: f64) -> Value {
+            serde_json::Number::from_f64(v).map_or_else(
+                || {
+                    Value::from(if v.is_nan() {
+                        "NaN"
+                    } else if v > 0.0 {
+                        "Infinity"
+                    } else {
+                        "-Infinity"
+                    })
+                },
+                Value::Number,
+            )
+        }
+        fn list(mut v: Vec<Value>) -> Value {
+            if v.len() == 1 { v.remove(0) } else { Value::Array(v) }
+        }
+        match self {
+            AttrValue::Text(t) => Value::from(t.as_str()),
+            AttrValue::Texts(t) => list(t.iter().map(|s| Value::from(s.as_str())).collect()),
+            AttrValue::Ints(_, v) => list(v.iter().map(|i| Value::from(*i)).collect()),
+            AttrValue::Floats(_, v) => list(v.iter().map(|f| float(*f)).collect()),
+        }
+    }
+
+    /// The first number, if it is one.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            AttrValue::Ints(_, v) => v.first().map(|i| *i as f64),
+            AttrValue::Floats(_, v) => v.first().copied(),
+            _ => None,
+        }
+    }
+
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            AttrValue::Text(t) => Some(t),
+            AttrValue::Texts(t) => t.first().map(String::as_str),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dimension {
+    /// Unique in the file; a nested group's dimension carries its path: `group/x`.
+    pub name: String,
+    pub len: u64,
+    pub unlimited: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Variable {
+    /// Name, with its groups: `group/sub/name`. Never starts with a slash.
+    pub path: String,
+    /// Names into [`Header::dimensions`], slowest first.
+    pub dims: Vec<String>,
+    /// Elements along each of `dims`.
+    pub shape: Vec<u64>,
+    /// The type as stored; packing (`scale_factor`) is not undone here.
+    pub dtype: DataType,
+    /// In file order.
+    pub attributes: Vec<(String, AttrValue)>,
+    /// Shape of the stored chunks, where the container has chunks.
+    pub chunks: Option<Vec<u64>>,
+}
+
+impl Variable {
+    pub fn attribute(&self, name: &str) -> Option<&AttrValue> {
+        self.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    }
+}
+
+/// Everything a file says before any values are read.
+#[derive(Debug, Clone, Default)]
+pub struct Header {
+    /// `NetCDF-3 classic`, `NetCDF-3 64-bit offset`, `NetCDF-3 CDF-5`, `NetCDF-4`, `HDF5`.
+    pub format: String,
+    pub dimensions: Vec<Dimension>,
+    /// Numeric variables only, in file order.
+    pub variables: Vec<Variable>,
+    /// Global attributes, in file order.
+    pub attributes: Vec<(String, AttrValue)>,
+    /// Variables that cannot be carried over (strings, compounds), each with its reason.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// What a reader may spend on one file, whatever the file says.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes that one [`Source::read`] may return.
+    pub read_bytes: u64,
+    /// Bytes that one stored chunk may decode to.
+    pub chunk_bytes: u64,
+    /// Bytes that all values of one variable may have, declared.
+    pub variable_bytes: u64,
+    pub variables: usize,
+    pub dimensions: usize,
+    pub attribute_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            read_bytes: 256 << 20,
+            chunk_bytes: 192 << 20,
+            variable_bytes: 1 << 40,
+            variables: 10_000,
+            dimensions: 10_000,
+            attribute_bytes: 4 << 20,
+        }
+    }
+}
+
+/// One opened file.
+pub trait Source: Send + Sync {
+    fn header(&self) -> &Header;
+
+    /// Values of a hyperslab: native-endian bytes in C order, in the stored type.
+    ///
+    /// `start` and `count` have one entry per dimension of the variable.
+    ///
+    /// # Errors
+    /// An unknown variable, a slab outside it, more than [`Limits::read_bytes`],
+    /// or bytes that do not decode (with their offset, where it is known).
+    fn read(&self, variable: &str, start: &[u64], count: &[u64]) -> Result<Vec<u8>, FormatError>;
+}
