@@ -8,6 +8,8 @@
 //! **Invariant:** no I/O, no async, no clock, no `web_sys`; nothing here panics
 //! on input or allocates a size that an input alone decides.
 
+pub mod axis;
+pub mod cube;
 pub mod dtype;
 pub mod shard;
 pub mod time;

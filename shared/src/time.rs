@@ -384,6 +384,9 @@ fn parse_fields(text: &str) -> Option<(i64, u8, u8, i128)> {
         let (head, zone) = clock.split_at(at);
         let sign = if zone.starts_with('-') { -1 } else { 1 };
         let digits = &zone[1..];
+        if !digits.bytes().all(|b| b.is_ascii_digit() || b == b':') {
+            return None;
+        }
         let (h, m) = match digits.split_once(':') {
             Some((h, m)) => (number(h, 2)?, number(m, 2)?),
             None if digits.len() > 2 => {

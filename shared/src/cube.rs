@@ -1,0 +1,634 @@
+//! What a hierarchy means: variables over space and time, after CF.
+//!
+//! A Zarr store is arrays with attributes. A map needs to know which dimension
+//! runs north, which integer is no data, which array is the same field at half
+//! the resolution. Those readings are made here, once, from metadata alone; what
+//! had to be guessed is said in [`Cube::notes`].
+
+use serde_json::{Map, Value};
+
+use crate::dtype::DataType;
+use crate::time::TimeUnits;
+use crate::zarr::{ArrayMeta, Hierarchy, json_number};
+
+/// What a dimension runs along (CF section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    X,
+    Y,
+    Z,
+    T,
+    Other,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dim {
+    pub name: String,
+    pub len: u64,
+    pub role: Role,
+    /// Path of the coordinate variable, where there is one.
+    pub coordinate: Option<String>,
+    pub units: Option<String>,
+    pub calendar: Option<String>,
+    /// CF `positive`, for vertical coordinates.
+    pub positive: Option<String>,
+    pub long_name: Option<String>,
+}
+
+/// How stored numbers become values (CF section 8.1), and which are none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packing {
+    pub dtype: DataType,
+    /// `_Unsigned = "true"`: the stored signed integer's bits are unsigned.
+    pub unsigned: bool,
+    pub scale: f64,
+    pub offset: f64,
+    /// Stored values that mean "no data": `_FillValue`, `missing_value`, and for
+    /// floats NaN besides.
+    pub nodata: Vec<f64>,
+}
+
+impl Packing {
+    /// The type to read stored bytes as.
+    pub fn read_as(&self) -> DataType {
+        if self.unsigned { self.dtype.to_unsigned() } else { self.dtype }
+    }
+
+    pub fn is_identity(&self) -> bool {
+        self.scale == 1.0 && self.offset == 0.0
+    }
+
+    /// True where the stored number `raw` means that there is no value.
+    pub fn is_nodata(&self, raw: f64) -> bool {
+        raw.is_nan() || self.nodata.contains(&raw)
+    }
+
+    /// The value of a stored number: `raw * scale + offset` in float64; `None` for no data.
+    pub fn value(&self, raw: f64) -> Option<f64> {
+        if self.is_nodata(raw) {
+            return None;
+        }
+        Some(if self.is_identity() { raw } else { raw * self.scale + self.offset })
+    }
+}
+
+/// One resolution of a variable; level 0 is the finest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Level {
+    /// Path of the array.
+    pub array: String,
+    /// Cells of level 0 along y and x that one cell of this level covers.
+    pub factor_y: f64,
+    pub factor_x: f64,
+    pub rows: u64,
+    pub columns: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variable {
+    /// Path of the level-0 array; for a plain store simply its name.
+    pub path: String,
+    pub long_name: Option<String>,
+    pub standard_name: Option<String>,
+    pub units: Option<String>,
+    pub dims: Vec<Dim>,
+    pub packing: Packing,
+    /// Physical `valid_min`/`valid_max` or `valid_range`: what a colour scale may start from.
+    pub valid_range: Option<(f64, f64)>,
+    /// `flag_values` and their meanings, for categories.
+    pub flags: Vec<(f64, String)>,
+    pub attributes: Map<String, Value>,
+    /// Finest first; at least one.
+    pub levels: Vec<Level>,
+}
+
+impl Variable {
+    pub fn position(&self, role: Role) -> Option<usize> {
+        self.dims.iter().position(|d| d.role == role)
+    }
+    pub fn dim(&self, role: Role) -> Option<&Dim> {
+        self.dims.iter().find(|d| d.role == role)
+    }
+    /// True where its last two dimensions are y and x with one-dimensional coordinates.
+    pub fn is_mappable(&self) -> bool {
+        let n = self.dims.len();
+        n >= 2
+            && self.dims[n - 2].role == Role::Y
+            && self.dims[n - 1].role == Role::X
+            && self.dims[n - 2..].iter().all(|d| d.coordinate.is_some() && d.len > 0)
+    }
+    /// The name to show: `long_name`, else `standard_name` in words, else the path.
+    pub fn label(&self) -> String {
+        self.long_name
+            .clone()
+            .or_else(|| self.standard_name.as_ref().map(|s| s.replace('_', " ")))
+            .unwrap_or_else(|| self.path.clone())
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Cube {
+    pub title: Option<String>,
+    /// Data variables in the order of the hierarchy; coordinates, bounds and grid mappings are not among them.
+    pub variables: Vec<Variable>,
+    /// What was guessed or set aside, in words.
+    pub notes: Vec<String>,
+}
+
+impl Cube {
+    pub fn variable(&self, path: &str) -> Option<&Variable> {
+        self.variables.iter().find(|v| v.path == path)
+    }
+
+    /// Reads a hierarchy.
+    pub fn new(h: &Hierarchy) -> Self {
+        let mut notes = Vec::new();
+        let layout = pyramid_layout(h, &mut notes);
+        let base = layout.first().map(|l| l.prefix.clone()).unwrap_or_default();
+        let mut helpers = std::collections::BTreeSet::new();
+        for a in h.arrays.values() {
+            for key in [
+                "bounds",
+                "climatology",
+                "coordinates",
+                "grid_mapping",
+                "ancillary_variables",
+                "cell_measures",
+            ] {
+                if key == "ancillary_variables" {
+                    continue;
+                }
+                if let Some(text) = a.attributes.get(key).and_then(Value::as_str) {
+                    helpers.extend(text.split_whitespace().map(|n| sibling(&a.path, n)));
+                }
+            }
+        }
+        let mut variables = Vec::new();
+        for a in h.arrays.values() {
+            let Some(name) = strip_level(&a.path, &base) else { continue };
+            // Arrays of the coarser levels are found through their finest one.
+            if layout
+                .iter()
+                .skip(1)
+                .any(|l| !l.prefix.is_empty() && strip_level(&a.path, &l.prefix).is_some())
+            {
+                continue;
+            }
+            let Some(dtype) = a.dtype else { continue };
+            if helpers.contains(&a.path)
+                || a.shape.is_empty()
+                || is_coordinate(a)
+                || a.attributes.contains_key("grid_mapping_name")
+            {
+                continue;
+            }
+            if name.ends_with("_bnds") || name.ends_with("_bounds") {
+                continue;
+            }
+            let Some(variable) = variable(h, a, dtype, &layout, &base) else { continue };
+            variables.push(variable);
+        }
+        if variables.iter().any(Variable::is_mappable)
+            && !h.attributes.contains_key("proj:code")
+            && !h.arrays.values().any(|a| a.attributes.contains_key("grid_mapping_name"))
+        {
+            notes.push("no CRS given: read as longitude/latitude".to_owned());
+        }
+        let title = ["title", "Title", "name"].iter().find_map(|k| text(&h.attributes, k));
+        Self { title, variables, notes }
+    }
+}
+
+fn text(attributes: &Map<String, Value>, key: &str) -> Option<String> {
+    attributes.get(key).and_then(Value::as_str).map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned)
+}
+
+/// `name` as seen from the group of `path`.
+fn sibling(path: &str, name: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((group, _)) => format!("{group}/{name}"),
+        None => name.to_owned(),
+    }
+}
+
+fn strip_level<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    if prefix.is_empty() { Some(path) } else { path.strip_prefix(prefix)?.strip_prefix('/') }
+}
+
+struct LayoutLevel {
+    /// Group path; empty for the root.
+    prefix: String,
+    /// Cumulative factor against the first level, where the metadata says it.
+    factor: Option<(f64, f64)>,
+}
+
+/// Levels by the `multiscales` convention, ndpyramid's older one, or none.
+fn pyramid_layout(h: &Hierarchy, notes: &mut Vec<String>) -> Vec<LayoutLevel> {
+    let clean = |asset: &str| {
+        asset.trim_matches('/').strip_prefix("./").unwrap_or(asset.trim_matches('/')).to_owned()
+    };
+    if let Some(layout) =
+        h.attributes.get("multiscales").and_then(|m| m.get("layout")).and_then(Value::as_array)
+    {
+        let mut levels: Vec<LayoutLevel> = Vec::new();
+        for entry in layout {
+            let Some(asset) = entry.get("asset").and_then(Value::as_str) else { continue };
+            let prefix = if asset == "." { String::new() } else { clean(asset) };
+            if prefix.split('/').any(|s| s == "..") || levels.iter().any(|l| l.prefix == prefix) {
+                notes.push(format!("multiscales: level {asset:?} was set aside"));
+                continue;
+            }
+            // The array itself may be the asset: its group holds the level.
+            let prefix = if h.arrays.contains_key(&prefix) {
+                prefix.rsplit_once('/').map(|(g, _)| g.to_owned()).unwrap_or_default()
+            } else {
+                prefix
+            };
+            levels.push(LayoutLevel { prefix, factor: None });
+        }
+        return levels;
+    }
+    // ndpyramid: multiscales is a list whose datasets have paths, coarsest first.
+    if let Some(list) = h.attributes.get("multiscales").and_then(Value::as_array) {
+        let mut paths: Vec<String> = list
+            .iter()
+            .filter_map(|m| m.get("datasets").and_then(Value::as_array))
+            .flatten()
+            .filter_map(|d| d.get("path").and_then(Value::as_str))
+            .filter(|p| !p.split('/').any(|s| s == ".."))
+            .map(clean)
+            .collect();
+        let size = |p: &str| {
+            h.arrays
+                .values()
+                .filter(|a| strip_level(&a.path, p).is_some())
+                .map(|a| a.shape.iter().product::<u64>())
+                .max()
+        };
+        paths.sort_by_key(|p| std::cmp::Reverse(size(p)));
+        paths.dedup();
+        return paths.into_iter().map(|prefix| LayoutLevel { prefix, factor: None }).collect();
+    }
+    vec![LayoutLevel { prefix: String::new(), factor: Some((1.0, 1.0)) }]
+}
+
+fn is_coordinate(a: &ArrayMeta) -> bool {
+    let name = a.path.rsplit('/').next().unwrap_or(&a.path);
+    match a.dims.as_slice() {
+        [only] => only == name,
+        _ => {
+            // Auxiliary coordinates by what they say of themselves.
+            matches!(
+                a.attributes.get("standard_name").and_then(Value::as_str),
+                Some(
+                    "latitude"
+                        | "longitude"
+                        | "grid_latitude"
+                        | "grid_longitude"
+                        | "projection_x_coordinate"
+                        | "projection_y_coordinate"
+                        | "time"
+                        | "forecast_reference_time"
+                )
+            ) || is_lat_units(&a.attributes)
+                || is_lon_units(&a.attributes)
+        }
+    }
+}
+
+fn is_lat_units(a: &Map<String, Value>) -> bool {
+    matches!(
+        a.get("units").and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref(),
+        Some("degrees_north" | "degree_north" | "degree_n" | "degrees_n" | "degreen" | "degreesn")
+    )
+}
+
+fn is_lon_units(a: &Map<String, Value>) -> bool {
+    matches!(
+        a.get("units").and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref(),
+        Some("degrees_east" | "degree_east" | "degree_e" | "degrees_e" | "degreee" | "degreese")
+    )
+}
+
+/// CF section 4: by units and standard name first, `axis` next, the name last.
+pub fn role_of(name: &str, attributes: &Map<String, Value>) -> Role {
+    let get = |k: &str| attributes.get(k).and_then(Value::as_str).unwrap_or_default();
+    let standard = get("standard_name");
+    if is_lat_units(attributes) || matches!(standard, "latitude") {
+        return Role::Y;
+    }
+    if is_lon_units(attributes) || matches!(standard, "longitude") {
+        return Role::X;
+    }
+    if TimeUnits::looks_like(get("units")) || standard == "time" {
+        return Role::T;
+    }
+    match standard {
+        "projection_x_coordinate" | "grid_longitude" | "projection_x_angular_coordinate" => return Role::X,
+        "projection_y_coordinate" | "grid_latitude" | "projection_y_angular_coordinate" => return Role::Y,
+        _ => {}
+    }
+    match get("axis").to_ascii_uppercase().as_str() {
+        "X" => return Role::X,
+        "Y" => return Role::Y,
+        "Z" => return Role::Z,
+        "T" => return Role::T,
+        _ => {}
+    }
+    if !get("positive").is_empty() {
+        return Role::Z;
+    }
+    match name.to_ascii_lowercase().as_str() {
+        "lat" | "latitude" | "y" | "nav_lat" | "rlat" => Role::Y,
+        "lon" | "longitude" | "long" | "x" | "nav_lon" | "rlon" => Role::X,
+        "time" | "valid_time" | "time_counter" => Role::T,
+        "level" | "lev" | "depth" | "height" | "altitude" | "plev" | "z" | "isobaric" | "pressure_level" => {
+            Role::Z
+        }
+        _ => Role::Other,
+    }
+}
+
+/// The coordinate variable of dimension `name` seen from the array at `path`: in
+/// its own group, else in the groups above (NetCDF-4 scoping).
+fn coordinate_of<'a>(h: &'a Hierarchy, path: &str, name: &str) -> Option<&'a ArrayMeta> {
+    if name.is_empty() {
+        return None;
+    }
+    let mut group = path.rsplit_once('/').map(|(g, _)| g);
+    loop {
+        let candidate = group.map_or_else(|| name.to_owned(), |g| format!("{g}/{name}"));
+        if let Some(a) = h.arrays.get(&candidate).filter(|a| a.shape.len() == 1) {
+            return Some(a);
+        }
+        match group {
+            None => return None,
+            Some(g) => group = g.rsplit_once('/').map(|(up, _)| up),
+        }
+    }
+}
+
+fn variable(
+    h: &Hierarchy,
+    a: &ArrayMeta,
+    dtype: DataType,
+    layout: &[LayoutLevel],
+    base: &str,
+) -> Option<Variable> {
+    let rank = a.shape.len();
+    let mut dims: Vec<Dim> = a
+        .dims
+        .iter()
+        .zip(&a.shape)
+        .map(|(name, len)| {
+            let c = coordinate_of(h, &a.path, name);
+            let empty = Map::new();
+            let attributes = c.map_or(&empty, |c| &c.attributes);
+            Dim {
+                role: role_of(name, attributes),
+                name: name.clone(),
+                len: *len,
+                coordinate: c.map(|c| c.path.clone()),
+                units: text(attributes, "units"),
+                calendar: text(attributes, "calendar"),
+                positive: text(attributes, "positive"),
+                long_name: text(attributes, "long_name"),
+            }
+        })
+        .collect();
+    // A role belongs to one dimension; the one nearest the end keeps it.
+    for i in 0..rank {
+        if dims[i].role != Role::Other && dims[i + 1..].iter().any(|d| d.role == dims[i].role) {
+            dims[i].role = Role::Other;
+        }
+    }
+    let (rows, columns) = match dims.as_slice() {
+        [.., y, x] if y.role == Role::Y && x.role == Role::X => (y.len, x.len),
+        _ => (0, 0),
+    };
+    let name = strip_level(&a.path, base)?;
+    let mut levels = vec![Level { array: a.path.clone(), factor_y: 1.0, factor_x: 1.0, rows, columns }];
+    if rows > 0 && columns > 0 {
+        for l in layout.iter().skip(1) {
+            let path = if l.prefix.is_empty() { name.to_owned() } else { format!("{}/{name}", l.prefix) };
+            let Some(coarse) = h.arrays.get(&path) else { continue };
+            let (Some(&r), Some(&c)) = (coarse.shape.iter().rev().nth(1), coarse.shape.last()) else {
+                continue;
+            };
+            let same = coarse.shape.len() == rank
+                && coarse.dtype.is_some()
+                && coarse.shape[..rank - 2] == a.shape[..rank - 2]
+                && r > 0
+                && c > 0
+                && r <= rows
+                && c <= columns;
+            if !same {
+                continue;
+            }
+            // Factor 2^k covers ragged last cells exactly; other ratios are taken as they are.
+            let factor = |fine: u64, coarse: u64| {
+                let ratio = fine as f64 / coarse as f64;
+                let power = ratio.log2().ceil().exp2();
+                if fine.div_ceil(power as u64) == coarse { power } else { ratio }
+            };
+            let (factor_y, factor_x) = l.factor.unwrap_or((factor(rows, r), factor(columns, c)));
+            levels.push(Level { array: path, factor_y, factor_x, rows: r, columns: c });
+        }
+        levels.sort_by_key(|l| std::cmp::Reverse(l.rows * l.columns));
+    }
+    let packing = packing(a, dtype);
+    let range = |k: &str| {
+        a.attributes
+            .get(k)
+            .and_then(|v| v.as_array())
+            .and_then(|v| Some((json_number(v.first()?)?, json_number(v.get(1)?)?)))
+    };
+    let number = |k: &str| a.attributes.get(k).and_then(json_number);
+    // CF section 8.1: valid_* of packed data are in packed units.
+    let unpack = |v: f64| v * packing.scale + packing.offset;
+    let valid_range = range("valid_range")
+        .or_else(|| Some((number("valid_min")?, number("valid_max")?)))
+        .map(|(lo, hi)| (unpack(lo), unpack(hi)))
+        .filter(|(lo, hi)| lo.is_finite() && hi.is_finite() && lo < hi);
+    Some(Variable {
+        path: a.path.clone(),
+        long_name: text(&a.attributes, "long_name"),
+        standard_name: text(&a.attributes, "standard_name"),
+        units: text(&a.attributes, "units"),
+        dims,
+        valid_range,
+        flags: flags(&a.attributes),
+        attributes: a.attributes.clone(),
+        packing,
+        levels,
+    })
+}
+
+fn packing(a: &ArrayMeta, dtype: DataType) -> Packing {
+    let attr = |k: &str| a.attributes.get(k);
+    let unsigned = matches!(attr("_Unsigned").and_then(Value::as_str), Some("true" | "True"));
+    let usable = |v: Option<f64>, default: f64| v.filter(|v| v.is_finite()).unwrap_or(default);
+    let scale = usable(attr("scale_factor").and_then(json_number), 1.0);
+    let offset = usable(attr("add_offset").and_then(json_number), 0.0);
+    let mut nodata = Vec::new();
+    let mut push = |v: Option<f64>| {
+        if let Some(mut v) = v.filter(|v| !v.is_nan()) {
+            if unsigned && v < 0.0 {
+                v += 2f64.powi(8 * dtype.size() as i32);
+            }
+            // Compared with stored float32 values, so rounded as they were.
+            if dtype == DataType::Float32 {
+                v = f64::from(v as f32);
+            }
+            if !nodata.contains(&v) {
+                nodata.push(v);
+            }
+        }
+    };
+    push(attr("_FillValue").and_then(fill_number));
+    match attr("missing_value") {
+        Some(Value::Array(list)) => list.iter().for_each(|v| push(json_number(v))),
+        Some(v) => push(fill_number(v)),
+        None => {}
+    }
+    // A v2 store keeps _FillValue as the array's fill_value (xarray's convention).
+    if a.metadata.get("zarr_format").and_then(Value::as_u64) == Some(2) {
+        push(a.fill_f64());
+    }
+    Packing { dtype, unsigned, scale: if scale == 0.0 { 1.0 } else { scale }, offset, nodata }
+}
+
+/// `_FillValue` as a number, or as xarray writes it for Zarr v3: base64 of a
+/// little-endian float64.
+fn fill_number(v: &Value) -> Option<f64> {
+    if let Some(n) = json_number(v) {
+        return Some(n);
+    }
+    let bytes = decode_base64(v.as_str()?)?;
+    Some(f64::from_le_bytes(bytes.try_into().ok()?))
+}
+
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=');
+    if digits.len() > 64 {
+        return None;
+    }
+    let (mut out, mut acc, mut bits) = (Vec::new(), 0u32, 0u32);
+    for b in digits.bytes() {
+        let d = match b {
+            b'A'..=b'Z' => b - b'A',
+            b'a'..=b'z' => b - b'a' + 26,
+            b'0'..=b'9' => b - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        acc = (acc << 6) | u32::from(d);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            out.push((acc >> bits) as u8);
+            acc &= (1 << bits) - 1;
+        }
+    }
+    Some(out)
+}
+
+fn flags(a: &Map<String, Value>) -> Vec<(f64, String)> {
+    let Some(meanings) = a.get("flag_meanings").and_then(Value::as_str) else { return Vec::new() };
+    let values = match a.get("flag_values") {
+        Some(Value::Array(list)) => list.iter().filter_map(json_number).collect(),
+        Some(v) => json_number(v).into_iter().collect(),
+        None => Vec::new(),
+    };
+    values.into_iter().zip(meanings.split_whitespace().map(str::to_owned)).take(4096).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn array(shape: &[u64], dims: &[&str], dtype: &str, attributes: Value) -> Value {
+        json!({"zarr_format": 3, "node_type": "array", "shape": shape, "data_type": dtype,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shape}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0, "codecs": [{"name": "bytes"}], "dimension_names": dims, "attributes": attributes})
+    }
+
+    fn cube(nodes: Value, attributes: Value) -> Cube {
+        let root = json!({"zarr_format": 3, "node_type": "group", "attributes": attributes,
+            "consolidated_metadata": {"kind": "inline", "must_understand": false, "metadata": nodes}});
+        Cube::new(&Hierarchy::from_v3(root.to_string().as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_pyramid_is_one_variable_with_levels() {
+        let lat = |n: u64| array(&[n], &["lat"], "float32", json!({"units": "degrees_north"}));
+        let lon = |n: u64| array(&[n], &["lon"], "float32", json!({"units": "degrees_east"}));
+        let sst = |t: u64, y: u64, x: u64| {
+            array(
+                &[t, y, x],
+                &["time", "lat", "lon"],
+                "int16",
+                json!({"scale_factor": 0.01, "add_offset": 273.15, "_FillValue": -32768, "units": "kelvin"}),
+            )
+        };
+        let c = cube(
+            json!({"sst": sst(3, 181, 360), "lat": lat(181), "lon": lon(360),
+                "time": array(&[3], &["time"], "float64", json!({"units": "days since 2000-01-01"})),
+                "1": {"node_type": "group"}, "1/sst": sst(3, 91, 180), "1/lat": lat(91), "1/lon": lon(180)}),
+            json!({"multiscales": {"layout": [{"asset": "."}, {"asset": "1", "derived_from": "."}]}}),
+        );
+        assert_eq!(c.variables.len(), 1);
+        let v = &c.variables[0];
+        assert!(v.is_mappable());
+        assert_eq!(v.levels.len(), 2);
+        assert_eq!((v.levels[1].factor_y, v.levels[1].factor_x), (2.0, 2.0));
+        assert_eq!(v.dim(Role::T).unwrap().units.as_deref(), Some("days since 2000-01-01"));
+        assert_eq!(v.packing.value(-32768.0), None);
+        assert!((v.packing.value(100.0).unwrap() - 274.15).abs() < 1e-9);
+        assert_eq!(c.notes, ["no CRS given: read as longitude/latitude"]);
+    }
+
+    #[test]
+    fn fill_values_are_read_as_xarray_writes_them() {
+        // base64 of 1e20 as float64, little-endian
+        let c = cube(
+            json!({"v": array(&[2], &["i"], "float32", json!({"_FillValue": "QIy1eB2vFUQ="}))}),
+            json!({}),
+        );
+        assert_eq!(c.variables[0].packing.value(f64::from(1e20f32)), None);
+        assert_eq!(c.variables[0].packing.value(1.5), Some(1.5));
+    }
+
+    #[test]
+    fn unsigned_bytes_keep_their_fill() {
+        let c = cube(
+            json!({"v": array(&[2], &["i"], "int8", json!({"_Unsigned": "true", "_FillValue": -1, "scale_factor": 0.5}))}),
+            json!({}),
+        );
+        let p = &c.variables[0].packing;
+        assert_eq!(p.read_as(), DataType::UInt8);
+        assert_eq!(p.value(255.0), None);
+        assert_eq!(p.value(254.0), Some(127.0));
+    }
+
+    #[test]
+    fn bounds_and_coordinates_are_no_variables() {
+        let c = cube(
+            json!({"lat": array(&[2], &["lat"], "float32", json!({"units": "degrees_north", "bounds": "lat_b"})),
+                "lat_b": array(&[2, 2], &["lat", "nv"], "float32", json!({})),
+                "nav_lat": array(&[2, 2], &["y", "x"], "float32", json!({"units": "degrees_north"})),
+                "crs": array(&[], &[], "int32", json!({"grid_mapping_name": "latitude_longitude"}))}),
+            json!({}),
+        );
+        assert!(c.variables.is_empty());
+    }
+
+    #[test]
+    fn a_path_out_of_the_store_is_refused() {
+        let root = json!({"zarr_format": 3, "node_type": "group", "consolidated_metadata": {"metadata": {"../../etc": {"node_type": "group"}}}});
+        assert!(Hierarchy::from_v3(root.to_string().as_bytes()).is_err());
+    }
+}
