@@ -1,0 +1,3 @@
+//! One map: a store, a view, a picture. Commands in, signals out.
+
+pub mod api;
