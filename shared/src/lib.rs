@@ -9,6 +9,7 @@
 //! on input or allocates a size that an input alone decides.
 
 pub mod axis;
+pub mod colormap;
 pub mod cube;
 pub mod dtype;
 pub mod shard;

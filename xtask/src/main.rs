@@ -1,1 +1,29 @@
-fn main() {}
+//! Project chores that need more than a shell: `cargo run --release -p xtask -- COMMAND`.
+//!
+//! | command | does |
+//! |---|---|
+//! | `client` | builds the viewer's three wasm modules and lays out `dist/` |
+//! | `size` | prints what a browser downloads for its first map, brotli-compressed |
+
+mod client;
+mod size;
+
+use std::path::PathBuf;
+
+fn main() -> anyhow::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("client") => client::build(),
+        Some("size") => size::print(),
+        other => anyhow::bail!("{}: the commands are client, size", other.unwrap_or("no command given")),
+    }
+}
+
+/// The workspace's root, wherever the command was given.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").components().collect()
+}
+
+/// Where the client is laid out: `GRATICULE_DIST`, or `dist/` in the workspace.
+fn dist() -> PathBuf {
+    std::env::var_os("GRATICULE_DIST").map_or_else(|| root().join("dist"), PathBuf::from)
+}
