@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `client` | builds the viewer's three wasm modules and lays out `dist/` |
 //! | `size` | prints what a browser downloads for its first map, brotli-compressed |
+//! | `bench-ingest [COLUMNS ROWS]` | ingests a large grid with the real binary: time and peak memory |
 
+mod bench_ingest;
 mod client;
 mod size;
 
@@ -14,7 +16,11 @@ fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("client") => client::build(),
         Some("size") => size::print(),
-        other => anyhow::bail!("{}: the commands are client, size", other.unwrap_or("no command given")),
+        Some("bench-ingest") => bench_ingest::run(),
+        other => anyhow::bail!(
+            "{}: the commands are client, size, bench-ingest",
+            other.unwrap_or("no command given")
+        ),
     }
 }
 
