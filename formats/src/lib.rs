@@ -9,7 +9,51 @@
 //! (see [`Limits`]); no panic on any input; compiles for `wasm32-unknown-unknown`.
 
 pub mod error;
+mod guard;
+mod hdf5;
 pub mod model;
+mod netcdf3;
+mod slab;
+mod sniff;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hdf5_reader::storage::DynStorage;
+use hdf5_reader::{BytesStorage, FileStorage};
 
 pub use error::FormatError;
 pub use model::{AttrValue, Dimension, Header, Limits, Source, Variable};
+
+use sniff::Container;
+
+/// Opens a file by what it contains, whatever it is called. Its bytes are read
+/// in ranges when they are needed: the file may be far larger than memory.
+///
+/// # Errors
+/// The file cannot be read, is no format that this crate knows (the reason says
+/// what it looks like), is damaged, or declares more than `limits` allow.
+pub fn open(path: &Path, limits: Limits) -> Result<Box<dyn Source>, FormatError> {
+    let name = path.display().to_string();
+    if path.is_dir() {
+        return Err(FormatError::new(name, "this is a directory, not a file"));
+    }
+    let storage = FileStorage::open(path)
+        .map_err(|e| FormatError::new(&name, format!("the file cannot be opened: {e}")))?;
+    open_storage(&name, Arc::new(storage), limits)
+}
+
+/// The same for bytes already in memory, such as a file dropped on a page.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_bytes(name: &str, bytes: Vec<u8>, limits: Limits) -> Result<Box<dyn Source>, FormatError> {
+    open_storage(name, Arc::new(BytesStorage::new(bytes)), limits)
+}
+
+fn open_storage(name: &str, storage: DynStorage, limits: Limits) -> Result<Box<dyn Source>, FormatError> {
+    match sniff::container(name, storage.as_ref())? {
+        Container::NetCdf3(version) => Ok(Box::new(netcdf3::NetCdf3::open(name, storage, version, limits)?)),
+        Container::Hdf5 => Ok(Box::new(hdf5::Hdf5::open(name, storage, limits)?)),
+    }
+}

@@ -9,13 +9,37 @@ use crate::FormatError;
 pub enum AttrValue {
     Text(String),
     Texts(Vec<String>),
-    /// One or more numbers of one type. Float32 values are widened exactly, so
-    /// that `scale_factor` means the same number everywhere.
+    /// Numbers of one type. `UInt64` values keep their 64 bits, so that those
+    /// beyond `i64::MAX` show as negative here: [`AttrValue::as_f64`] and
+    /// [`AttrValue::to_json`] read them back as they were meant.
     Ints(DataType, Vec<i64>),
+    /// Float32 values are widened exactly, so that `scale_factor` means the same
+    /// number everywhere.
     Floats(DataType, Vec<f64>),
 }
 
 impl AttrValue {
+    /// From native-endian bytes; a ragged tail is dropped.
+    pub(crate) fn from_native(dtype: DataType, bytes: &[u8]) -> Self {
+        macro_rules! ints {
+            ($t:ty) => {{
+                let (elements, _) = bytes.as_chunks::<{ size_of::<$t>() }>();
+                AttrValue::Ints(dtype, elements.iter().map(|e| <$t>::from_ne_bytes(*e) as i64).collect())
+            }};
+        }
+        match dtype {
+            DataType::Int8 => ints!(i8),
+            DataType::UInt8 => ints!(u8),
+            DataType::Int16 => ints!(i16),
+            DataType::UInt16 => ints!(u16),
+            DataType::Int32 => ints!(i32),
+            DataType::UInt32 => ints!(u32),
+            DataType::Int64 => ints!(i64),
+            DataType::UInt64 => ints!(u64),
+            DataType::Float32 | DataType::Float64 => AttrValue::Floats(dtype, dtype.to_f64_vec(bytes)),
+        }
+    }
+
     /// As JSON for a Zarr attribute: one number stays a scalar. JSON has no NaN
     /// or infinity; Zarr v3 writes them as the strings `"NaN"`, `"Infinity"`,
     /// `"-Infinity"` (core specification, section "Fill value").
@@ -41,6 +65,7 @@ impl AttrValue {
         match self {
             AttrValue::Text(t) => Value::from(t.as_str()),
             AttrValue::Texts(t) => list(t.iter().map(|s| Value::from(s.as_str())).collect()),
+            AttrValue::Ints(DataType::UInt64, v) => list(v.iter().map(|i| Value::from(*i as u64)).collect()),
             AttrValue::Ints(_, v) => list(v.iter().map(|i| Value::from(*i)).collect()),
             AttrValue::Floats(_, v) => list(v.iter().map(|f| float(*f)).collect()),
         }
@@ -49,6 +74,7 @@ impl AttrValue {
     /// The first number, if it is one.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
+            AttrValue::Ints(DataType::UInt64, v) => v.first().map(|i| *i as u64 as f64),
             AttrValue::Ints(_, v) => v.first().map(|i| *i as f64),
             AttrValue::Floats(_, v) => v.first().copied(),
             _ => None,
@@ -120,6 +146,8 @@ pub struct Limits {
     pub variables: usize,
     pub dimensions: usize,
     pub attribute_bytes: u64,
+    /// Decoded chunks kept for the next read.
+    pub cache_bytes: usize,
 }
 
 impl Default for Limits {
@@ -131,6 +159,7 @@ impl Default for Limits {
             variables: 10_000,
             dimensions: 10_000,
             attribute_bytes: 4 << 20,
+            cache_bytes: 64 << 20,
         }
     }
 }

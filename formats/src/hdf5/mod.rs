@@ -1,0 +1,134 @@
+//! NetCDF-4 and plain HDF5, on top of `hdf5-reader`.
+//!
+//! The library reads HDF5's structures; this module gives them NetCDF's names
+//! (`tree`), and makes every failure say where it was.
+
+mod attributes;
+mod dimensions;
+mod filters;
+mod storage;
+mod tree;
+
+use std::sync::Arc;
+
+use graticule_shared::dtype::DataType;
+use hdf5_reader::error::Error;
+use hdf5_reader::storage::DynStorage;
+use hdf5_reader::{Dataset, H5Type, Hdf5File, OpenOptions, SliceInfo, SliceInfoElem};
+
+use crate::guard::guard;
+use crate::{FormatError, Header, Limits, Source, slab};
+
+pub(crate) struct Hdf5 {
+    file: String,
+    header: Header,
+    /// In the order of `header.variables`.
+    datasets: Vec<Dataset>,
+    limits: Limits,
+}
+
+impl Hdf5 {
+    pub(crate) fn open(file: &str, storage: DynStorage, limits: Limits) -> Result<Self, FormatError> {
+        guard(file, || {
+            let len = storage.len();
+            storage::forget();
+            let cap = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+            let options = OpenOptions {
+                chunk_cache_bytes: limits.cache_bytes,
+                filter_registry: Some(filters::registry(limits.chunk_bytes)),
+                max_chunk_bytes: cap(limits.chunk_bytes),
+                max_read_bytes: cap(limits.read_bytes),
+                max_object_header_bytes: cap(limits.attribute_bytes),
+                ..OpenOptions::default()
+            };
+            let hdf5 = Hdf5File::from_storage_with_options(Arc::new(storage::Traced(storage)), options)
+                .map_err(|e| explain(file, &e))?;
+            let superblock = hdf5.superblock();
+            let end = superblock.base_address.saturating_add(superblock.eof_address);
+            // As libhdf5: a shorter file has lost data, wherever it may be.
+            if end > len {
+                return Err(FormatError::new(
+                    file,
+                    format!("the HDF5 superblock declares {end} bytes, but the file ends at byte {len}: it is cut short"),
+                )
+                .at_byte(len));
+            }
+            let (header, datasets) = tree::read(file, &hdf5, &limits)?;
+            Ok(Self { file: file.to_owned(), header, datasets, limits })
+        })
+    }
+}
+
+impl Source for Hdf5 {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn read(&self, variable: &str, start: &[u64], count: &[u64]) -> Result<Vec<u8>, FormatError> {
+        let found = self.header.variables.iter().zip(&self.datasets).find(|(v, _)| v.path == variable);
+        let Some((var, dataset)) = found else {
+            let reason = match self.header.skipped.iter().find(|(name, _)| name == variable) {
+                Some((_, why)) => why.clone(),
+                None => "there is no such variable".to_owned(),
+            };
+            return Err(FormatError::new(&self.file, reason).in_variable(variable));
+        };
+        if slab::check(&self.file, var, start, count, &self.limits)? == 0 {
+            return Ok(Vec::new());
+        }
+        let selection = SliceInfo {
+            selections: start
+                .iter()
+                .zip(count)
+                .map(|(s, c)| SliceInfoElem::Slice { start: *s, end: s + c, step: 1 })
+                .collect(),
+        };
+        guard(&self.file, || {
+            storage::forget();
+            macro_rules! read {
+                ($t:ty) => {
+                    slice::<$t, { size_of::<$t>() }>(dataset, &selection, |v| v.to_ne_bytes())
+                };
+            }
+            match var.dtype {
+                DataType::Int8 => read!(i8),
+                DataType::UInt8 => read!(u8),
+                DataType::Int16 => read!(i16),
+                DataType::UInt16 => read!(u16),
+                DataType::Int32 => read!(i32),
+                DataType::UInt32 => read!(u32),
+                DataType::Int64 => read!(i64),
+                DataType::UInt64 => read!(u64),
+                DataType::Float32 => read!(f32),
+                DataType::Float64 => read!(f64),
+            }
+            .map_err(|e| explain(&self.file, &e))
+        })
+        .map_err(|e| e.in_variable(variable))
+    }
+}
+
+fn slice<T: H5Type, const N: usize>(
+    dataset: &Dataset,
+    selection: &SliceInfo,
+    bytes: impl Fn(T) -> [u8; N],
+) -> Result<Vec<u8>, Error> {
+    let (values, _) = dataset.read_slice::<T>(selection)?.into_raw_vec_and_offset();
+    Ok(values.into_iter().map(bytes).collect::<Vec<[u8; N]>>().into_flattened())
+}
+
+/// A library error with the byte where it arose: its own, else the last one read.
+fn explain(file: &str, error: &Error) -> FormatError {
+    let mut inner = error;
+    while let Error::Context { source, .. } = inner {
+        inner = source;
+    }
+    let offset = match inner {
+        Error::UnexpectedEof { .. } | Error::OffsetOutOfBounds(_) => storage::last(),
+        Error::ResourceLimit(_) => None,
+        _ => storage::last(),
+    };
+    let mut explained = FormatError::new(file, error.to_string());
+    explained.offset = offset;
+    explained
+}

@@ -1,0 +1,89 @@
+//! What every reader checks before it reads.
+
+use graticule_shared::dtype::DataType;
+
+use crate::{FormatError, Limits, Variable};
+
+/// Bytes of the slab `start`, `count` of `variable`.
+pub(crate) fn check(
+    file: &str,
+    variable: &Variable,
+    start: &[u64],
+    count: &[u64],
+    limits: &Limits,
+) -> Result<usize, FormatError> {
+    let error = |reason: String| FormatError::new(file, reason).in_variable(&variable.path);
+    let rank = variable.shape.len();
+    if start.len() != rank || count.len() != rank {
+        return Err(error(format!(
+            "a slab of {} starts and {} counts was asked for; the variable has {rank} dimensions",
+            start.len(),
+            count.len()
+        )));
+    }
+    let mut bytes = variable.dtype.size() as u64;
+    for (axis, ((&s, &c), &n)) in start.iter().zip(count).zip(&variable.shape).enumerate() {
+        if s.checked_add(c).is_none_or(|end| end > n) {
+            let dim = variable.dims.get(axis).map_or("?", String::as_str);
+            return Err(error(format!("{c} elements from {s} on along {dim:?} were asked for; it has {n}")));
+        }
+        bytes = bytes.saturating_mul(c);
+    }
+    if bytes > limits.read_bytes {
+        return Err(error(format!(
+            "a slab of {bytes} bytes was asked for; one read may be {} bytes",
+            limits.read_bytes
+        )));
+    }
+    usize::try_from(bytes).map_err(|_| error(format!("a slab of {bytes} bytes does not fit into memory")))
+}
+
+/// Bytes of all values of a variable, if a variable may be that large.
+pub(crate) fn check_declared(
+    file: &str,
+    path: &str,
+    shape: &[u64],
+    dtype: DataType,
+    limits: &Limits,
+) -> Result<u64, FormatError> {
+    let bytes = shape.iter().try_fold(dtype.size() as u64, |n, d| n.checked_mul(*d));
+    match bytes {
+        Some(bytes) if bytes <= limits.variable_bytes => Ok(bytes),
+        _ => {
+            let declared = bytes.map_or_else(|| "more than 2^64".to_owned(), |b| b.to_string());
+            Err(FormatError::new(
+                file,
+                format!(
+                    "the shape {shape:?} of {dtype} declares {declared} bytes; at most {} are read",
+                    limits.variable_bytes
+                ),
+            )
+            .in_variable(path))
+        }
+    }
+}
+
+/// Reverses every element of `size` bytes: big-endian to little-endian and back.
+pub(crate) fn swap_elements(bytes: &mut [u8], size: usize) {
+    fn swap<const N: usize>(bytes: &mut [u8]) {
+        let (elements, _) = bytes.as_chunks_mut::<N>();
+        elements.iter_mut().for_each(|e| e.reverse());
+    }
+    match size {
+        2 => swap::<2>(bytes),
+        4 => swap::<4>(bytes),
+        8 => swap::<8>(bytes),
+        _ => {}
+    }
+}
+
+/// Text as a person meant it: UTF-8, else Latin-1 (old files), without the NULs
+/// and the blanks that fixed-length writers pad with.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |i| i + 1);
+    let bytes = &bytes[..end];
+    match std::str::from_utf8(bytes) {
+        Ok(s) => s.to_owned(),
+        Err(_) => bytes.iter().map(|b| char::from(*b)).collect(),
+    }
+}

@@ -1,0 +1,104 @@
+//! What a file is, by its first bytes. Names lie: download errors are saved as
+//! `.nc`, GRIB is renamed, and the reader of the refusal should learn which.
+
+use hdf5_reader::Storage;
+
+use crate::FormatError;
+use crate::netcdf3::Version;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Container {
+    NetCdf3(Version),
+    Hdf5,
+}
+
+const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
+/// A user block before the HDF5 signature is a power of two from 512 on (HDF5
+/// File Format Specification III.A); nobody keeps one beyond this.
+const LAST_HDF5_OFFSET: u64 = 1 << 26;
+
+pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, FormatError> {
+    let len = storage.len();
+    if len == 0 {
+        return Err(FormatError::new(name, "the file is empty (0 bytes); expected NetCDF or HDF5"));
+    }
+    let head = storage
+        .read_range(0, len.min(512) as usize)
+        .map_err(|e| FormatError::new(name, format!("the file cannot be read: {e}")).at_byte(0))?;
+    match head.as_ref() {
+        [b'C', b'D', b'F', version, ..] => {
+            Version::from_byte(*version).map(Container::NetCdf3).ok_or_else(|| {
+                FormatError::new(
+                name,
+                format!(
+                    "NetCDF version byte is {version}; expected 1 (classic), 2 (64-bit offset) or 5 (CDF-5)"
+                ),
+            )
+            .at_byte(3)
+            })
+        }
+        h if h.starts_with(HDF5_MAGIC) => Ok(Container::Hdf5),
+        h => {
+            let mut at = 512;
+            while at <= LAST_HDF5_OFFSET && at + 8 <= len {
+                if storage.read_range(at, 8).is_ok_and(|b| b.as_ref() == HDF5_MAGIC) {
+                    return Ok(Container::Hdf5);
+                }
+                at *= 2;
+            }
+            Err(FormatError::new(name, format!("{}; expected NetCDF or HDF5", looks_like(h))).at_byte(0))
+        }
+    }
+}
+
+/// A sentence about what `head` really is.
+fn looks_like(head: &[u8]) -> String {
+    const MAGICS: &[(&[u8], &str)] = &[
+        (b"GRIB", "this is a GRIB file"),
+        (b"\x89PNG\r\n\x1a\n", "this is a PNG picture"),
+        (b"\xff\xd8\xff", "this is a JPEG picture"),
+        (b"GIF8", "this is a GIF picture"),
+        (b"II*\0", "this is a TIFF file"),
+        (b"MM\0*", "this is a TIFF file"),
+        (b"II+\0", "this is a BigTIFF file"),
+        (b"MM\0+", "this is a BigTIFF file"),
+        (b"%PDF", "this is a PDF document"),
+        (b"PK\x03\x04", "this is a ZIP archive; unpack it first"),
+        (b"\x1f\x8b", "this is gzip-compressed; unpack it first"),
+        (b"BZh", "this is bzip2-compressed; unpack it first"),
+        (b"\xfd7zXZ\0", "this is xz-compressed; unpack it first"),
+        (b"\x28\xb5\x2f\xfd", "this is zstd-compressed; unpack it first"),
+        (b"BUFR", "this is a BUFR file"),
+        (b"\x0e\x03\x13\x01", "this is an HDF4 file"),
+        (b"PAR1", "this is a Parquet file"),
+        (b"SQLite format 3\0", "this is an SQLite database"),
+    ];
+    if let Some((_, sentence)) = MAGICS.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return (*sentence).to_owned();
+    }
+    if head.iter().all(|b| *b == 0) {
+        return "the file begins with zeros only, as after an interrupted download".to_owned();
+    }
+    let text = String::from_utf8_lossy(head);
+    let start: String =
+        text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).chars().take(60).collect();
+    let lower = start.to_ascii_lowercase();
+    if lower.starts_with("<!doctype html") || lower.starts_with("<html") {
+        return "this is an HTML page, often a server's error or login page saved under this name".to_owned();
+    }
+    if lower.starts_with("<?xml") {
+        return "this is an XML document, often a server's error message saved under this name".to_owned();
+    }
+    if text.starts_with("netcdf ") {
+        return "this is CDL text, as ncdump prints it; make a NetCDF file of it with ncgen".to_owned();
+    }
+    if (lower.starts_with('{') || lower.starts_with('[')) && !text.contains('\u{fffd}') {
+        return "this is JSON text".to_owned();
+    }
+    let printable = head.iter().filter(|b| matches!(b, 9 | 10 | 13 | 32..=126)).count();
+    if printable == head.len() {
+        return format!("this is text beginning {start:?}");
+    }
+    let hex: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    format!("the file begins with the bytes {}, which are no known signature", hex.join(" "))
+}
