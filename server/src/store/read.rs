@@ -1,0 +1,419 @@
+//! One published version, read.
+//!
+//! A chunk's request should cost what a static file's costs, so a version keeps
+//! its metadata as ready bytes and remembers where chunks lie; the bytes
+//! themselves stay on disk and are named, not read ([`Location`]).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use graticule_shared::shard::{self, Span};
+use graticule_shared::zarr::{ArrayMeta, Hierarchy};
+use icechunk::Repository;
+use icechunk::format::manifest::ChunkPayload;
+use icechunk::format::snapshot::{NodeData, NodeSnapshot};
+use icechunk::format::{ChunkIndices, Path as NodePath, SnapshotId};
+use icechunk::repository::VersionInfo as IcechunkVersion;
+use icechunk::session::Session;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{StoreError, lock, repository_error};
+use crate::codec::Decoder;
+
+/// Chunk locations and shard indices remembered per version.
+const LOCATIONS_KEPT: usize = 4096;
+const INDICES_KEPT: usize = 256;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionInfo {
+    pub id: String,
+    /// Microseconds since 1970, UTC.
+    pub time_micros: i64,
+    pub message: String,
+}
+
+/// Where the stored bytes of a chunk are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    Inline { bytes: Bytes, etag: Arc<str> },
+    File { path: Arc<Path>, offset: u64, length: u64, etag: Arc<str> },
+    Virtual { url: Arc<str>, offset: u64, length: u64, etag: Arc<str> },
+}
+
+impl Location {
+    /// Strong, quotes included.
+    pub fn etag(&self) -> &Arc<str> {
+        match self {
+            Self::Inline { etag, .. } | Self::File { etag, .. } | Self::Virtual { etag, .. } => etag,
+        }
+    }
+
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Inline { bytes, .. } => bytes.len() as u64,
+            Self::File { length, .. } | Self::Virtual { length, .. } => *length,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A document and its strong ETag.
+#[derive(Debug, Clone)]
+pub struct Document {
+    pub bytes: Bytes,
+    pub etag: Arc<str>,
+}
+
+type ShardIndex = Arc<Vec<Option<Span>>>;
+
+pub struct Snapshot {
+    collection: String,
+    info: VersionInfo,
+    chunks_dir: PathBuf,
+    session: Session,
+    root: Document,
+    nodes: BTreeMap<String, Document>,
+    hierarchy: Arc<Hierarchy>,
+    locations: Mutex<HashMap<String, Option<Location>>>,
+    indices: Mutex<HashMap<String, ShardIndex>>,
+    decoders: Mutex<HashMap<String, Arc<Decoder>>>,
+}
+
+impl Snapshot {
+    pub(super) async fn open(
+        collection: &str,
+        repo_dir: &Path,
+        repository: &Repository,
+        version: &str,
+    ) -> Result<Self, StoreError> {
+        let missing =
+            || StoreError::NoVersion { collection: collection.to_owned(), version: version.to_owned() };
+        let id = SnapshotId::try_from(version).map_err(|_| missing())?;
+        // A version's name has one spelling, so that URLs have one too.
+        if id.is_initial() || id.to_string() != version {
+            return Err(missing());
+        }
+        if !repo_dir.join("snapshots").join(version).is_file() {
+            return Err(missing());
+        }
+        let info = repository.lookup_snapshot(&id).await.map_err(repository_error)?;
+        let session =
+            repository.readonly_session(&IcechunkVersion::SnapshotId(id)).await.map_err(repository_error)?;
+        let listed: Vec<NodeSnapshot> = session
+            .list_nodes(&NodePath::root())
+            .await
+            .map_err(repository_error)?
+            .collect::<Result<_, _>>()
+            .map_err(repository_error)?;
+        let (root, nodes) = documents(&listed)?;
+        let hierarchy = Hierarchy::from_v3(&root.bytes).map_err(|e| StoreError::Corrupt {
+            path: format!("{collection}@{version}"),
+            reason: e.to_string(),
+        })?;
+        Ok(Self {
+            collection: collection.to_owned(),
+            info: VersionInfo {
+                id: version.to_owned(),
+                time_micros: info.flushed_at.timestamp_micros(),
+                message: info.message,
+            },
+            chunks_dir: repo_dir.join("chunks"),
+            session,
+            root,
+            nodes,
+            hierarchy: Arc::new(hierarchy),
+            locations: Mutex::default(),
+            indices: Mutex::default(),
+            decoders: Mutex::default(),
+        })
+    }
+
+    pub fn collection(&self) -> &str {
+        &self.collection
+    }
+    pub fn version(&self) -> &str {
+        &self.info.id
+    }
+    /// Microseconds since 1970, UTC.
+    pub fn published_at_micros(&self) -> i64 {
+        self.info.time_micros
+    }
+    pub fn message(&self) -> &str {
+        &self.info.message
+    }
+    pub fn hierarchy(&self) -> &Arc<Hierarchy> {
+        &self.hierarchy
+    }
+
+    /// The root's `zarr.json`, with every node consolidated inline.
+    pub fn root_json(&self) -> &Document {
+        &self.root
+    }
+
+    /// `zarr.json` of a node; the empty path is the root.
+    pub fn node_json(&self, path: &str) -> Option<&Document> {
+        if path.is_empty() { Some(&self.root) } else { self.nodes.get(path) }
+    }
+
+    /// Splits `sst/c/0/1/2` into the array and the chunk's indices.
+    fn parse_key(&self, key: &str) -> Option<(&ArrayMeta, Vec<u32>)> {
+        let (path, indices) =
+            match key.split_once("/c/").filter(|(p, _)| self.hierarchy.arrays.contains_key(*p)) {
+                Some(found) => found,
+                // An array or group may itself be called "c"; and a scalar's key has no indices.
+                None => key
+                    .match_indices("/c")
+                    .map(|(at, _)| (&key[..at], key[at + 2..].trim_start_matches('/')))
+                    .find(|(p, rest)| {
+                        self.hierarchy.arrays.contains_key(*p)
+                            && rest.bytes().all(|b| b.is_ascii_digit() || b == b'/')
+                    })?,
+            };
+        let array = self.hierarchy.arrays.get(path)?;
+        let numbers = if indices.is_empty() {
+            Vec::new()
+        } else {
+            indices
+                .split('/')
+                // One spelling per chunk: no "+1", no "01".
+                .map(|s| s.parse::<u32>().ok().filter(|n| n.to_string() == s))
+                .collect::<Option<Vec<_>>>()?
+        };
+        let inside = numbers.len() == array.shape.len()
+            && numbers.iter().zip(array.grid_shape()).all(|(i, n)| u64::from(*i) < n);
+        inside.then_some((array, numbers))
+    }
+
+    /// Where the chunk with this key is; `None` where none is stored.
+    ///
+    /// # Errors
+    /// A manifest that cannot be read.
+    pub async fn chunk_location(&self, key: &str) -> Result<Option<Location>, StoreError> {
+        if let Some(found) = lock(&self.locations).get(key) {
+            return Ok(found.clone());
+        }
+        let Some((array, indices)) = self.parse_key(key) else { return Ok(None) };
+        let path = NodePath::new(&format!("/{}", array.path)).map_err(repository_error)?;
+        let payload =
+            self.session.get_chunk_ref(&path, &ChunkIndices(indices)).await.map_err(repository_error)?;
+        let location = match payload {
+            Some(ChunkPayload::Inline(bytes)) => {
+                let etag = etag_of(&bytes);
+                Some(Location::Inline { bytes, etag })
+            }
+            Some(ChunkPayload::Ref(r)) => {
+                let id = r.id.to_string();
+                let etag = format!("\"{id}-{}-{}\"", r.offset, r.length).into();
+                let path = self.chunks_dir.join(&id).into();
+                Some(Location::File { path, offset: r.offset, length: r.length, etag })
+            }
+            Some(ChunkPayload::Virtual(v)) => {
+                let url: Arc<str> = v.location.url().into();
+                let mut hash = Sha256::new();
+                hash.update(format!("{url} {} {} {:?}", v.offset, v.length, v.checksum));
+                let etag = format!("\"{}\"", hex(&hash.finalize()[..16])).into();
+                Some(Location::Virtual { url, offset: v.offset, length: v.length, etag })
+            }
+            _ => None,
+        };
+        let mut kept = lock(&self.locations);
+        if kept.len() >= LOCATIONS_KEPT {
+            kept.clear();
+        }
+        kept.insert(key.to_owned(), location.clone());
+        Ok(location)
+    }
+
+    /// Decoded values of one block (an inner chunk of a shard, or a whole chunk
+    /// where there are no shards): native-endian bytes of `array.block_shape()`.
+    /// A block that is not stored is the fill value.
+    ///
+    /// # Errors
+    /// An index outside the array, bytes that do not decode.
+    pub async fn read_block(&self, array: &ArrayMeta, block: &[u64]) -> Result<Vec<u8>, StoreError> {
+        let corrupt = |reason: String| StoreError::Corrupt { path: array.path.clone(), reason };
+        let block_shape = array.block_shape();
+        if block.len() != array.shape.len()
+            || block.iter().zip(block_shape).zip(&array.shape).any(|((b, s), n)| b.saturating_mul(*s) >= *n)
+        {
+            return Err(corrupt(format!("block {block:?} is outside the array {:?}", array.shape)));
+        }
+        let decoder = self.decoder(array)?;
+        // Blocks per stored chunk along each dimension; 1 without shards.
+        let per: Vec<u64> = array.chunk_shape.iter().zip(block_shape).map(|(c, b)| c / b).collect();
+        let chunk: Vec<u64> = block.iter().zip(&per).map(|(b, p)| b / p).collect();
+        let key = array.chunk_key(&chunk);
+        let Some(location) = self.chunk_location(&key).await? else { return Ok(decoder.fill()) };
+        let Some(sharding) = &array.sharding else {
+            let len = location.len();
+            let bytes = fetch(location, 0, len).await?;
+            return decode(decoder, bytes).await.map_err(corrupt);
+        };
+        let chunks: u64 = per.iter().product();
+        let index =
+            self.shard_index(&key, &location, chunks, sharding.index_at_end, sharding.index_crc32c).await?;
+        let within = block.iter().zip(&per).fold(0u64, |at, (b, p)| at * p + b % p);
+        match index.get(within as usize).copied().flatten() {
+            None => Ok(decoder.fill()),
+            Some(span) => {
+                let bytes = fetch(location, span.offset, span.length).await?;
+                decode(decoder, bytes).await.map_err(corrupt)
+            }
+        }
+    }
+
+    async fn shard_index(
+        &self,
+        key: &str,
+        location: &Location,
+        chunks: u64,
+        at_end: bool,
+        crc32c: bool,
+    ) -> Result<ShardIndex, StoreError> {
+        if let Some(found) = lock(&self.indices).get(key) {
+            return Ok(Arc::clone(found));
+        }
+        let corrupt = |reason: String| StoreError::Corrupt { path: key.to_owned(), reason };
+        let len = shard::index_len(chunks, crc32c);
+        let Some(start) = location.len().checked_sub(len) else {
+            return Err(corrupt(format!("shard has {} bytes, its index alone needs {len}", location.len())));
+        };
+        let bytes = fetch(location.clone(), if at_end { start } else { 0 }, len).await?;
+        let index = shard::parse_index(&bytes, chunks, crc32c).map_err(|e| corrupt(e.to_string()))?;
+        if let Some(s) = index.iter().flatten().find(|s| s.offset + s.length > location.len()) {
+            return Err(corrupt(format!("inner chunk at {}+{} is past the shard's end", s.offset, s.length)));
+        }
+        let index = Arc::new(index);
+        let mut kept = lock(&self.indices);
+        if kept.len() >= INDICES_KEPT {
+            kept.clear();
+        }
+        kept.insert(key.to_owned(), Arc::clone(&index));
+        Ok(index)
+    }
+
+    fn decoder(&self, array: &ArrayMeta) -> Result<Arc<Decoder>, StoreError> {
+        if let Some(d) = lock(&self.decoders).get(&array.path) {
+            return Ok(Arc::clone(d));
+        }
+        let d = Decoder::new(array.block_metadata())
+            .map_err(|reason| StoreError::Corrupt { path: array.path.clone(), reason })?;
+        let d = Arc::new(d);
+        lock(&self.decoders).insert(array.path.clone(), Arc::clone(&d));
+        Ok(d)
+    }
+}
+
+async fn decode(decoder: Arc<Decoder>, bytes: Bytes) -> Result<Vec<u8>, String> {
+    tokio::task::spawn_blocking(move || decoder.decode(&bytes)).await.map_err(|e| e.to_string())?
+}
+
+async fn fetch(location: Location, offset: u64, length: u64) -> Result<Bytes, StoreError> {
+    match location {
+        Location::Inline { bytes, .. } => {
+            let (from, to) = (offset as usize, (offset + length) as usize);
+            if to > bytes.len() {
+                return Err(StoreError::Corrupt { path: "inline chunk".into(), reason: "too short".into() });
+            }
+            Ok(bytes.slice(from..to))
+        }
+        Location::File { path, offset: base, length: whole, .. } => {
+            let read = move || {
+                let io = |source| StoreError::Io { path: path.to_path_buf(), source };
+                let file = File::open(&path).map_err(io)?;
+                // The manifest's length is checked, so that no lie in it decides an allocation.
+                let size = file.metadata().map_err(io)?.len();
+                if offset + length > whole || base + offset + length > size {
+                    return Err(StoreError::Corrupt {
+                        path: path.display().to_string(),
+                        reason: format!("bytes {offset}+{length} are past its end ({size})"),
+                    });
+                }
+                let mut buffer = vec![0; length as usize];
+                file.read_exact_at(&mut buffer, base + offset).map_err(io)?;
+                Ok(Bytes::from(buffer))
+            };
+            tokio::task::spawn_blocking(read).await.map_err(repository_error)?
+        }
+        Location::Virtual { url, .. } => Err(StoreError::Corrupt {
+            path: url.to_string(),
+            reason: "virtual chunks are not decoded by the server".to_owned(),
+        }),
+    }
+}
+
+pub(super) async fn versions(repository: &Repository) -> Result<Vec<VersionInfo>, StoreError> {
+    let tip = IcechunkVersion::BranchTipRef(super::BRANCH.to_owned());
+    let history = repository.ancestry(&tip).await.map_err(repository_error)?;
+    let mut all = Vec::new();
+    let mut history = std::pin::pin!(history);
+    while let Some(s) = history.try_next().await.map_err(repository_error)? {
+        if !s.id.is_initial() {
+            all.push(VersionInfo {
+                id: s.id.to_string(),
+                time_micros: s.flushed_at.timestamp_micros(),
+                message: s.message,
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The root with everything inline, and each node by itself.
+fn documents(listed: &[NodeSnapshot]) -> Result<(Document, BTreeMap<String, Document>), StoreError> {
+    let mut root = None;
+    let mut nodes = BTreeMap::new();
+    let mut inline = serde_json::Map::new();
+    for node in listed {
+        let path = node.path.to_string();
+        let path = path.trim_start_matches('/');
+        let parsed: Value = serde_json::from_slice(&node.user_data)
+            .map_err(|e| StoreError::Corrupt { path: format!("{path}/zarr.json"), reason: e.to_string() })?;
+        if path.is_empty() {
+            root = Some(parsed);
+        } else {
+            debug_assert_eq!(
+                matches!(node.node_data, NodeData::Array { .. }),
+                parsed["node_type"] == "array"
+            );
+            nodes.insert(path.to_owned(), document(node.user_data.clone()));
+            inline.insert(path.to_owned(), parsed);
+        }
+    }
+    let Some(Value::Object(mut root)) = root else {
+        return Err(StoreError::Corrupt { path: "zarr.json".into(), reason: "no root group".into() });
+    };
+    inline.sort_keys();
+    root.insert(
+        "consolidated_metadata".into(),
+        serde_json::json!({"kind": "inline", "must_understand": false, "metadata": inline}),
+    );
+    let bytes = serde_json::to_vec(&root).map_err(repository_error)?;
+    Ok((document(bytes.into()), nodes))
+}
+
+fn document(bytes: Bytes) -> Document {
+    let etag = etag_of(&bytes);
+    Document { bytes, etag }
+}
+
+fn etag_of(bytes: &[u8]) -> Arc<str> {
+    format!("\"{}\"", hex(&Sha256::digest(bytes)[..16])).into()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}
