@@ -8,6 +8,7 @@
 //! **Invariants:** no sockets; no allocation whose size an input alone decides
 //! (see [`Limits`]); no panic on any input; compiles for `wasm32-unknown-unknown`.
 
+pub mod checks;
 pub mod error;
 mod guard;
 mod hdf5;

@@ -1,5 +1,6 @@
 //! What every source format is seen as.
 
+use graticule_shared::cube::Packing;
 use graticule_shared::dtype::DataType;
 
 use crate::FormatError;
@@ -71,14 +72,19 @@ impl AttrValue {
         }
     }
 
+    /// All numbers; none for text.
+    pub fn to_f64_vec(&self) -> Vec<f64> {
+        match self {
+            AttrValue::Ints(DataType::UInt64, v) => v.iter().map(|i| *i as u64 as f64).collect(),
+            AttrValue::Ints(_, v) => v.iter().map(|i| *i as f64).collect(),
+            AttrValue::Floats(_, v) => v.clone(),
+            AttrValue::Text(_) | AttrValue::Texts(_) => Vec::new(),
+        }
+    }
+
     /// The first number, if it is one.
     pub fn as_f64(&self) -> Option<f64> {
-        match self {
-            AttrValue::Ints(DataType::UInt64, v) => v.first().map(|i| *i as u64 as f64),
-            AttrValue::Ints(_, v) => v.first().map(|i| *i as f64),
-            AttrValue::Floats(_, v) => v.first().copied(),
-            _ => None,
-        }
+        self.to_f64_vec().first().copied()
     }
 
     pub fn as_text(&self) -> Option<&str> {
@@ -118,6 +124,36 @@ impl Variable {
     pub fn attribute(&self, name: &str) -> Option<&AttrValue> {
         self.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
+
+    /// How its stored numbers become values, as [`graticule_shared::cube`] reads
+    /// it from the Zarr attributes later: factors that no value survives are
+    /// ignored, and a fill value is rounded to the stored type.
+    pub fn packing(&self) -> Packing {
+        let number = |name: &str| self.attribute(name).and_then(AttrValue::as_f64).filter(|x| x.is_finite());
+        let unsigned =
+            matches!(self.attribute("_Unsigned").and_then(AttrValue::as_text), Some("true" | "True"));
+        let mut nodata = Vec::new();
+        for value in ["_FillValue", "missing_value"].iter().filter_map(|n| self.attribute(n)) {
+            for mut x in value.to_f64_vec().into_iter().filter(|x| !x.is_nan()) {
+                if unsigned && x < 0.0 {
+                    x += 2f64.powi(8 * self.dtype.size() as i32);
+                }
+                if self.dtype == DataType::Float32 {
+                    x = f64::from(x as f32);
+                }
+                if !nodata.contains(&x) {
+                    nodata.push(x);
+                }
+            }
+        }
+        Packing {
+            dtype: self.dtype,
+            unsigned,
+            scale: number("scale_factor").filter(|s| *s != 0.0).unwrap_or(1.0),
+            offset: number("add_offset").unwrap_or(0.0),
+            nodata,
+        }
+    }
 }
 
 /// Everything a file says before any values are read.
@@ -128,9 +164,10 @@ pub struct Header {
     pub dimensions: Vec<Dimension>,
     /// Numeric variables only, in file order.
     pub variables: Vec<Variable>,
-    /// Global attributes, in file order.
+    /// Global attributes, in file order; a nested group's carry its path: `group/title`.
     pub attributes: Vec<(String, AttrValue)>,
-    /// Variables that cannot be carried over (strings, compounds), each with its reason.
+    /// Variables that cannot be carried over (strings, compounds), each with its
+    /// reason; attributes of such types as `variable@attribute`.
     pub skipped: Vec<(String, String)>,
 }
 

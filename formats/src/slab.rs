@@ -87,3 +87,14 @@ pub(crate) fn text(bytes: &[u8]) -> String {
         Err(_) => bytes.iter().map(|b| char::from(*b)).collect(),
     }
 }
+
+/// What is wrong with `name` as one step of a path; names become keys of a store.
+pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("its name is empty"),
+        "." | ".." => Some("its name is a relative path"),
+        _ if name.contains('/') => Some("its name contains a slash"),
+        _ if name.chars().any(char::is_control) => Some("its name contains control characters"),
+        _ => None,
+    }
+}

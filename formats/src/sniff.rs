@@ -13,6 +13,8 @@ pub(crate) enum Container {
 }
 
 const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
+/// Version 2 or 3, with addresses of 8 bytes.
+const SMALLEST_SUPERBLOCK: u64 = 48;
 /// A user block before the HDF5 signature is a power of two from 512 on (HDF5
 /// File Format Specification III.A); nobody keeps one beyond this.
 const LAST_HDF5_OFFSET: u64 = 1 << 26;
@@ -37,6 +39,11 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
             .at_byte(3)
             })
         }
+        h if h.starts_with(HDF5_MAGIC) && len < SMALLEST_SUPERBLOCK => Err(FormatError::new(
+            name,
+            format!("the file ends at byte {len}, within the HDF5 superblock: it is cut short"),
+        )
+        .at_byte(len)),
         h if h.starts_with(HDF5_MAGIC) => Ok(Container::Hdf5),
         h => {
             let mut at = 512;

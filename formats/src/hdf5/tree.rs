@@ -162,6 +162,10 @@ impl Walk<'_> {
         // Only the root's are the file's own; a group's keep their path.
         self.global.extend(list.into_iter().map(|(name, value)| (join(path, &name), value)));
         for name in datasets {
+            if let Some(fault) = slab::name_fault(&name) {
+                self.skipped.push((join(path, &name), fault.to_owned()));
+                continue;
+            }
             if self.nodes.len() >= self.limits.variables {
                 return Err(FormatError::new(
                     self.file,
@@ -177,6 +181,10 @@ impl Walk<'_> {
             }
         }
         for name in groups {
+            if let Some(fault) = slab::name_fault(&name) {
+                self.skipped.push((join(path, &name), fault.to_owned()));
+                continue;
+            }
             let child = group.group(&name).map_err(at_group(self.file, path))?;
             self.group(&child, &join(path, &name), depth + 1)?;
         }

@@ -276,6 +276,10 @@ fn layout(
                 continue;
             }
         };
+        if let Some(fault) = slab::name_fault(&v.name) {
+            header.skipped.push((v.name, fault.to_owned()));
+            continue;
+        }
         let shape: Vec<u64> = v.dimids.iter().map(|d| header.dimensions[*d].len).collect();
         slab::check_declared(cursor.file, &v.name, &shape, dtype, limits)?;
         extents.push(Extent { begin: v.begin, record_stride: record.then_some(record_bytes) });

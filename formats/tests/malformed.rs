@@ -1,0 +1,153 @@
+//! Every malformed NetCDF file of the sample data: refused where it must be, read
+//! where it can be, in bounded memory and time, without a panic.
+
+mod sample;
+
+use std::time::Instant;
+
+use graticule_formats::checks::{Finding, Severity, check_coordinates, scan_values};
+use graticule_formats::{FormatError, Limits, Source, open};
+
+enum Expected {
+    /// `open` fails; the message contains this, and names this byte.
+    Unopened(&'static str, Option<u64>),
+    /// A finding refuses variable, index.
+    Refused(&'static str, Option<u64>),
+    /// Nothing refuses; a finding notes this variable.
+    Noted(&'static str),
+    Accepted,
+}
+use Expected::{Accepted, Noted, Refused, Unopened};
+
+const FILES: [(&str, Expected); 29] = [
+    ("trunc_nc3.nc", Unopened("120 records", Some(9667))),
+    ("trunc_nc4.nc", Unopened("cut short", Some(37889))),
+    ("trunc_8bytes.nc", Unopened("cut short", Some(8))),
+    ("empty.nc", Unopened("empty (0 bytes)", None)),
+    ("html_named.nc", Unopened("HTML page", Some(0))),
+    ("grib_named.nc", Unopened("GRIB", Some(0))),
+    ("png_named.tif", Unopened("PNG picture", Some(0))),
+    ("wrong_magic.nc", Unopened("43 44 58 01", Some(0))),
+    ("wrong_version_byte.nc", Unopened("version byte is 9", Some(3))),
+    ("numrecs_huge.nc", Unopened("2147483647 records (byte 4)", Some(16112))),
+    ("ndims_huge.nc", Unopened("4294967280 dimensions", Some(12))),
+    ("hdf5_bitflips.nc", Unopened("checksum", Some(48))),
+    ("huge_declared_sparse.nc", Unopened("8000000000000 bytes", None)),
+    ("upstream_bad_cdf5_begin.nc", Unopened("cut short", Some(220))),
+    ("nan_latitude.nc", Refused("lat", Some(4))),
+    ("nonmonotonic_latitude.nc", Refused("lat", Some(4))),
+    ("lat_out_of_range.nc", Refused("lat", Some(0))),
+    ("duplicate_longitude.nc", Refused("lon", Some(5))),
+    ("lon_inf.nc", Refused("lon", Some(7))),
+    ("zero_length_time.nc", Refused("time", None)),
+    ("zero_length_lat.nc", Refused("lat", None)),
+    ("bad_time_units.nc", Refused("time", None)),
+    ("time_descending_dup.nc", Refused("time", Some(2))),
+    ("time_nan.nc", Refused("time", Some(1))),
+    ("time_huge.nc", Refused("time", Some(1))),
+    ("upstream_wrf_zero_time.nc", Refused("Time", None)),
+    ("all_fill.nc", Noted("x")),
+    ("inf_values.nc", Noted("x")),
+    ("scale_zero_offset_nan.nc", Noted("x")),
+];
+
+/// Everything that ingest would do: open, check, read all values.
+fn digest(path: &std::path::Path) -> Result<Vec<Finding>, FormatError> {
+    let source = open(path, Limits::default())?;
+    let mut findings = check_coordinates(source.as_ref())?;
+    for v in &source.header().variables {
+        findings.extend(scan_values(source.as_ref(), v)?.findings(&v.path));
+    }
+    Ok(findings)
+}
+
+#[test]
+fn every_malformed_file_is_refused_or_noted_as_it_should_be() {
+    let Some(dir) = sample::dir() else { return };
+    let mut wrong = Vec::new();
+    let expectations = FILES.iter().chain(&[("hostile_names.nc", Accepted), ("deflate_bomb.nc", Accepted)]);
+    for (name, expected) in expectations {
+        let started = Instant::now();
+        let result = digest(&dir.join("malformed").join(name));
+        let refusal = |f: &&Finding| f.severity == Severity::Refuse;
+        let fine = match (expected, &result) {
+            (Unopened(part, byte), Err(e)) => e.to_string().contains(part) && e.offset == *byte,
+            (Refused(variable, index), Ok(f)) => {
+                f.iter().find(refusal).is_some_and(|f| f.variable == *variable && f.index == *index)
+            }
+            (Noted(variable), Ok(f)) => {
+                !f.iter().any(|f| refusal(&f)) && f.iter().any(|f| f.variable == *variable)
+            }
+            (Accepted, Ok(f)) => !f.iter().any(|f| refusal(&f)),
+            _ => false,
+        };
+        let told = match &result {
+            Ok(findings) => findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            Err(e) => e.to_string(),
+        };
+        eprintln!("{name}: {told}");
+        if !fine {
+            wrong.push(format!("{name}: {told}"));
+        }
+        if started.elapsed().as_secs() >= 10 {
+            wrong.push(format!("{name}: took {:?}", started.elapsed()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} files not as expected:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn no_malformed_netcdf_file_was_forgotten() {
+    let Some(dir) = sample::dir() else { return };
+    for entry in std::fs::read_dir(dir.join("malformed")).expect("a folder").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let known =
+            FILES.iter().any(|(n, _)| *n == name) || name == "hostile_names.nc" || name == "deflate_bomb.nc";
+        assert!(known || !name.ends_with(".nc"), "{name} is in no expectation");
+    }
+}
+
+#[test]
+fn a_name_that_leaves_the_tree_is_not_a_variable() {
+    let Some(dir) = sample::dir() else { return };
+    let source = open(&dir.join("malformed/hostile_names.nc"), Limits::default()).expect("it opens");
+    for v in &source.header().variables {
+        assert!(v.path.split('/').all(|part| !part.is_empty() && part != "." && part != ".."), "{}", v.path);
+    }
+}
+
+#[test]
+fn good_files_are_refused_for_nothing() {
+    let Some((dir, references)) = sample::references() else { return };
+    let mut wrong = Vec::new();
+    for name in references["netcdf_inventory"].as_object().expect("an inventory").keys() {
+        let Ok(source) = open(&dir.join(name), Limits::default()) else { continue };
+        match check_coordinates(source.as_ref()) {
+            Ok(findings) => {
+                for f in findings {
+                    eprintln!("{name}: {:?} {f}", f.severity);
+                    if f.severity == Severity::Refuse {
+                        wrong.push(format!("{name}: {f}"));
+                    }
+                }
+            }
+            Err(e) if e.reason.contains("contiguous raw data") => {}
+            Err(e) => wrong.push(e.to_string()),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The limit on one read holds for a file that would allow more.
+#[test]
+fn a_read_beyond_the_limit_is_refused_before_it_allocates() {
+    let Some(dir) = sample::dir() else { return };
+    let limits = Limits { read_bytes: 1 << 20, ..Limits::default() };
+    let source: Box<dyn Source> = open(&dir.join("malformed/deflate_bomb.nc"), limits).expect("it opens");
+    let v = &source.header().variables[0];
+    let error = source.read(&v.path, &[0, 0], &v.shape).expect_err("128 MiB are too much");
+    assert!(error.reason.contains("one read may be 1048576 bytes"), "{error}");
+    let limits = Limits { chunk_bytes: 1 << 20, ..Limits::default() };
+    let error = open(&dir.join("malformed/deflate_bomb.nc"), limits).err().expect("its chunks are too much");
+    assert!(error.reason.contains("decode to 16777216 bytes"), "{error}");
+}
