@@ -6,9 +6,11 @@
 mod attributes;
 mod dimensions;
 mod filters;
+mod legacy;
 mod storage;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use graticule_shared::dtype::DataType;
@@ -30,21 +32,10 @@ pub(crate) struct Hdf5 {
 impl Hdf5 {
     pub(crate) fn open(file: &str, storage: DynStorage, limits: Limits) -> Result<Self, FormatError> {
         guard(file, || {
-            let len = storage.len();
             storage::forget();
-            let cap = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-            let options = OpenOptions {
-                chunk_cache_bytes: limits.cache_bytes,
-                filter_registry: Some(filters::registry(limits.chunk_bytes)),
-                max_chunk_bytes: cap(limits.chunk_bytes),
-                max_read_bytes: cap(limits.read_bytes),
-                max_object_header_bytes: cap(limits.attribute_bytes),
-                ..OpenOptions::default()
-            };
-            let hdf5 = Hdf5File::from_storage_with_options(Arc::new(storage::Traced(storage)), options)
-                .map_err(|e| explain(file, &e))?;
-            let superblock = hdf5.superblock();
-            let end = superblock.base_address.saturating_add(superblock.eof_address);
+            let hdf5 = library_file(file, &storage, BTreeMap::new(), &limits)?;
+            // Counted from the start of the file, user block included.
+            let (end, len) = (hdf5.superblock().eof_address, storage.len());
             // As libhdf5: a shorter file has lost data, wherever it may be.
             if end > len {
                 return Err(FormatError::new(
@@ -53,10 +44,40 @@ impl Hdf5 {
                 )
                 .at_byte(len));
             }
-            let (header, datasets) = tree::read(file, &hdf5, &limits)?;
+            let (header, datasets) = match tree::read(file, &hdf5, &limits, true)? {
+                tree::Outcome::Read(header, datasets) => (header, datasets),
+                tree::Outcome::Suspect(addresses) => {
+                    let places = addresses.iter().flat_map(|a| legacy::version_bytes(&hdf5, *a));
+                    let replaced = places.map(|place| (place, 1)).collect();
+                    let hdf5 = library_file(file, &storage, replaced, &limits)?;
+                    match tree::read(file, &hdf5, &limits, false)? {
+                        tree::Outcome::Read(header, datasets) => (header, datasets),
+                        tree::Outcome::Suspect(_) => Default::default(),
+                    }
+                }
+            };
             Ok(Self { file: file.to_owned(), header, datasets, limits })
         })
     }
+}
+
+fn library_file(
+    file: &str,
+    storage: &DynStorage,
+    replaced: BTreeMap<u64, u8>,
+    limits: &Limits,
+) -> Result<Hdf5File, FormatError> {
+    let cap = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let options = OpenOptions {
+        chunk_cache_bytes: limits.cache_bytes,
+        filter_registry: Some(filters::registry(limits.chunk_bytes)),
+        max_chunk_bytes: cap(limits.chunk_bytes),
+        max_read_bytes: cap(limits.read_bytes),
+        max_object_header_bytes: cap(limits.attribute_bytes),
+        ..OpenOptions::default()
+    };
+    let seen = storage::Seen { inner: storage.clone(), replaced };
+    Hdf5File::from_storage_with_options(Arc::new(seen), options).map_err(|e| explain(file, &e))
 }
 
 impl Source for Hdf5 {
@@ -123,11 +144,7 @@ fn explain(file: &str, error: &Error) -> FormatError {
     while let Error::Context { source, .. } = inner {
         inner = source;
     }
-    let offset = match inner {
-        Error::UnexpectedEof { .. } | Error::OffsetOutOfBounds(_) => storage::last(),
-        Error::ResourceLimit(_) => None,
-        _ => storage::last(),
-    };
+    let offset = if matches!(inner, Error::ResourceLimit(_)) { None } else { storage::last() };
     let mut explained = FormatError::new(file, error.to_string());
     explained.offset = offset;
     explained

@@ -1,7 +1,10 @@
-//! Remembers what was read last, so that an error names its byte: the library's
-//! own errors seldom do.
+//! The file as the library sees it.
+//!
+//! Remembers what was read last, so that an error names its byte (the library's
+//! own errors seldom do), and replaces the bytes that [`super::legacy`] names.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use hdf5_reader::error::Result;
 use hdf5_reader::storage::DynStorage;
@@ -12,7 +15,11 @@ thread_local! {
     static LAST: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-pub(super) struct Traced(pub(super) DynStorage);
+pub(super) struct Seen {
+    pub(super) inner: DynStorage,
+    /// Offsets, and the byte to show there.
+    pub(super) replaced: BTreeMap<u64, u8>,
+}
 
 /// Forgets what was read before.
 pub(super) fn forget() {
@@ -24,13 +31,24 @@ pub(super) fn last() -> Option<u64> {
     LAST.get()
 }
 
-impl Storage for Traced {
+impl Storage for Seen {
     fn len(&self) -> u64 {
-        self.0.len()
+        self.inner.len()
     }
 
     fn read_range(&self, offset: u64, len: usize) -> Result<StorageBuffer> {
         LAST.set(Some(offset));
-        self.0.read_range(offset, len)
+        let read = self.inner.read_range(offset, len)?;
+        let mut replaced = self.replaced.range(offset..offset.saturating_add(len as u64)).peekable();
+        if replaced.peek().is_none() {
+            return Ok(read);
+        }
+        let mut bytes = read.to_vec();
+        for (at, byte) in replaced {
+            if let Some(b) = usize::try_from(at - offset).ok().and_then(|i| bytes.get_mut(i)) {
+                *b = *byte;
+            }
+        }
+        Ok(StorageBuffer::from_vec(bytes))
     }
 }

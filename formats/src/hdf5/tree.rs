@@ -9,10 +9,11 @@ use std::collections::HashSet;
 use hdf5_reader::error::Error;
 use hdf5_reader::group::Group;
 use hdf5_reader::messages::HdfMessage;
+use hdf5_reader::messages::dataspace::DataspaceType;
 use hdf5_reader::{Attribute, Dataset, Hdf5File};
 
 use super::dimensions::Dimensions;
-use super::{attributes, explain, filters};
+use super::{attributes, explain, filters, legacy};
 use crate::{AttrValue, FormatError, Header, Limits, Variable, slab};
 
 const MAX_DEPTH: usize = 64;
@@ -53,11 +54,19 @@ struct Walk<'a> {
     is_netcdf: bool,
 }
 
+pub(super) enum Outcome {
+    /// With the datasets in the order of the header's variables.
+    Read(Header, Vec<Dataset>),
+    /// Addresses of datasets whose layout must be read as [`super::legacy`] says.
+    Suspect(Vec<u64>),
+}
+
 pub(super) fn read(
     file: &str,
     hdf5: &Hdf5File,
     limits: &Limits,
-) -> Result<(Header, Vec<Dataset>), FormatError> {
+    suspect: bool,
+) -> Result<Outcome, FormatError> {
     let mut walk = Walk {
         file,
         limits,
@@ -71,6 +80,13 @@ pub(super) fn read(
     };
     let root = hdf5.root_group().map_err(|e| explain(file, &e))?;
     walk.group(&root, "", 0)?;
+    if suspect {
+        let suspects = walk.nodes.iter().map(|n| &n.dataset).filter(|d| legacy::is_suspect(hdf5, d));
+        let addresses: Vec<u64> = suspects.map(Dataset::address).collect();
+        if !addresses.is_empty() {
+            return Ok(Outcome::Suspect(addresses));
+        }
+    }
     let mut dims = Dimensions::gather(file, &walk.nodes, limits)?;
     walk.is_netcdf |= dims.any_scale();
     let mut header = Header {
@@ -123,7 +139,7 @@ pub(super) fn read(
         datasets.push(dataset);
     }
     header.dimensions = dims.into_list();
-    Ok((header, datasets))
+    Ok(Outcome::Read(header, datasets))
 }
 
 impl Walk<'_> {
@@ -221,6 +237,9 @@ fn unreadable(file: &str, hdf5: &Hdf5File, dataset: &Dataset) -> Result<Option<S
                 if let Some(reason) = pipeline.filters.iter().find_map(|f| filters::unsupported(f.id)) {
                     return Ok(Some(reason));
                 }
+            }
+            HdfMessage::Dataspace(space) if space.dataspace_type == DataspaceType::Null => {
+                return Ok(Some("it holds no values at all (a null dataspace)".to_owned()));
             }
             HdfMessage::ExternalFiles(_) => {
                 return Ok(Some("its values lie in another file, which is not followed".to_owned()));
