@@ -176,14 +176,16 @@ pub struct Header {
 pub struct Limits {
     /// Bytes that one [`Source::read`] may return.
     pub read_bytes: u64,
-    /// Bytes that one stored chunk may decode to.
+    /// Bytes that one stored chunk may decode to. Undoing deflate and shuffle
+    /// holds it twice.
     pub chunk_bytes: u64,
     /// Bytes that all values of one variable may have, declared.
     pub variable_bytes: u64,
     pub variables: usize,
     pub dimensions: usize,
     pub attribute_bytes: u64,
-    /// Decoded chunks kept for the next read.
+    /// Decoded chunks kept for the next read; one that is larger is decoded anew
+    /// for every slab that touches it.
     pub cache_bytes: usize,
 }
 
@@ -191,7 +193,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             read_bytes: 256 << 20,
-            chunk_bytes: 192 << 20,
+            chunk_bytes: 160 << 20,
             variable_bytes: 1 << 40,
             variables: 10_000,
             dimensions: 10_000,

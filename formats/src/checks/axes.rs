@@ -2,7 +2,7 @@
 
 use graticule_shared::time::{TimeError, TimeUnits};
 
-use super::values::for_each;
+use super::values::{Value, for_each};
 use super::{Finding, Severity, is_coordinate, text};
 use crate::{AttrValue, FormatError, Source, Variable};
 
@@ -66,47 +66,82 @@ fn axis(
     wraps: bool,
     findings: &mut Findings,
 ) -> Result<(), FormatError> {
-    let mut previous: Option<f64> = None;
-    let mut rising: Option<bool> = None;
-    let mut jump: Option<u64> = None;
+    let mut order = Order { wraps, ..Order::default() };
     let mut fault = None;
     for_each(source, v, |i, value| {
-        fault = match (value, previous) {
-            (None, _) => Some(refuse(v, i, "missing (NaN or fill value)", expected)),
-            (Some(x), _) if !x.is_finite() || !in_range(x) => Some(refuse(v, i, x.to_string(), expected)),
-            (Some(x), Some(p)) if x == p => {
-                Some(refuse(v, i, format!("{x}, as the value before"), "a different value at every index"))
+        fault = match value {
+            Value::Number(x) if x.is_finite() && in_range(x) => {
+                order.next(i, x).map(|(found, expected)| refuse(v, i, found, expected))
             }
-            // Longitudes may cross the antimeridian once: 179, -179.
-            (Some(x), Some(p)) if wraps && (x - p).abs() > 180.0 && jump.is_none() => {
-                jump = Some(i);
-                None
-            }
-            (Some(x), Some(p)) if *rising.get_or_insert(x > p) != (x > p) => Some(refuse(
-                v,
-                i,
-                format!("{x} after {p}, against the direction so far"),
-                "values that rise or fall throughout",
-            )),
-            _ => None,
+            wrong => Some(refuse(v, i, found(wrong), expected)),
         };
-        previous = value;
         fault.is_none()
     })?;
     if fault.is_none()
-        && let Some(i) = jump
+        && let Some(i) = order.jump
     {
-        fault = Some(
-            note(
-                v,
-                "the longitudes jump by more than half a turn here",
-                "values that rise or fall throughout",
-            )
-            .at(i),
-        );
+        let found = "the longitudes jump by more than half a turn here";
+        fault = Some(note(v, found, "values that rise or fall throughout").at(i));
     }
     findings.extend(fault);
     Ok(())
+}
+
+/// Follows an axis from value to value.
+#[derive(Default)]
+struct Order {
+    /// Longitudes may cross the antimeridian once: 179, -179.
+    wraps: bool,
+    previous: Option<f64>,
+    rising: Option<bool>,
+    /// Steps seen.
+    steps: u64,
+    wide_first_step: bool,
+    jump: Option<u64>,
+}
+
+impl Order {
+    /// What is wrong with value `index`, and what would be right.
+    fn next(&mut self, index: u64, x: f64) -> Option<(String, &'static str)> {
+        let p = self.previous.replace(x)?;
+        if x == p {
+            return Some((format!("{x}, as the value before"), "a different value at every index"));
+        }
+        self.steps += 1;
+        let wide = self.wraps && (x - p).abs() > 180.0;
+        let rises = x > p;
+        match self.rising {
+            None => {
+                self.rising = Some(rises);
+                self.wide_first_step = wide;
+                None
+            }
+            Some(rising) if rising == rises => None,
+            Some(_) if wide && self.jump.is_none() => {
+                self.jump = Some(index);
+                None
+            }
+            // The first step was the jump, and this is the direction.
+            Some(_) if self.wide_first_step && self.steps == 2 => {
+                self.jump = Some(index - 1);
+                self.rising = Some(rises);
+                None
+            }
+            Some(_) => Some((
+                format!("{x} after {p}, against the direction so far"),
+                "values that rise or fall throughout",
+            )),
+        }
+    }
+}
+
+/// What is no usable coordinate, in words.
+fn found(value: Value) -> String {
+    match value {
+        Value::Number(x) => x.to_string(),
+        Value::Nan => "NaN".to_owned(),
+        Value::Fill => "the fill value".to_owned(),
+    }
 }
 
 /// Latitudes or longitudes of each cell, or of a point.
@@ -121,19 +156,19 @@ fn auxiliary(
     let mut fault = None;
     for_each(source, v, |i, value| {
         match value {
-            None => {
+            Value::Number(x) if x.is_finite() && in_range(x) => {}
+            Value::Number(x) => fault = Some(refuse(v, i, x.to_string(), expected)),
+            Value::Nan | Value::Fill => {
                 if missing == 0 {
                     first_missing = i;
                 }
                 missing += 1;
             }
-            Some(x) if !x.is_finite() || !in_range(x) => fault = Some(refuse(v, i, x.to_string(), expected)),
-            Some(_) => {}
         }
         fault.is_none()
     })?;
     if missing > 0 && fault.is_none() {
-        let found = format!("{missing} positions are missing; their cells cannot be placed");
+        let found = format!("{missing} of its positions are missing; their cells cannot be placed");
         fault = Some(note(v, found, expected).at(first_missing));
     }
     findings.extend(fault);
@@ -146,14 +181,15 @@ pub(super) fn other(source: &dyn Source, v: &Variable, findings: &mut Findings) 
     let mut fault = None;
     for_each(source, v, |i, value| {
         fault = match value {
-            Some(x) if x.is_finite() && Some(x) == previous => {
+            Value::Number(x) if x.is_finite() && previous == Some(x) => {
                 Some(note(v, format!("{x}, as the value before"), "a different value at every index").at(i))
             }
-            Some(x) if x.is_finite() => None,
-            Some(x) => Some(note(v, x.to_string(), "finite values").at(i)),
-            None => Some(note(v, "missing (NaN or fill value)", "finite values").at(i)),
+            Value::Number(x) if x.is_finite() => {
+                previous = Some(x);
+                None
+            }
+            wrong => Some(note(v, found(wrong), "finite values").at(i)),
         };
-        previous = value;
         fault.is_none()
     })?;
     findings.extend(fault);
@@ -178,37 +214,52 @@ pub(super) fn time(source: &dyn Source, v: &Variable, findings: &mut Findings) -
             return if is_coordinate(v) { other(source, v, findings) } else { Ok(()) };
         }
     };
-    let mut previous: Option<f64> = None;
-    let mut rising: Option<bool> = None;
+    let mut order = Order::default();
     let mut fault = None;
     for_each(source, v, |i, value| {
-        fault = match (value, previous) {
-            (None, _) => Some(refuse(v, i, "missing (NaN or fill value)", "a time at every index")),
-            (Some(x), _) if parsed.decode(x).is_err() => {
+        fault = match value {
+            Value::Number(x) if parsed.decode(x).is_err() => {
                 Some(refuse(v, i, format!("{x} {units} is no date"), "a date within a million years"))
             }
-            (Some(x), Some(p)) if x == p && is_coordinate(v) => Some(refuse(
-                v,
-                i,
-                format!("{x}, the time of the step before"),
-                "a different time at every index",
-            )),
-            (Some(x), Some(p)) if is_coordinate(v) && *rising.get_or_insert(x > p) != (x > p) => {
-                Some(refuse(v, i, format!("{x} after {p}, against the direction so far"), "times in order"))
+            Value::Number(x) if is_coordinate(v) => {
+                order.next(i, x).map(|(found, expected)| refuse(v, i, found, expected))
             }
-            _ => None,
+            Value::Number(_) => None,
+            wrong => Some(refuse(v, i, found(wrong), "a time at every index")),
         };
-        previous = value;
         fault.is_none()
     })?;
     match fault {
         // A time that is not the axis places nothing.
         Some(f) if !is_coordinate(v) => findings.push(Finding { severity: Severity::Note, ..f }),
         Some(f) => findings.push(f),
-        None if rising == Some(false) => {
-            findings.push(note(v, "the times run backwards", "times in rising order"))
+        None if order.rising == Some(false) => {
+            findings.push(note(v, "the times run backwards", "times in rising order"));
         }
         None => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(wraps: bool, values: &[f64]) -> (Vec<usize>, Option<u64>) {
+        let mut order = Order { wraps, ..Order::default() };
+        let wrong = values.iter().enumerate().filter(|(i, x)| order.next(*i as u64, **x).is_some());
+        (wrong.map(|(i, _)| i).collect(), order.jump)
+    }
+
+    #[test]
+    fn an_axis_rises_or_falls_and_longitudes_may_cross_the_antimeridian_once() {
+        assert_eq!(faults(false, &[1.0, 2.0, 4.0]), (vec![], None));
+        assert_eq!(faults(false, &[4.0, 2.0, 1.0]), (vec![], None));
+        assert_eq!(faults(false, &[1.0, 2.0, 2.0]), (vec![2], None));
+        assert_eq!(faults(false, &[1.0, 2.0, 0.0]), (vec![2], None));
+        assert_eq!(faults(true, &[170.0, 179.0, -179.0, -170.0]), (vec![], Some(2)));
+        assert_eq!(faults(true, &[179.0, -179.0, -170.0, -160.0]), (vec![], Some(1)));
+        assert_eq!(faults(true, &[0.0, 200.0]), (vec![], None), "coarse, not crossing");
+        assert_eq!(faults(true, &[170.0, 179.0, -179.0, 178.0, -178.0]), (vec![4], Some(2)));
+    }
 }

@@ -8,12 +8,22 @@ use crate::{FormatError, Source, Variable};
 /// Bytes read at a time.
 const SLAB_BYTES: u64 = 4 << 20;
 
-/// Calls `each` with the flat index and the physical value of every element;
-/// `None` where the stored number means "no data". Stops when `each` says so.
+/// A stored number's meaning.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Value {
+    Number(f64),
+    /// Infinity is a number here, NaN is not.
+    Nan,
+    /// `_FillValue` or `missing_value`.
+    Fill,
+}
+
+/// Calls `each` with the flat index and the physical value of every element, and
+/// stops when `each` says so.
 pub(super) fn for_each(
     source: &dyn Source,
     v: &Variable,
-    mut each: impl FnMut(u64, Option<f64>) -> bool,
+    mut each: impl FnMut(u64, Value) -> bool,
 ) -> Result<(), FormatError> {
     let packing = v.packing();
     let dtype = packing.read_as();
@@ -22,7 +32,12 @@ pub(super) fn for_each(
         let bytes = source.read(&v.path, &start, &count)?;
         for i in 0..bytes.len() / dtype.size() {
             let raw = dtype.get_f64(&bytes, i).unwrap_or(f64::NAN);
-            if !each(index, packing.value(raw)) {
+            let value = match packing.value(raw) {
+                Some(x) if !x.is_nan() => Value::Number(x),
+                None if !raw.is_nan() => Value::Fill,
+                _ => Value::Nan,
+            };
+            if !each(index, value) {
                 return Ok(());
             }
             index += 1;
@@ -118,7 +133,7 @@ impl ValueScan {
             findings.push(Finding::new(
                 Severity::Note,
                 variable,
-                format!("{} values are infinite and count as no data in statistics", self.infinite),
+                format!("{} of its values are infinite and count as no data in statistics", self.infinite),
                 "finite values",
             ));
         }
