@@ -1,6 +1,7 @@
 //! Values one slab at a time.
 
 use graticule_shared::cube::Packing;
+use graticule_shared::dtype::DataType;
 
 use super::{Finding, Severity};
 use crate::{FormatError, Source, Variable};
@@ -112,17 +113,37 @@ impl ValueScan {
 
     /// Native-endian bytes as [`Source::read`] returns them.
     pub fn feed(&mut self, bytes: &[u8]) {
-        let dtype = self.packing.read_as();
-        for i in 0..bytes.len() / dtype.size() {
-            match dtype.get_f64(bytes, i).and_then(|raw| self.packing.value(raw)) {
-                None => self.missing += 1,
-                Some(x) if x.is_finite() => {
-                    self.valid += 1;
-                    self.min = self.min.min(x);
-                    self.max = self.max.max(x);
-                }
-                Some(_) => self.infinite += 1,
+        macro_rules! each {
+            ($t:ty) => {{
+                let (elements, _) = bytes.as_chunks::<{ size_of::<$t>() }>();
+                elements.iter().for_each(|e| self.count(<$t>::from_ne_bytes(*e) as f64));
+            }};
+        }
+        match self.packing.read_as() {
+            DataType::Int8 => each!(i8),
+            DataType::UInt8 => each!(u8),
+            DataType::Int16 => each!(i16),
+            DataType::UInt16 => each!(u16),
+            DataType::Int32 => each!(i32),
+            DataType::UInt32 => each!(u32),
+            DataType::Int64 => each!(i64),
+            DataType::UInt64 => each!(u64),
+            DataType::Float32 => each!(f32),
+            DataType::Float64 => each!(f64),
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, raw: f64) {
+        match self.packing.value(raw) {
+            Some(x) if x.is_finite() => {
+                self.valid += 1;
+                // Not `f64::min`: no NaN comes here, and this is one instruction.
+                self.min = if x < self.min { x } else { self.min };
+                self.max = if x > self.max { x } else { self.max };
             }
+            Some(x) if !x.is_nan() => self.infinite += 1,
+            _ => self.missing += 1,
         }
     }
 
@@ -163,8 +184,6 @@ pub fn scan_values(source: &dyn Source, v: &Variable) -> Result<ValueScan, Forma
 
 #[cfg(test)]
 mod tests {
-    use graticule_shared::dtype::DataType;
-
     use super::*;
 
     #[test]
