@@ -10,3 +10,4 @@
 //! request.
 
 pub mod engine;
+pub mod view;

@@ -127,6 +127,25 @@ impl Axis {
         Some(if distance(right) < distance(left) { right } else { left })
     }
 
+    /// The cell that `coordinate` lies in, and how far into it: 0 at the edge
+    /// before it in axis order, 1 at the edge after. `None` outside the axis.
+    pub fn locate(&self, coordinate: f64) -> Option<(usize, f64)> {
+        let i = self.cell(coordinate)?;
+        let x = self.normalise(coordinate);
+        let (a, b) = (self.edge(i), self.edge(i + 1));
+        Some((i, ((x - a) / (b - a)).clamp(0.0, 1.0)))
+    }
+
+    /// Edge `i` of `len() + 1`: halfway between values `i - 1` and `i`.
+    pub fn edge(&self, i: usize) -> f64 {
+        let (first, last) = self.edges();
+        match (i.checked_sub(1).and_then(|p| self.values.get(p)), self.values.get(i)) {
+            (Some(p), Some(q)) => (p + q) / 2.0,
+            (None, _) => first,
+            (_, None) => last,
+        }
+    }
+
     /// Continuous index: 2.0 at value 2, 2.5 halfway to value 3; extrapolated
     /// linearly past the ends. NaN where `coordinate` is.
     pub fn fractional(&self, coordinate: f64) -> f64 {

@@ -9,9 +9,11 @@
 //! on input or allocates a size that an input alone decides.
 
 pub mod axis;
+pub mod codec;
 pub mod colormap;
 pub mod cube;
 pub mod dtype;
+pub mod raster;
 pub mod shard;
 pub mod time;
 pub mod zarr;

@@ -5,12 +5,7 @@
 
 use graticule_shared::cube::Cube;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Projection {
-    #[default]
-    Mercator,
-    Globe,
-}
+pub use graticule_shared::raster::Projection;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scale {
