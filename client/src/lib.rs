@@ -9,5 +9,7 @@
 //! that they are tested natively. Restyling starts at the shader: it makes no
 //! request.
 
+pub mod chunks;
 pub mod engine;
+pub mod render;
 pub mod view;

@@ -1,3 +1,24 @@
 //! One map: a store, a view, a picture. Commands in, signals out.
+//!
+//! Everything happens on one thread: a command changes what is wanted, what
+//! arrives changes what can be drawn, and one animation frame does both. Signals
+//! leave only when nothing is borrowed, so that whoever hears one may send a
+//! command at once.
 
 pub mod api;
+#[cfg(target_arch = "wasm32")]
+mod commands;
+#[cfg(target_arch = "wasm32")]
+mod open;
+#[cfg(target_arch = "wasm32")]
+mod read;
+#[cfg(target_arch = "wasm32")]
+mod run;
+#[cfg(target_arch = "wasm32")]
+mod state;
+#[cfg(target_arch = "wasm32")]
+mod steps;
+pub mod troubles;
+
+#[cfg(target_arch = "wasm32")]
+pub use run::{Assets, Engine};

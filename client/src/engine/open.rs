@@ -1,0 +1,397 @@
+//! From a URL to a variable that can be drawn.
+
+use std::rc::Rc;
+
+use graticule_shared::axis::Axis;
+use graticule_shared::colormap;
+use graticule_shared::cube::{Cube, Role, Variable};
+use graticule_shared::zarr::Hierarchy;
+use js_sys::Uint8Array;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::chunks::fetch::{self, FetchError, Range};
+use crate::chunks::loader::{FailureKind, kind_of};
+use crate::chunks::source::Source;
+use crate::engine::api::{Signal, Trouble, View};
+use crate::engine::run::Engine;
+use crate::engine::state::{Layer, State, Store};
+use crate::engine::troubles::{cors, network, status, trouble};
+use crate::view::camera;
+use crate::view::levels::{Grid, number_pages};
+
+/// Entries of the page table.
+const MAX_PAGES: u64 = 1 << 21;
+const CANNOT_OPEN: &str = "The data cannot be opened";
+
+impl Engine {
+    pub(super) fn open(self: &Rc<Self>, url: String, refresh: bool) {
+        let url = url.trim().trim_end_matches('/').to_owned();
+        let generation = {
+            let mut s = self.state.borrow_mut();
+            s.generation = s.generation.wrapping_add(1);
+            s.troubles = 0;
+            if !refresh {
+                s.style.clim = None;
+                s.wanted_variable = s.wanted_variable.take().filter(|_| s.store.is_none());
+            }
+            s.generation
+        };
+        self.loader.retry();
+        let this = self.clone();
+        spawn_local(async move {
+            let read = read_hierarchy(&url).await;
+            if this.state.borrow().generation != generation {
+                return;
+            }
+            match read {
+                Ok(hierarchy) => this.opened(url, hierarchy, refresh),
+                Err(t) => this.say_trouble(t),
+            }
+            this.ask_frame();
+        });
+    }
+
+    fn opened(self: &Rc<Self>, url: String, hierarchy: Hierarchy, refresh: bool) {
+        let cube = Rc::new(Cube::new(&hierarchy));
+        let choice = {
+            let mut s = self.state.borrow_mut();
+            s.say(Signal::Opened { url: url.clone(), cube: cube.clone() });
+            if !refresh && s.store.is_some() {
+                s.indices.clear();
+            }
+            let current = s.layer.as_ref().filter(|_| refresh).map(|l| l.variable.path.clone());
+            let wanted = s.wanted_variable.take().or(current);
+            s.store = Some(Rc::new(Store { url: url.clone(), hierarchy, cube: cube.clone() }));
+            wanted
+                .filter(|w| cube.variable(w).is_some_and(Variable::is_mappable))
+                .or_else(|| cube.variables.iter().find(|v| v.is_mappable()).map(|v| v.path.clone()))
+        };
+        self.flush();
+        match choice {
+            Some(path) => self.show_variable(&path, true),
+            None => {
+                let names: Vec<&str> = cube.variables.iter().map(|v| v.path.as_str()).collect();
+                let found = if names.is_empty() { "no arrays at all".to_owned() } else { names.join(", ") };
+                self.say_trouble(trouble(
+                    "Nothing to draw",
+                    "no variable has latitude and longitude as its last two dimensions, with one-dimensional coordinates",
+                    "Name the coordinates as CF does (units degrees_north and degrees_east), or transpose the variable.",
+                    &format!("{url}: {found}"),
+                ));
+            }
+        }
+    }
+
+    pub(super) fn set_variable(self: &Rc<Self>, path: String) {
+        let known = {
+            let mut s = self.state.borrow_mut();
+            let known = s.store.as_ref().is_some_and(|st| st.cube.variable(&path).is_some());
+            let same = s.layer.as_ref().is_some_and(|l| l.variable.path == path);
+            if s.store.is_none() {
+                s.wanted_variable = Some(path.clone());
+            }
+            known && !same
+        };
+        if known {
+            self.show_variable(&path, false);
+        }
+    }
+
+    fn show_variable(self: &Rc<Self>, path: &str, opened: bool) {
+        let made = {
+            let mut s = self.state.borrow_mut();
+            self.make_layer(&mut s, path)
+        };
+        let layer = match made {
+            Ok(layer) => layer,
+            Err(t) => return self.say_trouble(t),
+        };
+        let (y, x, outer) = {
+            let dims = &layer.variable.dims;
+            let n = dims.len();
+            (dims[n - 2].clone(), dims[n - 1].clone(), dims[..n - 2].to_vec())
+        };
+        let early = {
+            let mut s = self.state.borrow_mut();
+            if !s.style.colormap_set {
+                let v = &layer.variable;
+                let name = v.path.rsplit('/').next().unwrap_or(&v.path);
+                let name = colormap::default_for(v.standard_name.as_deref(), name, v.units.as_deref());
+                s.style.colormap = name.to_owned();
+                s.colours_dirty = true;
+            }
+            let same = !opened && s.layer.as_ref().is_some_and(|l| l.variable.path == layer.variable.path);
+            if !same && !opened {
+                s.style.clim = None;
+            }
+            self.replace_layer(&mut s, layer);
+            s.say_selected();
+            let early = s.store.as_ref().and_then(|st| axes_from_transform(st, &y, &x));
+            if let (Some(axes), Some(layer)) = (early.clone(), &mut s.layer) {
+                layer.axes = Some(axes);
+            }
+            early.is_some()
+        };
+        self.flush();
+        let generation = self.state.borrow().generation;
+        // The stored coordinates, and the data beside them if its place can be guessed.
+        self.read_axes(generation, path.to_owned(), y.coordinate.clone(), x.coordinate.clone(), early);
+        for dim in outer {
+            self.read_coordinate(generation, dim.name.clone(), dim.coordinate.clone());
+        }
+        self.ask_frame();
+    }
+
+    fn make_layer(&self, s: &mut State, path: &str) -> Result<Layer, Trouble> {
+        let store = s.store.clone().ok_or_else(|| trouble(CANNOT_OPEN, "no data is open", "Open a store first.", ""))?;
+        let variable = store.cube.variable(path).filter(|v| v.is_mappable()).cloned().ok_or_else(|| {
+            trouble(
+                "This variable cannot be drawn",
+                "its last two dimensions are not latitude and longitude with one-dimensional coordinates",
+                "Choose another variable.",
+                path,
+            )
+        })?;
+        let (mut grids, mut sources) = (Vec::new(), Vec::new());
+        let mut set_aside = None;
+        for level in &variable.levels {
+            let Some(meta) = store.hierarchy.arrays.get(&level.array) else { continue };
+            // A type that the shader would read otherwise is not the same field.
+            if meta.dtype != Some(variable.packing.dtype) {
+                continue;
+            }
+            let source = match self.source(s, &store, &level.array) {
+                Ok(source) => source,
+                Err(t) => {
+                    set_aside = Some(t);
+                    continue;
+                }
+            };
+            let shape = source.meta.block_shape();
+            let Some([by, bx]) = shape.last_chunk::<2>().copied() else { continue };
+            let Some(grid) =
+                Grid::new([level.rows, level.columns], [level.factor_y, level.factor_x], [by, bx])
+            else {
+                continue;
+            };
+            grids.push(grid);
+            sources.push(source);
+        }
+        let (grids, dropped) = number_pages(grids, MAX_PAGES);
+        sources.drain(..dropped.min(sources.len()));
+        sources.truncate(grids.len());
+        if grids.is_empty() || grids.iter().map(Grid::page_count).sum::<u64>() > MAX_PAGES {
+            return Err(set_aside.unwrap_or_else(|| {
+                trouble("This variable cannot be drawn", "its grid is empty or too finely cut", "Rechunk the store.", path)
+            }));
+        }
+        if let Some(t) = set_aside {
+            s.say(Signal::Trouble(t));
+        }
+        Ok(Layer { variable, axes: None, grids, sources, field: None })
+    }
+
+    fn source(&self, s: &mut State, store: &Store, path: &str) -> Result<Rc<Source>, Trouble> {
+        let missing = || trouble(CANNOT_OPEN, "the metadata names an array that is not there", "Consolidate the metadata again.", path);
+        let meta = store.hierarchy.arrays.get(path).ok_or_else(missing)?;
+        s.next_source += 1;
+        let source = Source::new(s.next_source, &store.url, meta, store.hierarchy.format).map_err(|e| {
+            let next = "Rewrite the array with a codec and a chunk size that browsers can take.";
+            trouble(&format!("{path} cannot be read"), &e.to_string(), next, &format!("{}/{path}", store.url))
+        })?;
+        let source = Rc::new(source);
+        self.loader.add_source(source.clone());
+        Ok(source)
+    }
+
+    fn read_axes(
+        self: &Rc<Self>,
+        generation: u32,
+        variable: String,
+        y: Option<String>,
+        x: Option<String>,
+        early: bool,
+    ) {
+        let sources = {
+            let mut s = self.state.borrow_mut();
+            let Some(store) = s.store.clone() else { return };
+            let mut find = |path: Option<String>| match path {
+                Some(path) => self.source(&mut s, &store, &path).map(Some),
+                None => Ok(None),
+            };
+            match (find(y), find(x)) {
+                (Ok(Some(y)), Ok(Some(x))) => Ok((y, x)),
+                (Err(t), _) | (_, Err(t)) => Err(t),
+                _ => return,
+            }
+        };
+        let (y, x) = match sources {
+            Ok(pair) => pair,
+            Err(t) => return self.say_trouble(t),
+        };
+        let this = self.clone();
+        spawn_local(async move {
+            let (ya, xa) = (this.clone(), this.clone());
+            let (y2, x2) = (y.clone(), x.clone());
+            let (rows, columns) =
+                both(async move { ya.loader.read_all(&y2).await }, async move { xa.loader.read_all(&x2).await }).await;
+            let (Some(rows), Some(columns)) = (rows, columns) else { return };
+            let axes = (Axis::new(rows), Axis::longitude(columns));
+            let axes = match axes {
+                (Ok(r), Ok(c)) => (Rc::new(r), Rc::new(c)),
+                (Err(e), _) => return this.say_axis(&y.meta.path, &e.to_string()),
+                (_, Err(e)) => return this.say_axis(&x.meta.path, &e.to_string()),
+            };
+            {
+                let mut s = this.state.borrow_mut();
+                let s = &mut *s;
+                if s.generation != generation {
+                    return;
+                }
+                let Some(layer) = s.layer.as_mut().filter(|l| l.variable.path == variable) else { return };
+                if !early {
+                    layer.field = None;
+                }
+                layer.axes = Some(axes.clone());
+                s.moved();
+                if !s.view_set {
+                    look_at(s, &axes);
+                }
+            }
+            this.flush();
+            this.ask_frame();
+        });
+    }
+
+    fn say_axis(&self, path: &str, why: &str) {
+        let next = "The coordinate must rise or fall throughout; sort or repair it.";
+        self.say_trouble(trouble("The grid cannot be placed on the map", why, next, path));
+    }
+
+    fn read_coordinate(self: &Rc<Self>, generation: u32, dim: String, path: Option<String>) {
+        let Some(path) = path else { return };
+        let source = {
+            let mut s = self.state.borrow_mut();
+            let Some(store) = s.store.clone() else { return };
+            self.source(&mut s, &store, &path)
+        };
+        let Ok(source) = source else { return };
+        let this = self.clone();
+        spawn_local(async move {
+            let Some(values) = this.loader.read_all(&source).await else { return };
+            let packing = this.state.borrow().store.as_ref().and_then(|st| {
+                let a = st.hierarchy.arrays.get(&path)?;
+                let number = |k: &str| a.attributes.get(k).and_then(graticule_shared::zarr::json_number);
+                Some((number("scale_factor").unwrap_or(1.0), number("add_offset").unwrap_or(0.0)))
+            });
+            let (scale, offset) = packing.unwrap_or((1.0, 0.0));
+            let values = if (scale, offset) == (1.0, 0.0) {
+                values
+            } else {
+                values.into_iter().map(|v| v * scale + offset).collect()
+            };
+            {
+                let mut s = this.state.borrow_mut();
+                if s.generation != generation {
+                    return;
+                }
+                s.say(Signal::Coordinate { dim, values });
+            }
+            this.flush();
+        });
+    }
+}
+
+/// Both at once.
+async fn both<A: 'static, B: 'static>(
+    a: impl Future<Output = A> + 'static,
+    b: impl Future<Output = B> + 'static,
+) -> (A, B) {
+    let (send, receive) = futures_channel::oneshot::channel();
+    spawn_local(async move { drop(send.send(a.await)) });
+    let b = b.await;
+    match receive.await {
+        Ok(a) => (a, b),
+        // The sender only goes away with its value.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// A regional grid fills the screen; a global one is seen whole.
+fn look_at(s: &mut State, (y, x): &(Rc<Axis>, Rc<Axis>)) {
+    let ((south, north), (west, east)) = (y.edges(), x.edges());
+    let (height, width) = ((north - south).abs(), (east - west).abs());
+    if width > 200.0 || s.camera.width_px <= 1.0 {
+        return;
+    }
+    let c = &mut s.camera;
+    c.longitude_deg = camera::wrap_longitude_deg((west + east) / 2.0);
+    c.latitude_deg = ((south + north) / 2.0).clamp(-80.0, 80.0);
+    let stretch = 1.0 / c.latitude_deg.to_radians().cos().max(0.1);
+    let fit = (c.width_px * 0.9 / width * 360.0).min(c.height_px * 0.9 / (height * stretch) * 360.0);
+    c.zoom = (fit / graticule_shared::raster::TILE_PX).log2();
+    camera::limit(c);
+    let view = View { longitude_deg: c.longitude_deg, latitude_deg: c.latitude_deg, zoom: c.zoom };
+    let projection = c.projection;
+    s.say(Signal::ViewChanged { view, projection });
+}
+
+/// `spatial:transform` [dx, 0, x0, 0, dy, y0] of the `spatial` convention, registered
+/// on nodes, gives both axes without a request.
+fn axes_from_transform(
+    store: &Store,
+    y: &graticule_shared::cube::Dim,
+    x: &graticule_shared::cube::Dim,
+) -> Option<(Rc<Axis>, Rc<Axis>)> {
+    let a = &store.hierarchy.attributes;
+    let numbers: Vec<f64> = a.get("spatial:transform")?.as_array()?.iter().filter_map(|v| v.as_f64()).collect();
+    let names: Vec<&str> = a.get("spatial:dimensions")?.as_array()?.iter().filter_map(|v| v.as_str()).collect();
+    if a.get("spatial:registration").and_then(|v| v.as_str()) != Some("node")
+        || names != [y.name.as_str(), x.name.as_str()]
+        || x.role != Role::X
+    {
+        return None;
+    }
+    let &[dx, 0.0, x0, 0.0, dy, y0] = numbers.as_slice() else { return None };
+    let line = |from: f64, step: f64, n: u64| (n < 1 << 24).then(|| (0..n).map(|i| from + step * i as f64).collect());
+    Some((Rc::new(Axis::new(line(y0, dy, y.len)?).ok()?), Rc::new(Axis::longitude(line(x0, dx, x.len)?).ok()?)))
+}
+
+async fn read_hierarchy(url: &str) -> Result<Hierarchy, Trouble> {
+    let v3 = format!("{url}/zarr.json");
+    match fetch::get(&v3, Range::All, None).await {
+        Ok(f) => Hierarchy::from_v3(&Uint8Array::new(&f.bytes).to_vec()).map_err(|e| {
+            let next = if e.to_string().contains("consolidated") {
+                "Run zarr.consolidate_metadata on the store (xarray: consolidated=True)."
+            } else {
+                "Check that the address is a Zarr hierarchy."
+            };
+            trouble(CANNOT_OPEN, &e.to_string(), next, &v3)
+        }),
+        Err(FetchError::Status(404 | 403)) => {
+            let v2 = format!("{url}/.zmetadata");
+            match fetch::get(&v2, Range::All, None).await {
+                Ok(f) => Hierarchy::from_v2(&Uint8Array::new(&f.bytes).to_vec())
+                    .map_err(|e| trouble(CANNOT_OPEN, &e.to_string(), "Check that the address is a Zarr hierarchy.", &v2)),
+                Err(FetchError::Status(404)) => Err(trouble(
+                    CANNOT_OPEN,
+                    "there is neither zarr.json (Zarr v3) nor .zmetadata (consolidated Zarr v2) at this address",
+                    "Check the address; a v2 store needs consolidated metadata: zarr.consolidate_metadata(store).",
+                    &format!("GET {v3}: 404; GET {v2}: 404"),
+                )),
+                Err(e) => Err(words(&v2, e).await),
+            }
+        }
+        Err(e) => Err(words(&v3, e).await),
+    }
+}
+
+async fn words(url: &str, e: FetchError) -> Trouble {
+    match kind_of(url, e).await {
+        FailureKind::Status(code) => status(CANNOT_OPEN, code, url),
+        FailureKind::Cors => cors(CANNOT_OPEN, url),
+        FailureKind::Network(why) | FailureKind::Decode(why) | FailureKind::ShardIndex(why) => {
+            network(CANNOT_OPEN, url, &why)
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Numbers as they stand in the store: the readout, the histogram, the range of colours.
+
+use std::rc::Rc;
+
+use wasm_bindgen_futures::spawn_local;
+
+use crate::chunks::loader::Block;
+use crate::engine::api::{Readout, Signal};
+use crate::engine::run::Engine;
+use crate::engine::state::{Layer, State};
+use crate::view::camera::wrap_longitude_deg;
+use crate::view::levels::PageId;
+
+/// Numbers looked at for a histogram or a range.
+const SAMPLES: usize = 48 << 10;
+const BINS: usize = 96;
+
+/// A cell of some level at a place.
+struct Spot {
+    level: usize,
+    row: u32,
+    column: u32,
+}
+
+impl Layer {
+    fn spot(&self, level: usize, longitude: f64, latitude: f64) -> Option<Spot> {
+        let (y, x) = self.axes.as_ref()?;
+        let grid = self.grids.get(level)?;
+        let row = grid.cell(0, u32::try_from(y.cell(latitude)?).ok()?);
+        let column = grid.cell(1, u32::try_from(x.cell(longitude)?).ok()?);
+        Some(Spot { level, row, column })
+    }
+
+    fn page_of(&self, spot: &Spot) -> Option<PageId> {
+        let grid = self.grids.get(spot.level)?;
+        Some(PageId {
+            level: spot.level as u8,
+            y: grid.page_at(0, spot.row),
+            x: grid.page_at(1, spot.column),
+        })
+    }
+
+    /// The stored number at a spot of a block.
+    fn number(&self, spot: &Spot, plane_offset: u64, block: &Block) -> Option<f64> {
+        let (grid, source) = (self.grids.get(spot.level)?, self.sources.get(spot.level)?);
+        let dtype = self.variable.packing.read_as();
+        let bytes = match block {
+            Block::Fill => source.fill(),
+            Block::Data(data) => {
+                let columns = *source.meta.block_shape().last()?;
+                let (row, column) = (spot.row % grid.block[0], spot.column % grid.block[1]);
+                let at = (plane_offset + u64::from(row) * columns + u64::from(column)) * dtype.size() as u64;
+                data.subarray(at as u32, (at + dtype.size() as u64) as u32).to_vec()
+            }
+        };
+        dtype.get_f64(&bytes, 0)
+    }
+
+    fn readout(&self, spot: &Spot, raw: f64, longitude: f64, latitude: f64) -> Option<Readout> {
+        let (y, x) = self.axes.as_ref()?;
+        let grid = self.grids.get(spot.level)?;
+        // A cell of a coarser level lies between the first and last cell it covers.
+        let centre = |axis: &graticule_shared::axis::Axis, d: usize, i: u32| {
+            let first = (f64::from(i) * grid.factor[d]).ceil() as usize;
+            let last = ((f64::from(i + 1) * grid.factor[d]).ceil() as usize).min(axis.len()).saturating_sub(1);
+            Some((axis.values().get(first)? + axis.values().get(last.max(first))?) / 2.0)
+        };
+        Some(Readout {
+            longitude_deg: wrap_longitude_deg(longitude),
+            latitude_deg: latitude,
+            value: self.variable.packing.value(raw),
+            raw: Some(raw),
+            level: spot.level as u32,
+            cell_longitude_deg: centre(x, 1, spot.column)?,
+            cell_latitude_deg: centre(y, 0, spot.row)?,
+            row: u64::from(spot.row),
+            column: u64::from(spot.column),
+        })
+    }
+}
+
+impl Engine {
+    /// Reads from the finest level whose block is here.
+    fn read_here(&self, s: &State, longitude: f64, latitude: f64) -> Option<Readout> {
+        let layer = s.layer.as_ref()?;
+        let selection = s.selection();
+        (0..layer.grids.len()).find_map(|level| {
+            let spot = layer.spot(level, longitude, latitude)?;
+            let place = layer.place(layer.page_of(&spot)?, &selection)?;
+            let block = self.loader.get(&place.key)?;
+            let raw = layer.number(&spot, place.plane_offset, &block)?;
+            layer.readout(&spot, raw, longitude, latitude)
+        })
+    }
+
+    pub(super) fn update_readout(&self, s: &mut State) {
+        if s.readout.as_ref().is_some_and(Option::is_some) {
+            return;
+        }
+        let now = s.pointer.and_then(|(x, y)| {
+            let (longitude, latitude) = s.camera.unproject(x, y)?;
+            self.read_here(s, longitude, latitude)
+        });
+        if s.readout.as_ref() != Some(&now) {
+            s.readout = Some(now.clone());
+            s.say(Signal::Readout(now));
+        }
+    }
+
+    /// The number of full resolution at a place, fetched if it must be.
+    pub(super) fn probe(self: &Rc<Self>, longitude: f64, latitude: f64) {
+        let this = self.clone();
+        spawn_local(async move {
+            let (key, generation, selection) = {
+                let s = this.state.borrow();
+                let selection = s.selection();
+                let key = s.layer.as_ref().and_then(|l| {
+                    let spot = l.spot(0, longitude, latitude)?;
+                    Some(l.place(l.page_of(&spot)?, &selection)?.key)
+                });
+                (key, s.generation, selection)
+            };
+            let block = match key {
+                Some(key) => this.loader.wait_for(key).await,
+                None => None,
+            };
+            {
+                let mut s = this.state.borrow_mut();
+                if s.generation != generation || s.selection() != selection {
+                    return;
+                }
+                let readout = block.and_then(|_| this.read_here(&s, longitude, latitude));
+                s.readout = Some(readout.clone());
+                s.say(Signal::Readout(readout));
+            }
+            this.flush();
+        });
+    }
+
+    /// A sample of the values in view at the planned level.
+    fn sample(&self, s: &State, selection: &[u64]) -> Vec<f64> {
+        let Some(layer) = &s.layer else { return Vec::new() };
+        let here: Vec<(PageId, Block)> = s
+            .plan
+            .pages
+            .iter()
+            .chain(&s.plan.background)
+            .filter_map(|p| Some((*p, self.loader.get(&layer.place(*p, selection)?.key)?)))
+            .collect();
+        // One level only: a coarse background would count places twice.
+        let Some(level) = here.first().map(|(p, _)| p.level) else { return Vec::new() };
+        let here: Vec<_> = here.into_iter().filter(|(p, _)| p.level == level).collect();
+        let each = SAMPLES / here.len().max(1);
+        let mut out = Vec::with_capacity(SAMPLES);
+        for (page, block) in &here {
+            let (Some(place), Some(source)) = (layer.place(*page, selection), layer.sources.get(level as usize)) else {
+                continue;
+            };
+            let Block::Data(data) = block else { continue };
+            let dtype = layer.variable.packing.read_as();
+            let columns = source.meta.block_shape().last().copied().unwrap_or(1);
+            let [rows, width] = place.cut.size;
+            // Every so many rows, whole: one copy each.
+            let keep = (each / width.max(1) as usize).clamp(1, rows.max(1) as usize);
+            let step = (rows as usize / keep).max(1);
+            for row in (step / 2..rows as usize).step_by(step) {
+                let first = place.plane_offset
+                    + (u64::from(place.cut.origin[0]) + row as u64) * columns
+                    + u64::from(place.cut.origin[1]);
+                let size = dtype.size() as u64;
+                let bytes = data.subarray((first * size) as u32, ((first + u64::from(width)) * size) as u32).to_vec();
+                out.extend(dtype.to_f64_vec(&bytes).into_iter().filter_map(|raw| layer.variable.packing.value(raw)));
+            }
+        }
+        out.retain(|v| v.is_finite());
+        out
+    }
+
+    /// The first numbers decide the colours: the stated range if the numbers use
+    /// it, else the 2nd to the 98th percentile.
+    pub(super) fn first_clim(&self, s: &mut State, selection: &[u64]) {
+        let waiting = s.plan.pages.iter().chain(&s.plan.background).filter_map(|p| s.layer.as_ref()?.place(*p, selection));
+        let mut any = false;
+        for place in waiting {
+            any |= self.loader.has(&place.key);
+        }
+        if !any {
+            return;
+        }
+        let mut values = self.sample(s, selection);
+        let stated = s.layer.as_ref().and_then(|l| l.variable.valid_range);
+        let found = percentiles(&mut values);
+        s.style.clim = Some(match (stated, found) {
+            (Some(stated), Some((low, high))) if high - low >= 0.15 * (stated.1 - stated.0) => stated,
+            (_, Some(found)) => found,
+            (Some(stated), None) => stated,
+            // All no data so far: any range will do until it is asked for again.
+            (None, None) => return s.style.clim = Some((0.0, 1.0)),
+        });
+        s.draw_dirty = true;
+        s.say_style();
+    }
+
+    pub(super) fn auto_clim(&self) {
+        let mut s = self.state.borrow_mut();
+        let selection = s.selection();
+        let mut values = self.sample(&s, &selection);
+        if let Some(found) = percentiles(&mut values) {
+            s.style.clim = Some(found);
+            s.restyled();
+        }
+    }
+
+    pub(super) fn say_histogram(&self, s: &mut State) {
+        let selection = s.selection();
+        let values = self.sample(s, &selection);
+        let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        if low > high {
+            return;
+        }
+        let width = if high > low { high - low } else { 1.0 };
+        let mut counts = vec![0u32; BINS];
+        for v in &values {
+            let bin = ((v - low) / width * BINS as f64) as usize;
+            if let Some(c) = counts.get_mut(bin.min(BINS - 1)) {
+                *c += 1;
+            }
+        }
+        s.say(Signal::Histogram { counts, range: (low, high) });
+    }
+}
+
+/// 2nd and 98th percentile, rounded to what a legend would say.
+fn percentiles(values: &mut [f64]) -> Option<(f64, f64)> {
+    if values.is_empty() {
+        return None;
+    }
+    values.sort_unstable_by(f64::total_cmp);
+    let at = |q: f64| values[((values.len() - 1) as f64 * q).round() as usize];
+    let (low, high) = (at(0.02), at(0.98));
+    let (low, high) = if high > low { (low, high) } else { (at(0.0), at(1.0)) };
+    if high <= low {
+        let half = if low == 0.0 { 1.0 } else { low.abs() * 0.01 };
+        return Some((low - half, low + half));
+    }
+    // A hundredth of the range is finer than the eye tells colours apart.
+    let unit = 10f64.powf(((high - low) / 50.0).log10().floor());
+    Some(((low / unit).floor() * unit, (high / unit).ceil() * unit))
+}

@@ -1,0 +1,294 @@
+//! What one map is showing and what it is to show next.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use graticule_shared::axis::Axis;
+use graticule_shared::colormap::Stretch;
+use graticule_shared::cube::{Cube, Role, Variable};
+use graticule_shared::raster::{Camera, Projection};
+use graticule_shared::zarr::Hierarchy;
+
+use crate::chunks::source::{BlockKey, Source};
+use crate::engine::api::{Readout, Scale, Signal, StepState, Theme};
+use crate::render::field::{Field, Look, PageKey};
+use crate::render::gpu::Gpu;
+use crate::render::scene::{DARK, LIGHT, Palette, Scene};
+use crate::view::levels::{Cut, Grid, PageId};
+use crate::view::plan::Plan;
+
+pub struct Store {
+    pub url: String,
+    pub hierarchy: Hierarchy,
+    pub cube: Rc<Cube>,
+}
+
+pub struct Style {
+    pub colormap: String,
+    pub reversed: bool,
+    /// `None` until the first numbers are here, unless it was set.
+    pub clim: Option<(f64, f64)>,
+    pub scale: Scale,
+    pub opacity: f64,
+    pub smooth: bool,
+    pub theme: Theme,
+    pub graticule: bool,
+    pub coastlines: bool,
+    /// The colour map was chosen by a person, not by the variable's name.
+    pub colormap_set: bool,
+}
+
+impl Style {
+    pub fn palette(&self) -> &'static Palette {
+        match self.theme {
+            Theme::Dark => &DARK,
+            Theme::Light => &LIGHT,
+        }
+    }
+
+    pub fn look(&self) -> Option<Look> {
+        let (low, high) = self.clim?;
+        let (low, high, stretch) = match self.scale {
+            Scale::Linear => (low, high, Stretch::Linear),
+            Scale::Diverging => {
+                let most = low.abs().max(high.abs());
+                (-most, most, Stretch::Linear)
+            }
+            // A logarithm needs positive ends.
+            Scale::Log if high > 0.0 => (if low > 0.0 { low } else { high * 1e-3 }, high, Stretch::Log),
+            Scale::Log => (low, high, Stretch::Linear),
+        };
+        let high = if high == low { low + low.abs().max(1.0) * 1e-6 } else { high };
+        Some(Look { low, high, stretch, opacity: self.opacity, smooth: self.smooth })
+    }
+}
+
+/// Where a page's numbers lie.
+pub struct Place {
+    pub key: BlockKey,
+    pub cut: Cut,
+    /// First element of the plane within the block.
+    pub plane_offset: u64,
+}
+
+/// One variable, ready to be planned, loaded and drawn.
+pub struct Layer {
+    pub variable: Variable,
+    pub axes: Option<(Rc<Axis>, Rc<Axis>)>,
+    /// The axes came from the metadata and are not yet the stored coordinates.
+    pub grids: Vec<Grid>,
+    pub sources: Vec<Rc<Source>>,
+    pub field: Option<Field>,
+}
+
+impl Layer {
+    /// Lengths of the dimensions that are neither y nor x.
+    pub fn outer(&self) -> &[graticule_shared::cube::Dim] {
+        &self.variable.dims[..self.variable.dims.len().saturating_sub(2)]
+    }
+
+    pub fn time_dim(&self) -> Option<usize> {
+        self.outer().iter().position(|d| d.role == Role::T)
+    }
+
+    /// Number of a choice of the outer indices.
+    pub fn plane(&self, selection: &[u64]) -> u64 {
+        self.outer().iter().zip(selection).fold(0, |n, (d, i)| n * d.len + (*i).min(d.len.saturating_sub(1)))
+    }
+
+    pub fn place(&self, page: PageId, selection: &[u64]) -> Option<Place> {
+        let (grid, source) = (self.grids.get(page.level as usize)?, self.sources.get(page.level as usize)?);
+        let cut = grid.cut(page);
+        let shape = source.meta.block_shape();
+        let outer = shape.len().checked_sub(2)?;
+        let mut index = Vec::with_capacity(shape.len());
+        let mut within = 0u64;
+        for (i, size) in selection.iter().zip(&shape[..outer]) {
+            index.push(i / size);
+            within = within * size + i % size;
+        }
+        index.extend(cut.block.map(u64::from));
+        let cells = shape[outer] * shape[outer + 1];
+        Some(Place { key: source.key(&index), cut, plane_offset: within * cells })
+    }
+
+    pub fn page_key(&self, page: PageId, plane: u64) -> Option<PageKey> {
+        Some(PageKey { plane, number: self.grids.get(page.level as usize)?.page_number(page) })
+    }
+
+    pub fn wraps(&self) -> bool {
+        self.axes.as_ref().is_some_and(|(_, x)| x.wraps())
+    }
+
+    /// True where a cell of `level` is wider than a device pixel.
+    pub fn is_magnified(&self, level: usize, camera: &Camera, ratio: f64) -> bool {
+        let (Some((_, x)), Some(grid)) = (&self.axes, self.grids.get(level)) else { return false };
+        let (a, b) = x.edges();
+        (b - a).abs() / x.len().max(1) as f64 * grid.factor[1] > camera.degrees_per_px() / ratio
+    }
+}
+
+/// What stays on screen until the next layer or plane is whole.
+pub struct Showing {
+    pub layer: Layer,
+    pub plan_level: usize,
+}
+
+pub struct State {
+    pub camera: Camera,
+    pub ratio: f64,
+    /// Someone said where to look; else the data's extent decides.
+    pub view_set: bool,
+    pub pointer: Option<(f64, f64)>,
+    pub style: Style,
+    pub gpu: Option<Rc<Gpu>>,
+    pub scene: Option<Scene>,
+    pub store: Option<Rc<Store>>,
+    /// Counts openings: what an older one still brings is ignored.
+    pub generation: u32,
+    pub wanted_variable: Option<String>,
+    pub indices: BTreeMap<String, u64>,
+    pub layer: Option<Layer>,
+    pub previous: Option<Showing>,
+    pub plan: Plan,
+    /// Whether the picture is whole for what is wanted; `None` before the first frame.
+    pub complete: Option<bool>,
+    pub prefetch: Vec<u64>,
+    pub plan_dirty: bool,
+    pub place_dirty: bool,
+    pub draw_dirty: bool,
+    pub colours_dirty: bool,
+    pub stats_due: bool,
+    pub readout: Option<Option<Readout>>,
+    pub steps: Vec<StepState>,
+    pub progress: (u32, u32, u64),
+    pub next_source: u32,
+    pub outbox: Vec<Signal>,
+    pub troubles: u32,
+    pub graticule_step: u32,
+    pub coast_detail: u8,
+    pub frames: u32,
+}
+
+impl State {
+    pub fn new() -> Self {
+        Self {
+            camera: Camera {
+                projection: Projection::Mercator,
+                longitude_deg: 0.0,
+                latitude_deg: 0.0,
+                zoom: 0.0,
+                width_px: 1.0,
+                height_px: 1.0,
+            },
+            ratio: 1.0,
+            view_set: false,
+            pointer: None,
+            style: Style {
+                colormap: "viridis".to_owned(),
+                reversed: false,
+                clim: None,
+                scale: Scale::Linear,
+                opacity: 1.0,
+                smooth: false,
+                theme: Theme::Dark,
+                graticule: false,
+                coastlines: true,
+                colormap_set: false,
+            },
+            gpu: None,
+            scene: None,
+            store: None,
+            generation: 0,
+            wanted_variable: None,
+            indices: BTreeMap::new(),
+            layer: None,
+            previous: None,
+            plan: Plan::default(),
+            complete: None,
+            prefetch: Vec::new(),
+            plan_dirty: true,
+            place_dirty: true,
+            draw_dirty: true,
+            colours_dirty: true,
+            stats_due: false,
+            readout: None,
+            steps: Vec::new(),
+            progress: (0, 0, 0),
+            next_source: 0,
+            outbox: Vec::new(),
+            troubles: 0,
+            graticule_step: 0,
+            coast_detail: 0,
+            frames: 0,
+        }
+    }
+
+    /// Outer indices of the wanted layer, in the order of its dimensions.
+    pub fn selection(&self) -> Vec<u64> {
+        let Some(layer) = &self.layer else { return Vec::new() };
+        layer
+            .outer()
+            .iter()
+            .map(|d| self.indices.get(&d.name).copied().unwrap_or(0).min(d.len.saturating_sub(1)))
+            .collect()
+    }
+
+    /// Selection with another time index.
+    pub fn selection_at(&self, time: u64) -> Option<Vec<u64>> {
+        let layer = self.layer.as_ref()?;
+        let dim = layer.time_dim()?;
+        let mut selection = self.selection();
+        let len = layer.outer().get(dim)?.len;
+        *selection.get_mut(dim)? = Some(time).filter(|t| *t < len)?;
+        Some(selection)
+    }
+
+    pub fn time_index(&self) -> u64 {
+        self.layer.as_ref().and_then(Layer::time_dim).and_then(|d| self.selection().get(d).copied()).unwrap_or(0)
+    }
+
+    pub fn say(&mut self, signal: Signal) {
+        self.outbox.push(signal);
+    }
+
+    pub fn say_style(&mut self) {
+        let s = &self.style;
+        let Some(clim) = s.clim else { return };
+        self.outbox.push(Signal::Style {
+            colormap: s.colormap.clone(),
+            reversed: s.reversed,
+            clim,
+            scale: s.scale,
+            opacity: s.opacity,
+        });
+    }
+
+    pub fn say_view(&mut self) {
+        let c = &self.camera;
+        self.outbox.push(Signal::ViewChanged {
+            view: crate::engine::api::View {
+                longitude_deg: c.longitude_deg,
+                latitude_deg: c.latitude_deg,
+                zoom: c.zoom,
+            },
+            projection: c.projection,
+        });
+    }
+
+    pub fn say_selected(&mut self) {
+        let Some(layer) = &self.layer else { return };
+        let indices = layer.outer().iter().map(|d| d.name.clone()).zip(self.selection()).collect();
+        let variable = layer.variable.path.clone();
+        self.outbox.push(Signal::Selected { variable, indices });
+    }
+
+    /// The camera moved.
+    pub fn moved(&mut self) {
+        self.plan_dirty = true;
+        self.place_dirty = true;
+        self.draw_dirty = true;
+        self.readout = None;
+        self.stats_due = true;
+    }
+}

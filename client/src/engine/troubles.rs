@@ -1,0 +1,40 @@
+//! What failed, why, and what to do next, in words that help.
+
+use crate::engine::api::Trouble;
+
+pub fn trouble(what: &str, why: &str, next: &str, details: &str) -> Trouble {
+    Trouble { what: what.into(), why: why.into(), next: next.into(), details: details.into() }
+}
+
+/// `Status` of a request that brought no data.
+pub fn status(what: &str, code: u16, url: &str) -> Trouble {
+    let (why, next) = match code {
+        401 | 403 => (
+            "the server refuses access",
+            "A public S3 bucket answers 403 for missing objects too, unless listing is allowed. Check the address and the permissions.",
+        ),
+        404 => ("the server has no such object", "Check the address: it is the folder that holds zarr.json or .zmetadata."),
+        429 => ("the server asks for fewer requests", "Wait a little and try again."),
+        500.. => ("the server failed", "Try again; if it stays, tell whoever runs the server."),
+        _ => ("the server's answer is not data", "Check the address."),
+    };
+    trouble(what, &format!("{why} (HTTP {code})"), next, &format!("GET {url}: {code}"))
+}
+
+pub fn cors(what: &str, url: &str) -> Trouble {
+    trouble(
+        what,
+        "the server does not let web pages of other origins read it (CORS)",
+        "Ask for the header Access-Control-Allow-Origin, and Range among Access-Control-Allow-Headers; or serve the data through Graticule.",
+        &format!("GET {url}: blocked, no Access-Control-Allow-Origin"),
+    )
+}
+
+pub fn network(what: &str, url: &str, why: &str) -> Trouble {
+    trouble(
+        what,
+        "the server cannot be reached",
+        "Check the address and the connection; a page served over https cannot read http.",
+        &format!("GET {url}: {why}"),
+    )
+}

@@ -1,0 +1,261 @@
+//! The device, and the pipelines that every map on a page shares.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+#[derive(Debug, thiserror::Error)]
+pub enum GpuError {
+    #[error("the canvas gives no drawing surface: {0}")]
+    Surface(#[from] wgpu::CreateSurfaceError),
+    #[error("no graphics adapter: {0}")]
+    Adapter(#[from] wgpu::RequestAdapterError),
+    #[error("the graphics adapter gives no device: {0}")]
+    Device(#[from] wgpu::RequestDeviceError),
+}
+
+/// Bind group layouts: what a draw call needs to know, in three parts.
+pub struct Layouts {
+    pub view: wgpu::BindGroupLayout,
+    pub field: wgpu::BindGroupLayout,
+    pub style: wgpu::BindGroupLayout,
+    pub item: wgpu::BindGroupLayout,
+}
+
+pub struct Pipelines {
+    pub field: wgpu::RenderPipeline,
+    pub disc: wgpu::RenderPipeline,
+    pub land: wgpu::RenderPipeline,
+    pub line: wgpu::RenderPipeline,
+}
+
+pub struct Gpu {
+    pub instance: wgpu::Instance,
+    pub adapter: wgpu::Adapter,
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    /// Not sRGB: colours are written as they stand in the table.
+    pub format: wgpu::TextureFormat,
+    pub layouts: Layouts,
+    pub pipelines: Pipelines,
+    pub lost: Rc<Cell<bool>>,
+    errors: Arc<Mutex<Vec<String>>>,
+    lost_flag: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Gpu {
+    /// # Errors
+    /// No surface, adapter or device; the caller falls back to the other backend.
+    pub async fn new(
+        target: impl Into<wgpu::SurfaceTarget<'static>>,
+    ) -> Result<(Self, wgpu::Surface<'static>), GpuError> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let surface = instance.create_surface(target)?;
+        let adapter = instance
+            .request_adapter(&wgpu::RequestAdapterOptions {
+                power_preference: wgpu::PowerPreference::HighPerformance,
+                compatible_surface: Some(&surface),
+                ..Default::default()
+            })
+            .await?;
+        let base = if cfg!(feature = "webgl") {
+            wgpu::Limits::downlevel_webgl2_defaults()
+        } else {
+            wgpu::Limits::defaults()
+        };
+        let has = adapter.limits();
+        // Only what textures need is raised, and only to what there is.
+        let limits = wgpu::Limits {
+            max_texture_dimension_2d: has.max_texture_dimension_2d.min(16384),
+            max_texture_array_layers: has.max_texture_array_layers.min(1024),
+            ..base
+        };
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("graticule"),
+                required_limits: limits,
+                ..Default::default()
+            })
+            .await?;
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        let sink = errors.clone();
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
+            if let Ok(mut list) = sink.lock()
+                && list.len() < 16
+            {
+                list.push(e.to_string());
+            }
+        }));
+        let lost_flag = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let flag = lost_flag.clone();
+        device.set_device_lost_callback(move |_, _| flag.store(true, std::sync::atomic::Ordering::Relaxed));
+        let capabilities = surface.get_capabilities(&adapter);
+        let format = capabilities
+            .formats
+            .iter()
+            .map(|f| f.remove_srgb_suffix())
+            .find(|f| matches!(f, wgpu::TextureFormat::Bgra8Unorm | wgpu::TextureFormat::Rgba8Unorm))
+            .unwrap_or(wgpu::TextureFormat::Rgba8Unorm);
+        let layouts = Layouts::new(&device);
+        let pipelines = Pipelines::new(&device, &layouts, format);
+        let lost = Rc::new(Cell::new(false));
+        Ok((
+            Self { instance, adapter, device, queue, format, layouts, pipelines, lost, errors, lost_flag },
+            surface,
+        ))
+    }
+
+    pub fn backend(&self) -> &'static str {
+        match self.adapter.get_info().backend {
+            wgpu::Backend::BrowserWebGpu => "webgpu",
+            wgpu::Backend::Gl => "webgl2",
+            _ => "native",
+        }
+    }
+
+    /// Errors that no call reported, once each.
+    pub fn take_errors(&self) -> Vec<String> {
+        self.errors.lock().map(|mut e| std::mem::take(&mut *e)).unwrap_or_default()
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.lost.get() || self.lost_flag.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+fn uniform(binding: u32, visibility: wgpu::ShaderStages, dynamic: bool) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility,
+        ty: wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Uniform,
+            has_dynamic_offset: dynamic,
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}
+
+fn texture(binding: u32, sample_type: wgpu::TextureSampleType, array: bool) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::FRAGMENT,
+        ty: wgpu::BindingType::Texture {
+            sample_type,
+            view_dimension: if array {
+                wgpu::TextureViewDimension::D2Array
+            } else {
+                wgpu::TextureViewDimension::D2
+            },
+            multisampled: false,
+        },
+        count: None,
+    }
+}
+
+impl Layouts {
+    fn new(device: &wgpu::Device) -> Self {
+        use wgpu::{ShaderStages as S, TextureSampleType as T};
+        let layout = |label, entries: &[wgpu::BindGroupLayoutEntry]| {
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries })
+        };
+        let float = T::Float { filterable: false };
+        Self {
+            view: layout("view", &[uniform(0, S::VERTEX_FRAGMENT, false)]),
+            field: layout(
+                "field",
+                &[
+                    uniform(0, S::FRAGMENT, false),
+                    texture(1, T::Uint, true),
+                    texture(2, T::Uint, false),
+                    texture(3, float, false),
+                ],
+            ),
+            style: layout("style", &[texture(0, float, false), texture(1, float, false)]),
+            item: layout("item", &[uniform(0, S::VERTEX_FRAGMENT, true)]),
+        }
+    }
+}
+
+impl Pipelines {
+    fn new(device: &wgpu::Device, layouts: &Layouts, format: wgpu::TextureFormat) -> Self {
+        let module = |label, source: &'static str| {
+            device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(label),
+                source: wgpu::ShaderSource::Wgsl(source.into()),
+            })
+        };
+        let (field, base) =
+            (module("field", include_str!("field.wgsl")), module("base", include_str!("base.wgsl")));
+        let make = |shader: &wgpu::ShaderModule,
+                    (vs, fs): (&str, &str),
+                    groups: &[Option<&wgpu::BindGroupLayout>],
+                    buffer: Option<wgpu::VertexBufferLayout>,
+                    topology| {
+            let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(fs),
+                bind_group_layouts: groups,
+                immediate_size: 0,
+            });
+            device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+                label: Some(fs),
+                layout: Some(&layout),
+                vertex: wgpu::VertexState {
+                    module: shader,
+                    entry_point: Some(vs),
+                    compilation_options: Default::default(),
+                    buffers: if buffer.is_some() { std::slice::from_ref(&buffer) } else { &[] },
+                },
+                primitive: wgpu::PrimitiveState { topology, ..Default::default() },
+                depth_stencil: None,
+                multisample: Default::default(),
+                fragment: Some(wgpu::FragmentState {
+                    module: shader,
+                    entry_point: Some(fs),
+                    compilation_options: Default::default(),
+                    targets: &[Some(wgpu::ColorTargetState {
+                        format,
+                        blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
+                        write_mask: wgpu::ColorWrites::ALL,
+                    })],
+                }),
+                multiview_mask: None,
+                cache: None,
+            })
+        };
+        use wgpu::PrimitiveTopology::{TriangleList, TriangleStrip};
+        let under = [Some(&layouts.view), Some(&layouts.item)];
+        Self {
+            field: make(
+                &field,
+                ("vs", "fs"),
+                &[Some(&layouts.view), Some(&layouts.field), Some(&layouts.style)],
+                None,
+                TriangleList,
+            ),
+            disc: make(&base, ("disc_vs", "disc_fs"), &under, None, TriangleList),
+            land: make(
+                &base,
+                ("land_vs", "land_fs"),
+                &under,
+                Some(wgpu::VertexBufferLayout {
+                    array_stride: 4,
+                    step_mode: wgpu::VertexStepMode::Vertex,
+                    attributes: &wgpu::vertex_attr_array![0 => Snorm16x2],
+                }),
+                TriangleList,
+            ),
+            line: make(
+                &base,
+                ("line_vs", "line_fs"),
+                &under,
+                Some(wgpu::VertexBufferLayout {
+                    array_stride: 8,
+                    step_mode: wgpu::VertexStepMode::Instance,
+                    attributes: &wgpu::vertex_attr_array![0 => Snorm16x4],
+                }),
+                TriangleStrip,
+            ),
+        }
+    }
+}

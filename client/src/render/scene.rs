@@ -1,0 +1,460 @@
+//! One canvas: what lies under the field, the field, what lies over it.
+
+use bytemuck::{Pod, Zeroable};
+use graticule_shared::axis::Axis;
+use graticule_shared::colormap::Lut;
+use graticule_shared::raster::{Camera, Cell, Projection, mercator_columns, mercator_rows, mercator_y};
+use wgpu::util::DeviceExt;
+
+use crate::render::field::{Field, texture, write_whole};
+use crate::render::gpu::Gpu;
+use crate::render::layers::{Mesh, Segment};
+
+/// Slots of the item buffer: disc, then land, graticule and coastlines once for each copy of the world.
+const MAX_COPIES: i32 = 9;
+const SLOTS: u64 = 1 + 3 * MAX_COPIES as u64;
+const SLOT_BYTES: u64 = 256;
+
+/// Colours of the base map, sRGB with straight alpha.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Palette {
+    pub dark: bool,
+    /// Around the globe.
+    pub space: [f32; 3],
+    pub water: [f32; 3],
+    pub land: [f32; 3],
+    pub coast: [f32; 4],
+    pub graticule: [f32; 4],
+}
+
+pub const DARK: Palette = Palette {
+    dark: true,
+    space: [0.024, 0.031, 0.047],
+    water: [0.055, 0.071, 0.098],
+    land: [0.118, 0.141, 0.176],
+    coast: [0.0, 0.0, 0.0, 0.62],
+    graticule: [1.0, 1.0, 1.0, 0.13],
+};
+
+pub const LIGHT: Palette = Palette {
+    dark: false,
+    space: [0.955, 0.963, 0.972],
+    water: [0.878, 0.906, 0.929],
+    land: [0.965, 0.961, 0.945],
+    coast: [0.08, 0.1, 0.13, 0.6],
+    graticule: [0.0, 0.0, 0.0, 0.13],
+};
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct ViewUniform {
+    size: [f32; 2],
+    world: f32,
+    globe: u32,
+    centre: [f32; 2],
+    latitude: [f32; 2],
+    longitude: f32,
+    radius: f32,
+    ratio: f32,
+    dark: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable, Default)]
+struct Item {
+    colour: [f32; 4],
+    width: f32,
+    copy: f32,
+    pad: [f32; 2],
+}
+
+struct Lines {
+    buffer: wgpu::Buffer,
+    count: u32,
+}
+
+struct Land {
+    vertices: wgpu::Buffer,
+    indices: wgpu::Buffer,
+    count: u32,
+}
+
+pub struct Scene {
+    surface: wgpu::Surface<'static>,
+    size: [u32; 2],
+    configured: bool,
+    view_buffer: wgpu::Buffer,
+    view_group: wgpu::BindGroup,
+    item_buffer: wgpu::Buffer,
+    item_group: wgpu::BindGroup,
+    screen: Option<(wgpu::Texture, u32)>,
+    lut: wgpu::Texture,
+    style_group: Option<wgpu::BindGroup>,
+    coastlines: Option<Lines>,
+    graticule: Option<Lines>,
+    land: Option<Land>,
+    /// Cells of the screen's columns and rows, on a Mercator map.
+    pub columns: Vec<Cell>,
+    pub rows: Vec<Cell>,
+}
+
+/// What a frame shows besides the camera.
+pub struct Frame<'a> {
+    pub palette: &'a Palette,
+    pub coastlines: bool,
+    pub graticule: bool,
+    pub field: Option<&'a Field>,
+}
+
+impl Scene {
+    pub fn new(gpu: &Gpu, surface: wgpu::Surface<'static>) -> Self {
+        let buffer = |label, size| {
+            gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        };
+        let view_buffer = buffer("view", size_of::<ViewUniform>() as u64);
+        let item_buffer = buffer("items", SLOTS * SLOT_BYTES);
+        let view_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("view"),
+            layout: &gpu.layouts.view,
+            entries: &[wgpu::BindGroupEntry { binding: 0, resource: view_buffer.as_entire_binding() }],
+        });
+        let item_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("items"),
+            layout: &gpu.layouts.item,
+            entries: &[wgpu::BindGroupEntry {
+                binding: 0,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &item_buffer,
+                    offset: 0,
+                    size: std::num::NonZeroU64::new(size_of::<Item>() as u64),
+                }),
+            }],
+        });
+        Self {
+            surface,
+            size: [0, 0],
+            configured: false,
+            view_buffer,
+            view_group,
+            item_buffer,
+            item_group,
+            screen: None,
+            lut: texture(gpu, "colours", [256, 1, 1], wgpu::TextureFormat::Rgba8Unorm),
+            style_group: None,
+            coastlines: None,
+            graticule: None,
+            land: None,
+            columns: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Device pixels.
+    pub fn size(&self) -> [u32; 2] {
+        self.size
+    }
+
+    pub fn resize(&mut self, gpu: &Gpu, size: [u32; 2]) {
+        let most = gpu.device.limits().max_texture_dimension_2d;
+        let size = size.map(|n| n.clamp(1, most));
+        if size == self.size && self.configured {
+            return;
+        }
+        self.size = size;
+        self.configure(gpu);
+        let width = size[0].max(size[1]);
+        if self.screen.as_ref().is_none_or(|(_, w)| *w != width) {
+            let t = texture(gpu, "screen cells", [width, 2, 1], wgpu::TextureFormat::Rg32Float);
+            self.style_group = Some(self.bind_style(gpu, &t));
+            self.screen = Some((t, width));
+        }
+    }
+
+    fn configure(&mut self, gpu: &Gpu) {
+        let [width, height] = self.size;
+        self.surface.configure(
+            &gpu.device,
+            &wgpu::SurfaceConfiguration {
+                usage: wgpu::TextureUsages::RENDER_ATTACHMENT,
+                format: gpu.format,
+                color_space: Default::default(),
+                width,
+                height,
+                present_mode: wgpu::PresentMode::Fifo,
+                desired_maximum_frame_latency: 2,
+                alpha_mode: wgpu::CompositeAlphaMode::Auto,
+                view_formats: vec![],
+            },
+        );
+        self.configured = true;
+    }
+
+    fn bind_style(&self, gpu: &Gpu, screen: &wgpu::Texture) -> wgpu::BindGroup {
+        let view = |t: &wgpu::Texture| t.create_view(&wgpu::TextureViewDescriptor::default());
+        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("style"),
+            layout: &gpu.layouts.style,
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::TextureView(&view(screen)) },
+                wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::TextureView(&view(&self.lut)) },
+            ],
+        })
+    }
+
+    pub fn set_colours(&mut self, gpu: &Gpu, lut: &Lut) {
+        let rgba: Vec<u8> = lut.iter().flat_map(|c| [c[0], c[1], c[2], 255]).collect();
+        write_whole(gpu, &self.lut, &rgba, 1024, [256, 1]);
+    }
+
+    pub fn set_coastlines(&mut self, gpu: &Gpu, segments: &[Segment]) {
+        self.coastlines = lines(gpu, segments);
+    }
+
+    pub fn set_graticule(&mut self, gpu: &Gpu, segments: &[Segment]) {
+        self.graticule = lines(gpu, segments);
+    }
+
+    pub fn set_land(&mut self, gpu: &Gpu, mesh: &Mesh) {
+        let init = |label, contents: &[u8], usage| {
+            gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label: Some(label), contents, usage })
+        };
+        self.land = (!mesh.indices.is_empty()).then(|| Land {
+            vertices: init("land", bytemuck::cast_slice(&mesh.vertices), wgpu::BufferUsages::VERTEX),
+            indices: init("land", bytemuck::cast_slice(&mesh.indices), wgpu::BufferUsages::INDEX),
+            count: mesh.indices.len() as u32,
+        });
+    }
+
+    /// Recomputes which cell each column and row of pixels shows, for a Mercator map.
+    pub fn place_cells(&mut self, gpu: &Gpu, camera: &Camera, ratio: f64, axes: Option<(&Axis, &Axis)>) {
+        let (Some((y, x)), Some((texture, width))) = (axes, &self.screen) else { return };
+        if camera.projection != Projection::Mercator {
+            return;
+        }
+        mercator_columns(camera, ratio, self.size[0], x, &mut self.columns);
+        mercator_rows(camera, ratio, self.size[1], y, &mut self.rows);
+        let mut both: Vec<[f32; 2]> = Vec::with_capacity(2 * *width as usize);
+        for line in [&self.columns, &self.rows] {
+            both.extend(line.iter().take(*width as usize).map(|c| [c.index, c.fraction]));
+            let missing = *width as usize - line.len().min(*width as usize);
+            both.extend(std::iter::repeat_n([-1.0, 0.0], missing));
+        }
+        write_whole(gpu, texture, bytemuck::cast_slice(&both), width * 8, [*width, 2]);
+    }
+
+    /// Draws to the canvas. False where the canvas gives no picture to draw on
+    /// just now; the caller tries again with the next frame.
+    pub fn draw(&mut self, gpu: &Gpu, camera: &Camera, ratio: f64, frame: &Frame) -> bool {
+        use wgpu::CurrentSurfaceTexture as C;
+        if !self.configured {
+            return false;
+        }
+        let target = match self.surface.get_current_texture() {
+            C::Success(t) => t,
+            C::Suboptimal(t) => {
+                drop(t);
+                self.configure(gpu);
+                return false;
+            }
+            C::Outdated | C::Lost => {
+                self.configure(gpu);
+                return false;
+            }
+            _ => return false,
+        };
+        let view = target.texture.create_view(&wgpu::TextureViewDescriptor::default());
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        self.encode(gpu, &mut encoder, &view, camera, ratio, frame);
+        gpu.queue.submit([encoder.finish()]);
+        gpu.queue.present(target);
+        true
+    }
+
+    /// Draws the same frame into a texture and returns its bytes once the GPU has them.
+    pub fn read_back(
+        &mut self,
+        gpu: &Gpu,
+        camera: &Camera,
+        ratio: f64,
+        frame: &Frame,
+        done: impl FnOnce(Option<Vec<u8>>) + 'static,
+    ) {
+        let [width, height] = self.size.map(|n| n.max(1));
+        let target = gpu.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("snapshot"),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: gpu.format,
+            usage: wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC,
+            view_formats: &[],
+        });
+        let stride = (width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
+        let buffer = std::rc::Rc::new(gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("snapshot"),
+            size: u64::from(stride) * u64::from(height),
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        }));
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        self.encode(gpu, &mut encoder, &target.create_view(&Default::default()), camera, ratio, frame);
+        encoder.copy_texture_to_buffer(
+            target.as_image_copy(),
+            wgpu::TexelCopyBufferInfo {
+                buffer: &buffer,
+                layout: wgpu::TexelCopyBufferLayout {
+                    offset: 0,
+                    bytes_per_row: Some(stride),
+                    rows_per_image: Some(height),
+                },
+            },
+            wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+        );
+        gpu.queue.submit([encoder.finish()]);
+        let swap = gpu.format == wgpu::TextureFormat::Bgra8Unorm;
+        let mapped = MainThread((buffer.clone(), done));
+        buffer.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            let (buffer, done) = mapped.take();
+            let read = result.ok().and_then(|()| {
+                let range = buffer.slice(..).get_mapped_range().ok()?;
+                let mut out = Vec::with_capacity((width * height * 4) as usize);
+                for row in range.chunks(stride as usize) {
+                    out.extend_from_slice(row.get(..width as usize * 4)?);
+                }
+                if swap {
+                    out.as_chunks_mut::<4>().0.iter_mut().for_each(|p| p.swap(0, 2));
+                }
+                Some(out)
+            });
+            done(read);
+        });
+        let _ = gpu.device.poll(wgpu::PollType::Poll);
+    }
+
+    fn encode(
+        &mut self,
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        view: &wgpu::TextureView,
+        camera: &Camera,
+        ratio: f64,
+        frame: &Frame,
+    ) {
+        let p = frame.palette;
+        let globe = camera.projection == Projection::Globe;
+        let (sin, cos) = camera.latitude_deg.to_radians().sin_cos();
+        let uniform = ViewUniform {
+            size: self.size.map(|n| n as f32),
+            world: (camera.world_px() * ratio) as f32,
+            globe: u32::from(globe),
+            centre: [(camera.longitude_deg / 360.0 + 0.5) as f32, mercator_y(camera.latitude_deg) as f32],
+            latitude: [sin as f32, cos as f32],
+            longitude: camera.longitude_deg.to_radians() as f32,
+            radius: (camera.radius_px() * ratio) as f32,
+            ratio: ratio as f32,
+            dark: f32::from(u8::from(p.dark)),
+        };
+        gpu.queue.write_buffer(&self.view_buffer, 0, bytemuck::bytes_of(&uniform));
+        // Copies of the world that the screen can show, the one around the middle first.
+        let half = if globe { 0.0 } else { camera.width_px / camera.world_px() / 2.0 + 0.5 };
+        let reach = (half.ceil() as i32).clamp(0, MAX_COPIES / 2);
+        let copies: Vec<i32> = (-reach..=reach).collect();
+        let premultiply = |c: [f32; 4]| [c[0] * c[3], c[1] * c[3], c[2] * c[3], c[3]];
+        let opaque = |c: [f32; 3]| [c[0], c[1], c[2], 1.0];
+        let width = ratio.max(1.0) as f32;
+        let mut slots = vec![0u8; (SLOTS * SLOT_BYTES) as usize];
+        let mut put = |slot: u64, item: Item| {
+            let at = (slot * SLOT_BYTES) as usize;
+            slots[at..at + size_of::<Item>()].copy_from_slice(bytemuck::bytes_of(&item));
+        };
+        put(0, Item { colour: opaque(p.water), ..Item::default() });
+        for (n, copy) in copies.iter().enumerate() {
+            let (n, copy) = (n as u64, *copy as f32);
+            let line = |colour, width| Item { colour, width, copy, pad: [0.0; 2] };
+            put(1 + n, Item { colour: opaque(p.land), copy, ..Item::default() });
+            put(1 + MAX_COPIES as u64 + n, line(premultiply(p.graticule), width));
+            put(1 + 2 * MAX_COPIES as u64 + n, line(premultiply(p.coast), 1.1 * width));
+        }
+        gpu.queue.write_buffer(&self.item_buffer, 0, &slots);
+        let around = if globe { p.space } else { p.water };
+        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+            label: Some("map"),
+            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                view,
+                depth_slice: None,
+                resolve_target: None,
+                ops: wgpu::Operations {
+                    load: wgpu::LoadOp::Clear(wgpu::Color {
+                        r: f64::from(around[0]),
+                        g: f64::from(around[1]),
+                        b: f64::from(around[2]),
+                        a: 1.0,
+                    }),
+                    store: wgpu::StoreOp::Store,
+                },
+            })],
+            depth_stencil_attachment: None,
+            timestamp_writes: None,
+            occlusion_query_set: None,
+            multiview_mask: None,
+        });
+        pass.set_bind_group(0, &self.view_group, &[]);
+        let offset = |slot: u64| [(slot * SLOT_BYTES) as u32];
+        if globe {
+            pass.set_pipeline(&gpu.pipelines.disc);
+            pass.set_bind_group(1, &self.item_group, &offset(0));
+            pass.draw(0..3, 0..1);
+        }
+        if let Some(land) = &self.land {
+            pass.set_pipeline(&gpu.pipelines.land);
+            pass.set_vertex_buffer(0, land.vertices.slice(..));
+            pass.set_index_buffer(land.indices.slice(..), wgpu::IndexFormat::Uint32);
+            for n in 0..copies.len() as u64 {
+                pass.set_bind_group(1, &self.item_group, &offset(1 + n));
+                pass.draw_indexed(0..land.count, 0, 0..1);
+            }
+        }
+        if let (Some(field), Some(style)) = (frame.field, &self.style_group) {
+            pass.set_pipeline(&gpu.pipelines.field);
+            pass.set_bind_group(1, &field.bind_group, &[]);
+            pass.set_bind_group(2, style, &[]);
+            pass.draw(0..3, 0..1);
+        }
+        let over = [(frame.graticule, &self.graticule, 1u64), (frame.coastlines, &self.coastlines, 2)];
+        for (wanted, lines, row) in over {
+            let Some(lines) = lines.as_ref().filter(|_| wanted) else { continue };
+            pass.set_pipeline(&gpu.pipelines.line);
+            pass.set_vertex_buffer(0, lines.buffer.slice(..));
+            for n in 0..copies.len() as u64 {
+                pass.set_bind_group(1, &self.item_group, &offset(1 + row * MAX_COPIES as u64 + n));
+                pass.draw(0..4, 0..lines.count);
+            }
+        }
+    }
+}
+
+fn lines(gpu: &Gpu, segments: &[Segment]) -> Option<Lines> {
+    (!segments.is_empty()).then(|| Lines {
+        buffer: gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some("lines"),
+            contents: bytemuck::cast_slice(segments),
+            usage: wgpu::BufferUsages::VERTEX,
+        }),
+        count: segments.len() as u32,
+    })
+}
+
+/// What a callback of wgpu's owns: it asks for `Send` on some targets, and there
+/// is one thread.
+struct MainThread<T>(T);
+impl<T> MainThread<T> {
+    fn take(self) -> T {
+        self.0
+    }
+}
