@@ -81,8 +81,13 @@ impl Pool {
     fn hire(&self, workers: Vec<Worker>, glue: &str, module: &JsValue) {
         for worker in workers {
             let n = self.0.borrow().hands.len();
-            let pool = self.clone();
-            let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |e: MessageEvent| pool.heard(n, &e.data()));
+            // Not owned: the pool owns the workers.
+            let pool = Rc::downgrade(&self.0);
+            let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |e: MessageEvent| {
+                if let Some(inner) = pool.upgrade() {
+                    Pool(inner).heard(n, &e.data());
+                }
+            });
             worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
             let hello = Object::new();
             set(&hello, "glue", &glue.into());

@@ -7,6 +7,8 @@
 
 pub mod api;
 #[cfg(target_arch = "wasm32")]
+mod bare;
+#[cfg(target_arch = "wasm32")]
 mod commands;
 #[cfg(target_arch = "wasm32")]
 mod open;
@@ -21,4 +23,4 @@ mod steps;
 pub mod troubles;
 
 #[cfg(target_arch = "wasm32")]
-pub use run::{Assets, Engine};
+pub use run::{Engine, EngineError};

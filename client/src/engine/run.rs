@@ -36,17 +36,28 @@ pub struct Assets {
 }
 
 impl Assets {
-    /// From `{base, worker, decodeGlue, decodeModule}`, as the loader script gives it.
-    pub fn from_js(value: &JsValue) -> Option<Self> {
-        let text = |key: &str| Reflect::get(value, &key.into()).ok()?.as_string();
-        let module = Reflect::get(value, &"decodeModule".into()).ok()?;
+    /// From `globalThis.graticuleDecode`, which the loader script sets:
+    /// `{worker, script, module}`.
+    fn of_page() -> Option<Self> {
+        let decode = Reflect::get(&js_sys::global(), &"graticuleDecode".into()).ok()?;
+        let text = |key: &str| Reflect::get(&decode, &key.into()).ok()?.as_string();
+        let worker = text("worker")?;
         Some(Self {
-            base: text("base")?,
-            worker: text("worker")?,
-            decode_glue: text("decodeGlue")?,
-            decode_module: Promise::resolve(&module),
+            base: format!("{}/", worker.rsplit_once('/')?.0),
+            decode_glue: text("script")?,
+            decode_module: Promise::resolve(&Reflect::get(&decode, &"module".into()).ok()?),
+            worker,
         })
     }
+}
+
+/// Why there is no map at all.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    #[error("the loader script did not say where the decoder is (globalThis.graticuleDecode)")]
+    Assets,
+    #[error("no graphics device: {0}")]
+    Gpu(String),
 }
 
 thread_local! {
@@ -65,12 +76,19 @@ pub struct Engine {
     timer: RefCell<Option<Closure<dyn FnMut()>>>,
     timer_asked: Cell<bool>,
     speaking: Cell<bool>,
+    gpu_result: RefCell<Option<Result<(), EngineError>>>,
+    gpu_waiters: RefCell<Vec<futures_channel::oneshot::Sender<Result<(), EngineError>>>>,
 }
 
 impl Engine {
-    /// Starts at once; the device, the decoder and the data arrive in parallel.
-    /// A canvas belongs to one engine.
-    pub fn new(canvas: HtmlCanvasElement, assets: Assets, on_signal: impl Fn(Signal) + 'static) -> Rc<Self> {
+    /// Starts at once and waits for nothing: the device, the decoder and the data
+    /// arrive in parallel, so commands should be sent right away. [`Engine::ready`]
+    /// tells whether there is a device. A canvas belongs to one engine.
+    ///
+    /// # Errors
+    /// The page did not say where the decoder is.
+    pub fn new(canvas: HtmlCanvasElement, on_signal: impl Fn(Signal) + 'static) -> Result<Rc<Self>, EngineError> {
+        let assets = Assets::of_page().ok_or(EngineError::Assets)?;
         let engine = Rc::new_cyclic(|weak: &std::rc::Weak<Self>| {
             let pool = Pool::new(assets.worker.clone(), assets.decode_glue.clone(), assets.decode_module.clone());
             let (ask, fail) = (weak.clone(), weak.clone());
@@ -95,6 +113,8 @@ impl Engine {
                 timer: RefCell::new(None),
                 timer_asked: Cell::new(false),
                 speaking: Cell::new(false),
+                gpu_result: RefCell::new(None),
+                gpu_waiters: RefCell::new(Vec::new()),
             }
         });
         let weak = Rc::downgrade(&engine);
@@ -113,7 +133,27 @@ impl Engine {
         }));
         let this = engine.clone();
         spawn_local(async move { this.start_gpu().await });
-        engine
+        Ok(engine)
+    }
+
+    /// Waits for the graphics device.
+    ///
+    /// # Errors
+    /// There is none; a fresh canvas may try the other backend.
+    pub async fn ready(&self) -> Result<(), EngineError> {
+        let (send, receive) = futures_channel::oneshot::channel();
+        if let Some(known) = &*self.gpu_result.borrow() {
+            return known.clone();
+        }
+        self.gpu_waiters.borrow_mut().push(send);
+        receive.await.unwrap_or(Err(EngineError::Gpu("the map went away".to_owned())))
+    }
+
+    fn gpu_known(&self, result: Result<(), EngineError>) {
+        *self.gpu_result.borrow_mut() = Some(result.clone());
+        for waiter in self.gpu_waiters.take() {
+            let _ = waiter.send(result.clone());
+        }
     }
 
     pub fn send(self: &Rc<Self>, command: Command) {
@@ -230,6 +270,7 @@ impl Engine {
             Err(why) => {
                 let next = "Try another browser, or switch hardware acceleration on.";
                 self.say_trouble(trouble("The map cannot be drawn", "no graphics device answers", next, &why));
+                self.gpu_known(Err(EngineError::Gpu(why)));
                 return;
             }
         };
@@ -249,6 +290,7 @@ impl Engine {
             s.coast_detail = 0;
             s.moved();
         }
+        self.gpu_known(Ok(()));
         self.flush();
         self.ask_frame();
     }
