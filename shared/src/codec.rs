@@ -98,8 +98,12 @@ impl Chain {
                 "bytes" => self.big_endian = configuration["endian"] == "big" && self.dtype.size() > 1,
                 "transpose" => self.transpose(array, &configuration["order"])?,
                 _ => {
-                    let step = step(name.strip_prefix("numcodecs.").unwrap_or(name), configuration, self.dtype)
-                        .ok_or_else(|| CodecError::Unknown { array: array.path.clone(), codec: name.into() })?;
+                    let step =
+                        step(name.strip_prefix("numcodecs.").unwrap_or(name), configuration, self.dtype)
+                            .ok_or_else(|| CodecError::Unknown {
+                                array: array.path.clone(),
+                                codec: name.into(),
+                            })?;
                     self.steps.insert(0, step);
                 }
             }
@@ -207,7 +211,8 @@ fn step(name: &str, configuration: &Value, dtype: DataType) -> Option<Step> {
         // A delta into another type changes the element size half way: not read.
         "delta" => {
             let own = |key: &str| configuration[key].as_str().and_then(DataType::from_v2);
-            let same = own("dtype") == Some(dtype) && (configuration["astype"].is_null() || own("astype") == Some(dtype));
+            let same = own("dtype") == Some(dtype)
+                && (configuration["astype"].is_null() || own("astype") == Some(dtype));
             return same.then_some(Step::Delta);
         }
         _ => return None,

@@ -180,7 +180,14 @@ mod tests {
     use super::*;
 
     fn camera(projection: Projection) -> Camera {
-        Camera { projection, longitude_deg: 12.0, latitude_deg: 40.0, zoom: 3.0, width_px: 800.0, height_px: 600.0 }
+        Camera {
+            projection,
+            longitude_deg: 12.0,
+            latitude_deg: 40.0,
+            zoom: 3.0,
+            width_px: 800.0,
+            height_px: 600.0,
+        }
     }
 
     #[test]

@@ -18,8 +18,9 @@ const DONT_SPLIT: u8 = 0x10;
 
 fn word(bytes: &[u8], at: usize) -> Result<usize, DecodeError> {
     let raw = bytes.get(at..at.saturating_add(4)).and_then(|b| <[u8; 4]>::try_from(b).ok());
-    raw.map(|b| u32::from_le_bytes(b) as usize)
-        .ok_or_else(|| fail("blosc", format!("the chunk ends at byte {}, before a word at {at}", bytes.len())))
+    raw.map(|b| u32::from_le_bytes(b) as usize).ok_or_else(|| {
+        fail("blosc", format!("the chunk ends at byte {}, before a word at {at}", bytes.len()))
+    })
 }
 
 /// # Errors

@@ -140,8 +140,12 @@ impl Loader {
             inner.active.retain(|a| {
                 let keep = match a.shard {
                     Some((array, object)) if a.blocks.is_empty() => {
-                        wanted.iter().chain(awaited.keys()).any(|k| k.array == array && {
-                            sources.get(&array).is_some_and(|s| s.object_number(&s.object_of(*k).0) == object)
+                        wanted.iter().chain(awaited.keys()).any(|k| {
+                            k.array == array && {
+                                sources
+                                    .get(&array)
+                                    .is_some_and(|s| s.object_number(&s.object_of(*k).0) == object)
+                            }
                         })
                     }
                     _ => a.blocks.iter().any(|b| wanted.contains(b) || awaited.contains_key(b)),
@@ -213,7 +217,12 @@ impl Loader {
 
     /// All numbers of a small array, such as a coordinate.
     pub async fn read_all(&self, source: &Rc<Source>) -> Option<Vec<f64>> {
-        let unsigned = source.meta.attributes.get("_Unsigned").and_then(|v| v.as_str()).is_some_and(|s| s.eq_ignore_ascii_case("true"));
+        let unsigned = source
+            .meta
+            .attributes
+            .get("_Unsigned")
+            .and_then(|v| v.as_str())
+            .is_some_and(|s| s.eq_ignore_ascii_case("true"));
         let dtype = if unsigned { source.chain.dtype.to_unsigned() } else { source.chain.dtype };
         let length = usize::try_from(*source.meta.shape.first()?).ok()?;
         let mut out = Vec::new();
@@ -277,7 +286,10 @@ impl Loader {
                             f.bytes.clone()
                         } else {
                             let from = (if f.whole { span.offset } else { span.offset - base }) as u32;
-                            f.bytes.slice_with_end(from.min(total), from.saturating_add(span.length as u32).min(total))
+                            f.bytes.slice_with_end(
+                                from.min(total),
+                                from.saturating_add(span.length as u32).min(total),
+                            )
                         };
                         this.decode(source.clone(), key, bytes, url.clone());
                     }
@@ -313,11 +325,10 @@ impl Loader {
                     let length = bytes.length() as usize;
                     this.arrived(key, Block::Data(bytes), length);
                 }
-                Err(why) => this.report(vec![key], Failure {
-                    url,
-                    array: source.meta.path.clone(),
-                    kind: FailureKind::Decode(why),
-                }),
+                Err(why) => this.report(
+                    vec![key],
+                    Failure { url, array: source.meta.path.clone(), kind: FailureKind::Decode(why) },
+                ),
             }
             this.pump();
         });
@@ -339,7 +350,9 @@ impl Loader {
                     let all = Uint8Array::new(&f.bytes);
                     this.0.borrow_mut().bytes += u64::from(all.length());
                     let part = match (f.whole, at_end) {
-                        (true, true) => all.subarray(all.length().saturating_sub(length as u32), all.length()),
+                        (true, true) => {
+                            all.subarray(all.length().saturating_sub(length as u32), all.length())
+                        }
                         (true, false) => all.subarray(0, length as u32),
                         (false, _) => all,
                     };
@@ -441,9 +454,8 @@ impl Inner {
 
     /// Wanted blocks of one shard.
     fn wanted_in(&self, source: &Source, object: u64) -> Vec<BlockKey> {
-        let mine = |k: &&BlockKey| {
-            k.array == source.id && source.object_number(&source.object_of(**k).0) == object
-        };
+        let mine =
+            |k: &&BlockKey| k.array == source.id && source.object_number(&source.object_of(**k).0) == object;
         self.wanted.iter().chain(self.awaited.keys()).filter(mine).copied().collect()
     }
 
@@ -600,7 +612,11 @@ pub async fn kind_of(url: &str, e: FetchError) -> FailureKind {
         FetchError::Status(code) => FailureKind::Status(code),
         FetchError::Aborted => FailureKind::Network("aborted".to_owned()),
         FetchError::Unreadable(why) => {
-            if fetch::answers_without_cors(url).await { FailureKind::Cors } else { FailureKind::Network(why) }
+            if fetch::answers_without_cors(url).await {
+                FailureKind::Cors
+            } else {
+                FailureKind::Network(why)
+            }
         }
     }
 }

@@ -93,7 +93,12 @@ impl Pool {
             set(&hello, "glue", &glue.into());
             set(&hello, "module", module);
             let _ = worker.post_message(&hello);
-            self.0.borrow_mut().hands.push(Hand { worker, busy: 0, knows: HashSet::new(), _on_message: on_message });
+            self.0.borrow_mut().hands.push(Hand {
+                worker,
+                busy: 0,
+                knows: HashSet::new(),
+                _on_message: on_message,
+            });
         }
         self.assign();
     }
@@ -178,7 +183,10 @@ impl Pool {
             let expected = source.chain.decoded_len().unwrap_or(0);
             let plain = Uint8Array::new(&bytes);
             if plain.length() as usize != expected {
-                return Err(format!("the chunk has {} bytes, its shape and type need {expected}", plain.length()));
+                return Err(format!(
+                    "the chunk has {} bytes, its shape and type need {expected}",
+                    plain.length()
+                ));
             }
             return Ok(plain);
         }

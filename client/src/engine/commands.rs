@@ -31,7 +31,8 @@ impl State {
     fn apply(&mut self, command: Command) {
         match command {
             Command::SetIndex { dim, index } => {
-                let len = self.layer.as_ref().and_then(|l| l.outer().iter().find(|d| d.name == dim)).map(|d| d.len);
+                let len =
+                    self.layer.as_ref().and_then(|l| l.outer().iter().find(|d| d.name == dim)).map(|d| d.len);
                 let index = len.map_or(index, |n| index.min(n.saturating_sub(1)));
                 if self.indices.insert(dim, index) != Some(index) {
                     self.plan_dirty = true;

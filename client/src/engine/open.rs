@@ -143,7 +143,10 @@ impl Engine {
     }
 
     fn make_layer(&self, s: &mut State, path: &str) -> Result<Layer, Trouble> {
-        let store = s.store.clone().ok_or_else(|| trouble(CANNOT_OPEN, "no data is open", "Open a store first.", ""))?;
+        let store = s
+            .store
+            .clone()
+            .ok_or_else(|| trouble(CANNOT_OPEN, "no data is open", "Open a store first.", ""))?;
         let variable = store.cube.variable(path).filter(|v| v.is_mappable()).cloned().ok_or_else(|| {
             trouble(
                 "This variable cannot be drawn",
@@ -182,7 +185,12 @@ impl Engine {
         sources.truncate(grids.len());
         if grids.is_empty() || grids.iter().map(Grid::page_count).sum::<u64>() > MAX_PAGES {
             return Err(set_aside.unwrap_or_else(|| {
-                trouble("This variable cannot be drawn", "its grid is empty or too finely cut", "Rechunk the store.", path)
+                trouble(
+                    "This variable cannot be drawn",
+                    "its grid is empty or too finely cut",
+                    "Rechunk the store.",
+                    path,
+                )
             }));
         }
         if let Some(t) = set_aside {
@@ -192,7 +200,14 @@ impl Engine {
     }
 
     fn source(&self, s: &mut State, store: &Store, path: &str) -> Result<Rc<Source>, Trouble> {
-        let missing = || trouble(CANNOT_OPEN, "the metadata names an array that is not there", "Consolidate the metadata again.", path);
+        let missing = || {
+            trouble(
+                CANNOT_OPEN,
+                "the metadata names an array that is not there",
+                "Consolidate the metadata again.",
+                path,
+            )
+        };
         let meta = store.hierarchy.arrays.get(path).ok_or_else(missing)?;
         s.next_source += 1;
         let source = Source::new(s.next_source, &store.url, meta, store.hierarchy.format).map_err(|e| {
@@ -234,7 +249,11 @@ impl Engine {
             let (ya, xa) = (this.clone(), this.clone());
             let (y2, x2) = (y.clone(), x.clone());
             let (rows, columns) =
-                both(async move { ya.loader.read_all(&y2).await }, async move { xa.loader.read_all(&x2).await }).await;
+                both(
+                    async move { ya.loader.read_all(&y2).await },
+                    async move { xa.loader.read_all(&x2).await },
+                )
+                .await;
             let (Some(rows), Some(columns)) = (rows, columns) else { return };
             let axes = (Axis::new(rows), Axis::longitude(columns));
             let axes = match axes {
@@ -344,8 +363,10 @@ fn axes_from_transform(
     x: &graticule_shared::cube::Dim,
 ) -> Option<(Rc<Axis>, Rc<Axis>)> {
     let a = &store.hierarchy.attributes;
-    let numbers: Vec<f64> = a.get("spatial:transform")?.as_array()?.iter().filter_map(|v| v.as_f64()).collect();
-    let names: Vec<&str> = a.get("spatial:dimensions")?.as_array()?.iter().filter_map(|v| v.as_str()).collect();
+    let numbers: Vec<f64> =
+        a.get("spatial:transform")?.as_array()?.iter().filter_map(|v| v.as_f64()).collect();
+    let names: Vec<&str> =
+        a.get("spatial:dimensions")?.as_array()?.iter().filter_map(|v| v.as_str()).collect();
     if a.get("spatial:registration").and_then(|v| v.as_str()) != Some("node")
         || names != [y.name.as_str(), x.name.as_str()]
         || x.role != Role::X
@@ -353,8 +374,13 @@ fn axes_from_transform(
         return None;
     }
     let &[dx, 0.0, x0, 0.0, dy, y0] = numbers.as_slice() else { return None };
-    let line = |from: f64, step: f64, n: u64| (n < 1 << 24).then(|| (0..n).map(|i| from + step * i as f64).collect());
-    Some((Rc::new(Axis::new(line(y0, dy, y.len)?).ok()?), Rc::new(Axis::longitude(line(x0, dx, x.len)?).ok()?)))
+    let line = |from: f64, step: f64, n: u64| {
+        (n < 1 << 24).then(|| (0..n).map(|i| from + step * i as f64).collect())
+    };
+    Some((
+        Rc::new(Axis::new(line(y0, dy, y.len)?).ok()?),
+        Rc::new(Axis::longitude(line(x0, dx, x.len)?).ok()?),
+    ))
 }
 
 async fn read_hierarchy(url: &str) -> Result<Hierarchy, Trouble> {
@@ -371,8 +397,9 @@ async fn read_hierarchy(url: &str) -> Result<Hierarchy, Trouble> {
         Err(FetchError::Status(404 | 403)) => {
             let v2 = format!("{url}/.zmetadata");
             match fetch::get(&v2, Range::All, None).await {
-                Ok(f) => Hierarchy::from_v2(&Uint8Array::new(&f.bytes).to_vec())
-                    .map_err(|e| trouble(CANNOT_OPEN, &e.to_string(), "Check that the address is a Zarr hierarchy.", &v2)),
+                Ok(f) => Hierarchy::from_v2(&Uint8Array::new(&f.bytes).to_vec()).map_err(|e| {
+                    trouble(CANNOT_OPEN, &e.to_string(), "Check that the address is a Zarr hierarchy.", &v2)
+                }),
                 Err(FetchError::Status(404)) => Err(trouble(
                     CANNOT_OPEN,
                     "there is neither zarr.json (Zarr v3) nor .zmetadata (consolidated Zarr v2) at this address",

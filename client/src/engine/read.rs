@@ -62,7 +62,8 @@ impl Layer {
         // A cell of a coarser level lies between the first and last cell it covers.
         let centre = |axis: &graticule_shared::axis::Axis, d: usize, i: u32| {
             let first = (f64::from(i) * grid.factor[d]).ceil() as usize;
-            let last = ((f64::from(i + 1) * grid.factor[d]).ceil() as usize).min(axis.len()).saturating_sub(1);
+            let last =
+                ((f64::from(i + 1) * grid.factor[d]).ceil() as usize).min(axis.len()).saturating_sub(1);
             Some((axis.values().get(first)? + axis.values().get(last.max(first))?) / 2.0)
         };
         Some(Readout {
@@ -153,7 +154,9 @@ impl Engine {
         let each = SAMPLES / here.len().max(1);
         let mut out = Vec::with_capacity(SAMPLES);
         for (page, block) in &here {
-            let (Some(place), Some(source)) = (layer.place(*page, selection), layer.sources.get(level as usize)) else {
+            let (Some(place), Some(source)) =
+                (layer.place(*page, selection), layer.sources.get(level as usize))
+            else {
                 continue;
             };
             let Block::Data(data) = block else { continue };
@@ -168,8 +171,11 @@ impl Engine {
                     + (u64::from(place.cut.origin[0]) + row as u64) * columns
                     + u64::from(place.cut.origin[1]);
                 let size = dtype.size() as u64;
-                let bytes = data.subarray((first * size) as u32, ((first + u64::from(width)) * size) as u32).to_vec();
-                out.extend(dtype.to_f64_vec(&bytes).into_iter().filter_map(|raw| layer.variable.packing.value(raw)));
+                let bytes =
+                    data.subarray((first * size) as u32, ((first + u64::from(width)) * size) as u32).to_vec();
+                out.extend(
+                    dtype.to_f64_vec(&bytes).into_iter().filter_map(|raw| layer.variable.packing.value(raw)),
+                );
             }
         }
         out.retain(|v| v.is_finite());
@@ -179,7 +185,12 @@ impl Engine {
     /// The first numbers decide the colours: the stated range if the numbers use
     /// it, else the 2nd to the 98th percentile.
     pub(super) fn first_clim(&self, s: &mut State, selection: &[u64]) {
-        let waiting = s.plan.pages.iter().chain(&s.plan.background).filter_map(|p| s.layer.as_ref()?.place(*p, selection));
+        let waiting = s
+            .plan
+            .pages
+            .iter()
+            .chain(&s.plan.background)
+            .filter_map(|p| s.layer.as_ref()?.place(*p, selection));
         let mut any = false;
         for place in waiting {
             any |= self.loader.has(&place.key);
@@ -214,7 +225,8 @@ impl Engine {
     pub(super) fn say_histogram(&self, s: &mut State) {
         let selection = s.selection();
         let values = self.sample(s, &selection);
-        let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+        let (low, high) =
+            values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
         if low > high {
             return;
         }

@@ -87,10 +87,14 @@ impl Engine {
     ///
     /// # Errors
     /// The page did not say where the decoder is.
-    pub fn new(canvas: HtmlCanvasElement, on_signal: impl Fn(Signal) + 'static) -> Result<Rc<Self>, EngineError> {
+    pub fn new(
+        canvas: HtmlCanvasElement,
+        on_signal: impl Fn(Signal) + 'static,
+    ) -> Result<Rc<Self>, EngineError> {
         let assets = Assets::of_page().ok_or(EngineError::Assets)?;
         let engine = Rc::new_cyclic(|weak: &std::rc::Weak<Self>| {
-            let pool = Pool::new(assets.worker.clone(), assets.decode_glue.clone(), assets.decode_module.clone());
+            let pool =
+                Pool::new(assets.worker.clone(), assets.decode_glue.clone(), assets.decode_module.clone());
             let (ask, fail) = (weak.clone(), weak.clone());
             let changed = Rc::new(move || {
                 if let Some(e) = ask.upgrade() {
@@ -165,7 +169,11 @@ impl Engine {
     /// True when nothing is loading and the picture is whole.
     pub fn is_idle(&self) -> bool {
         let s = self.state.borrow();
-        s.complete == Some(true) && !s.draw_dirty && !s.plan_dirty && self.loader.is_idle() && s.previous.is_none()
+        s.complete == Some(true)
+            && !s.draw_dirty
+            && !s.plan_dirty
+            && self.loader.is_idle()
+            && s.previous.is_none()
     }
 
     /// The map as it is drawn: width, height and RGBA bytes.
@@ -222,7 +230,8 @@ impl Engine {
             return;
         }
         if let (Some(w), Some(f)) = (web_sys::window(), self.timer.borrow().as_ref()) {
-            let _ = w.set_timeout_with_callback_and_timeout_and_arguments_0(f.as_ref().unchecked_ref(), delay_ms);
+            let _ =
+                w.set_timeout_with_callback_and_timeout_and_arguments_0(f.as_ref().unchecked_ref(), delay_ms);
         }
     }
 
@@ -253,7 +262,8 @@ impl Engine {
     }
 
     async fn start_gpu(self: Rc<Self>) {
-        let shared = SHARED.with(|s| s.borrow().upgrade()).filter(|g| !g.is_lost() && cfg!(feature = "webgpu"));
+        let shared =
+            SHARED.with(|s| s.borrow().upgrade()).filter(|g| !g.is_lost() && cfg!(feature = "webgpu"));
         let target = || wgpu::SurfaceTarget::Canvas(self.canvas.clone());
         let started = match shared {
             Some(gpu) => match gpu.instance.create_surface(target()) {
@@ -269,7 +279,12 @@ impl Engine {
             Ok(pair) => pair,
             Err(why) => {
                 let next = "Try another browser, or switch hardware acceleration on.";
-                self.say_trouble(trouble("The map cannot be drawn", "no graphics device answers", next, &why));
+                self.say_trouble(trouble(
+                    "The map cannot be drawn",
+                    "no graphics device answers",
+                    next,
+                    &why,
+                ));
                 self.gpu_known(Err(EngineError::Gpu(why)));
                 return;
             }
@@ -323,7 +338,12 @@ impl Engine {
                     s.troubles += 1;
                     if s.troubles <= MAX_TROUBLES {
                         let next = "Reload the page; if it stays, another browser may do better.";
-                        s.say(Signal::Trouble(trouble("Drawing failed", "the graphics device refused a call", next, &e)));
+                        s.say(Signal::Trouble(trouble(
+                            "Drawing failed",
+                            "the graphics device refused a call",
+                            next,
+                            &e,
+                        )));
                     }
                 }
                 if !lost {
@@ -515,7 +535,8 @@ impl Engine {
         let mut bytes = 0;
         let mut more = false;
         for page in s.plan.pages.iter().chain(&s.plan.background) {
-            let (Some(key), Some(place)) = (layer.page_key(*page, plane), layer.place(*page, &selection)) else {
+            let (Some(key), Some(place)) = (layer.page_key(*page, plane), layer.place(*page, &selection))
+            else {
                 continue;
             };
             if field.has(key) {
@@ -603,7 +624,8 @@ impl Engine {
         };
         let this = self.clone();
         spawn_local(async move {
-            let url = |kind: &str, ext: &str| format!("{}assets/vector/{kind}-{detail}.{ext}", this.assets.base);
+            let url =
+                |kind: &str, ext: &str| format!("{}assets/vector/{kind}-{detail}.{ext}", this.assets.base);
             let lines = fetch::get(&url("coastline", "lines"), Range::All, None).await;
             let mesh = fetch::get(&url("land", "mesh"), Range::All, None).await;
             let bytes = |f: fetch::Fetched| js_sys::Uint8Array::new(&f.bytes).to_vec();

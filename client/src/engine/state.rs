@@ -245,7 +245,11 @@ impl State {
     }
 
     pub fn time_index(&self) -> u64 {
-        self.layer.as_ref().and_then(Layer::time_dim).and_then(|d| self.selection().get(d).copied()).unwrap_or(0)
+        self.layer
+            .as_ref()
+            .and_then(Layer::time_dim)
+            .and_then(|d| self.selection().get(d).copied())
+            .unwrap_or(0)
     }
 
     pub fn say(&mut self, signal: Signal) {

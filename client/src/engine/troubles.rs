@@ -13,7 +13,10 @@ pub fn status(what: &str, code: u16, url: &str) -> Trouble {
             "the server refuses access",
             "A public S3 bucket answers 403 for missing objects too, unless listing is allowed. Check the address and the permissions.",
         ),
-        404 => ("the server has no such object", "Check the address: it is the folder that holds zarr.json or .zmetadata."),
+        404 => (
+            "the server has no such object",
+            "Check the address: it is the folder that holds zarr.json or .zmetadata.",
+        ),
         429 => ("the server asks for fewer requests", "Wait a little and try again."),
         500.. => ("the server failed", "Try again; if it stays, tell whoever runs the server."),
         _ => ("the server's answer is not data", "Check the address."),

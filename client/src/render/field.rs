@@ -361,7 +361,13 @@ impl Field {
         gpu.queue.write_buffer(&self.uniform_buffer, 0, bytemuck::bytes_of(&self.uniform));
         if std::mem::take(&mut self.table_dirty) {
             let rows = self.table_cpu.len() as u32 / TABLE_WIDTH;
-            write_whole(gpu, &self.table, bytemuck::cast_slice(&self.table_cpu), TABLE_WIDTH * 4, [TABLE_WIDTH, rows]);
+            write_whole(
+                gpu,
+                &self.table,
+                bytemuck::cast_slice(&self.table_cpu),
+                TABLE_WIDTH * 4,
+                [TABLE_WIDTH, rows],
+            );
         }
     }
 }
@@ -394,11 +400,21 @@ pub fn texture(
     })
 }
 
-pub fn write_whole(gpu: &Gpu, texture: &wgpu::Texture, data: &[u8], bytes_per_row: u32, [width, height]: [u32; 2]) {
+pub fn write_whole(
+    gpu: &Gpu,
+    texture: &wgpu::Texture,
+    data: &[u8],
+    bytes_per_row: u32,
+    [width, height]: [u32; 2],
+) {
     gpu.queue.write_texture(
         texture.as_image_copy(),
         data,
-        wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(bytes_per_row), rows_per_image: Some(height) },
+        wgpu::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: Some(bytes_per_row),
+            rows_per_image: Some(height),
+        },
         wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
     );
 }

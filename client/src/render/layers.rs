@@ -21,7 +21,9 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 fn points(bytes: &[u8], at: usize, count: usize) -> Option<Vec<[i16; 2]>> {
     let raw = bytes.get(at..at.checked_add(count.checked_mul(4)?)?)?;
     let (points, _) = raw.as_chunks::<4>();
-    Some(points.iter().map(|p| [i16::from_le_bytes([p[0], p[1]]), i16::from_le_bytes([p[2], p[3]])]).collect())
+    Some(
+        points.iter().map(|p| [i16::from_le_bytes([p[0], p[1]]), i16::from_le_bytes([p[2], p[3]])]).collect(),
+    )
 }
 
 /// `None` where the file is not as described above.

@@ -200,8 +200,14 @@ impl Scene {
             label: Some("style"),
             layout: &gpu.layouts.style,
             entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::TextureView(&view(screen)) },
-                wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::TextureView(&view(&self.lut)) },
+                wgpu::BindGroupEntry {
+                    binding: 0,
+                    resource: wgpu::BindingResource::TextureView(&view(screen)),
+                },
+                wgpu::BindGroupEntry {
+                    binding: 1,
+                    resource: wgpu::BindingResource::TextureView(&view(&self.lut)),
+                },
             ],
         })
     }
@@ -221,7 +227,11 @@ impl Scene {
 
     pub fn set_land(&mut self, gpu: &Gpu, mesh: &Mesh) {
         let init = |label, contents: &[u8], usage| {
-            gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label: Some(label), contents, usage })
+            gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: Some(label),
+                contents,
+                usage,
+            })
         };
         self.land = (!mesh.indices.is_empty()).then(|| Land {
             vertices: init("land", bytemuck::cast_slice(&mesh.vertices), wgpu::BufferUsages::VERTEX),
@@ -282,7 +292,7 @@ impl Scene {
         camera: &Camera,
         ratio: f64,
         frame: &Frame,
-        done: impl FnOnce(Option<Vec<u8>>) + 'static,
+        done: impl FnOnce(Option<Vec<u8>>) + wgpu::WasmNotSend + 'static,
     ) {
         let [width, height] = self.size.map(|n| n.max(1));
         let target = gpu.device.create_texture(&wgpu::TextureDescriptor {
@@ -296,12 +306,12 @@ impl Scene {
             view_formats: &[],
         });
         let stride = (width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
-        let buffer = std::rc::Rc::new(gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("snapshot"),
             size: u64::from(stride) * u64::from(height),
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
             mapped_at_creation: false,
-        }));
+        });
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         self.encode(gpu, &mut encoder, &target.create_view(&Default::default()), camera, ratio, frame);
         encoder.copy_texture_to_buffer(
@@ -318,11 +328,10 @@ impl Scene {
         );
         gpu.queue.submit([encoder.finish()]);
         let swap = gpu.format == wgpu::TextureFormat::Bgra8Unorm;
-        let mapped = MainThread((buffer.clone(), done));
+        let mapped = buffer.clone();
         buffer.slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            let (buffer, done) = mapped.take();
             let read = result.ok().and_then(|()| {
-                let range = buffer.slice(..).get_mapped_range().ok()?;
+                let range = mapped.slice(..).get_mapped_range().ok()?;
                 let mut out = Vec::with_capacity((width * height * 4) as usize);
                 for row in range.chunks(stride as usize) {
                     out.extend_from_slice(row.get(..width as usize * 4)?);
@@ -448,13 +457,4 @@ fn lines(gpu: &Gpu, segments: &[Segment]) -> Option<Lines> {
         }),
         count: segments.len() as u32,
     })
-}
-
-/// What a callback of wgpu's owns: it asks for `Send` on some targets, and there
-/// is one thread.
-struct MainThread<T>(T);
-impl<T> MainThread<T> {
-    fn take(self) -> T {
-        self.0
-    }
 }

@@ -56,9 +56,16 @@ pub fn put_under(camera: &mut Camera, (longitude_deg, latitude_deg): (f64, f64),
             let tilt = v.atan2(w);
             let solutions = [angle - tilt, std::f64::consts::PI - angle - tilt];
             let old = camera.latitude_deg.to_radians();
-            let turn = |a: f64| (a - old + std::f64::consts::PI).rem_euclid(std::f64::consts::TAU) - std::f64::consts::PI;
-            let nearest = if turn(solutions[0]).abs() <= turn(solutions[1]).abs() { solutions[0] } else { solutions[1] };
-            let centre = (old + turn(nearest)).clamp(-std::f64::consts::FRAC_PI_2, std::f64::consts::FRAC_PI_2);
+            let turn = |a: f64| {
+                (a - old + std::f64::consts::PI).rem_euclid(std::f64::consts::TAU) - std::f64::consts::PI
+            };
+            let nearest = if turn(solutions[0]).abs() <= turn(solutions[1]).abs() {
+                solutions[0]
+            } else {
+                solutions[1]
+            };
+            let centre =
+                (old + turn(nearest)).clamp(-std::f64::consts::FRAC_PI_2, std::f64::consts::FRAC_PI_2);
             let (sin, cos) = centre.sin_cos();
             camera.latitude_deg = centre.to_degrees();
             camera.longitude_deg = longitude_deg - u.atan2(w * cos - v * sin).to_degrees();
@@ -71,7 +78,9 @@ pub fn pan(camera: &mut Camera, dx: f64, dy: f64, pointer: Option<(f64, f64)>) {
     let middle = (camera.width_px / 2.0, camera.height_px / 2.0);
     let to = pointer.unwrap_or((middle.0 + dx, middle.1 + dy));
     match camera.unproject(to.0 - dx, to.1 - dy) {
-        Some(place) if camera.projection == Projection::Mercator || camera.unproject(to.0, to.1).is_some() => {
+        Some(place)
+            if camera.projection == Projection::Mercator || camera.unproject(to.0, to.1).is_some() =>
+        {
             put_under(camera, place, to);
         }
         // Held beside the globe: it turns as if held at its middle.
@@ -106,7 +115,14 @@ mod tests {
     use super::*;
 
     fn camera(projection: Projection) -> Camera {
-        Camera { projection, longitude_deg: 170.0, latitude_deg: 20.0, zoom: 4.0, width_px: 900.0, height_px: 700.0 }
+        Camera {
+            projection,
+            longitude_deg: 170.0,
+            latitude_deg: 20.0,
+            zoom: 4.0,
+            width_px: 900.0,
+            height_px: 700.0,
+        }
     }
 
     fn same_place(a: (f64, f64), b: (f64, f64)) {
