@@ -159,3 +159,27 @@ fn a_truncated_file_names_itself_and_the_byte_where_it_ends() {
         }
     }
 }
+
+#[test]
+fn a_damaged_chunk_names_its_variable_and_the_byte_where_it_begins() {
+    let original = std::fs::read(path("netcdf4.nc")).expect("a fixture");
+    let shape = variable(opened("netcdf4.nc").as_ref(), "packed").shape.clone();
+    let mut found = 0;
+    for at in (0..original.len()).step_by(7) {
+        let mut bytes = original.clone();
+        bytes[at] ^= 0x10;
+        let Ok(source) = open_bytes("damaged.nc", bytes, Limits::default()) else { continue };
+        let Err(error) = source.read("packed", &[0; 3], &shape) else { continue };
+        assert_eq!(
+            (error.file.as_str(), error.variable.as_deref()),
+            ("damaged.nc", Some("packed")),
+            "{error}"
+        );
+        // A flip in the index sends the reader elsewhere; one in a chunk is found there.
+        let offset = error.offset.unwrap_or_else(|| panic!("no byte in {error}"));
+        let within = (offset..offset + 64).contains(&(at as u64));
+        let undecoded = ["DEFLATE", "checksum mismatch"].iter().any(|w| error.reason.contains(w));
+        found += usize::from(within && undecoded);
+    }
+    assert!(found > 20, "{found} flips hit a chunk");
+}
