@@ -36,11 +36,14 @@ use sniff::Container;
 /// what it looks like), is damaged, or declares more than `limits` allow.
 pub fn open(path: &Path, limits: Limits) -> Result<Box<dyn Source>, FormatError> {
     let name = path.display().to_string();
-    if path.is_dir() {
-        return Err(FormatError::new(name, "this is a directory, not a file"));
+    let failed = |e: String| FormatError::new(&name, format!("the file cannot be opened: {e}"));
+    let metadata = std::fs::metadata(path).map_err(|e| failed(e.to_string()))?;
+    // Opening a pipe would wait for its writer.
+    if !metadata.is_file() {
+        let what = if metadata.is_dir() { "a directory" } else { "a pipe or device" };
+        return Err(FormatError::new(&name, format!("this is {what}, not a file")));
     }
-    let storage = FileStorage::open(path)
-        .map_err(|e| FormatError::new(&name, format!("the file cannot be opened: {e}")))?;
+    let storage = FileStorage::open(path).map_err(|e| failed(e.to_string()))?;
     open_storage(&name, Arc::new(storage), limits)
 }
 

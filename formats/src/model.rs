@@ -184,8 +184,7 @@ pub struct Limits {
     pub variables: usize,
     pub dimensions: usize,
     pub attribute_bytes: u64,
-    /// Decoded chunks kept for the next read; one that is larger is decoded anew
-    /// for every slab that touches it.
+    /// Decoded chunks kept for the next read; of chunks larger than this, the last one is kept.
     pub cache_bytes: usize,
 }
 

@@ -88,6 +88,55 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     }
 }
 
+/// A box of elements within a variable.
+pub(crate) struct Region<'a> {
+    pub(crate) corner: &'a [u64],
+    pub(crate) extent: &'a [u64],
+}
+
+/// Copies what two boxes share; `source` and `target` hold their values in C
+/// order, `size` bytes each.
+pub(crate) fn copy_overlap(
+    source: &[u8],
+    from: &Region<'_>,
+    target: &mut [u8],
+    to: &Region<'_>,
+    size: usize,
+) {
+    let ends = |r: &Region<'_>| -> Vec<u64> { r.corner.iter().zip(r.extent).map(|(c, e)| c + e).collect() };
+    let low: Vec<u64> = from.corner.iter().zip(to.corner).map(|(a, b)| *a.max(b)).collect();
+    let high: Vec<u64> = ends(from).into_iter().zip(ends(to)).map(|(a, b)| a.min(b)).collect();
+    if low.iter().zip(&high).any(|(l, h)| l >= h) {
+        return;
+    }
+    let Some((row_low, row_high)) = low.last().zip(high.last()) else {
+        target.copy_from_slice(source);
+        return;
+    };
+    let row = (row_high - row_low) as usize * size;
+    let offset = |region: &Region<'_>, at: &[u64]| {
+        let axes = at.iter().zip(region.corner).zip(region.extent);
+        axes.fold(0, |flat, ((i, corner), extent)| flat * extent + (i - corner)) as usize * size
+    };
+    let mut at = low.clone();
+    loop {
+        let (s, t) = (offset(from, &at), offset(to, &at));
+        if let (Some(source), Some(target)) = (source.get(s..s + row), target.get_mut(t..t + row)) {
+            target.copy_from_slice(source);
+        }
+        let mut axis = at.len() - 1;
+        loop {
+            let Some(below) = axis.checked_sub(1) else { return };
+            axis = below;
+            at[axis] += 1;
+            if at[axis] < high[axis] {
+                break;
+            }
+            at[axis] = low[axis];
+        }
+    }
+}
+
 /// What is wrong with `name` as one step of a path; names become keys of a store.
 pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     match name {
@@ -96,5 +145,23 @@ pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
         _ if name.contains('/') => Some("its name contains a slash"),
         _ if name.chars().any(char::is_control) => Some("its name contains control characters"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_copy_what_they_share() {
+        // A 4 x 5 grid of its own flat indices, copied into a 3 x 3 box at (2, 3) of the same space.
+        let source: Vec<u8> = (0..20).collect();
+        let mut target = vec![99; 9];
+        let from = Region { corner: &[1, 1], extent: &[4, 5] };
+        copy_overlap(&source, &from, &mut target, &Region { corner: &[3, 4], extent: &[3, 3] }, 1);
+        assert_eq!(target, [13, 14, 99, 18, 19, 99, 99, 99, 99]);
+        let mut untouched = vec![7; 4];
+        copy_overlap(&source, &from, &mut untouched, &Region { corner: &[9, 9], extent: &[2, 2] }, 1);
+        assert_eq!(untouched, [7; 4]);
     }
 }

@@ -132,6 +132,28 @@ fn bytes_in_memory_read_as_the_file_does() {
 }
 
 #[test]
+fn chunks_larger_than_the_cache_read_alike() {
+    for name in ["netcdf4.nc", "plain.h5"] {
+        let (usual, held) = (
+            opened(name),
+            open(&path(name), Limits { cache_bytes: 8, ..Limits::default() }).expect("it opens"),
+        );
+        for v in &usual.header().variables {
+            let (u, h) = (usual.as_ref(), held.as_ref());
+            assert_eq!(whole(u, &v.path), whole(h, &v.path), "{name} {}", v.path);
+            let start: Vec<u64> = v.shape.iter().map(|n| n / 3).collect();
+            let count: Vec<u64> = v.shape.iter().zip(&start).map(|(n, s)| (n - s).div_ceil(2)).collect();
+            assert_eq!(
+                values(u, &v.path, &start, &count),
+                values(h, &v.path, &start, &count),
+                "{name} {}",
+                v.path
+            );
+        }
+    }
+}
+
+#[test]
 fn a_slab_outside_the_variable_is_refused_in_words() {
     let source = opened("classic.nc");
     let message =

@@ -6,6 +6,7 @@
 mod attributes;
 mod dimensions;
 mod filters;
+mod held;
 mod legacy;
 mod storage;
 mod tree;
@@ -19,7 +20,7 @@ use hdf5_reader::storage::DynStorage;
 use hdf5_reader::{Dataset, H5Type, Hdf5File, OpenOptions, SliceInfo, SliceInfoElem};
 
 use crate::guard::guard;
-use crate::{FormatError, Header, Limits, Source, slab};
+use crate::{FormatError, Header, Limits, Source, Variable, slab};
 
 pub(crate) struct Hdf5 {
     file: String,
@@ -27,6 +28,7 @@ pub(crate) struct Hdf5 {
     /// In the order of `header.variables`.
     datasets: Vec<Dataset>,
     limits: Limits,
+    held: held::Held,
 }
 
 impl Hdf5 {
@@ -56,7 +58,7 @@ impl Hdf5 {
                     }
                 }
             };
-            Ok(Self { file: file.to_owned(), header, datasets, limits })
+            Ok(Self { file: file.to_owned(), header, datasets, limits, held: held::Held::default() })
         })
     }
 }
@@ -72,7 +74,8 @@ fn library_file(
         chunk_cache_bytes: limits.cache_bytes,
         filter_registry: Some(filters::registry(limits.chunk_bytes)),
         max_chunk_bytes: cap(limits.chunk_bytes),
-        max_read_bytes: cap(limits.read_bytes),
+        // A held chunk is read whole, whatever the slab.
+        max_read_bytes: cap(limits.read_bytes.max(limits.chunk_bytes)),
         max_object_header_bytes: cap(limits.attribute_bytes),
         ..OpenOptions::default()
     };
@@ -97,6 +100,25 @@ impl Source for Hdf5 {
         if slab::check(&self.file, var, start, count, &self.limits)? == 0 {
             return Ok(Vec::new());
         }
+        let large = var.chunks.as_ref().filter(|chunks| {
+            let bytes = chunks.iter().fold(var.dtype.size() as u64, |n, c| n.saturating_mul(*c));
+            bytes > self.limits.cache_bytes as u64 && chunks.len() == var.shape.len()
+        });
+        match large {
+            Some(chunks) => self.held.read(var, chunks, start, count, |s, c| self.decode(var, dataset, s, c)),
+            None => self.decode(var, dataset, start, count),
+        }
+    }
+}
+
+impl Hdf5 {
+    fn decode(
+        &self,
+        var: &Variable,
+        dataset: &Dataset,
+        start: &[u64],
+        count: &[u64],
+    ) -> Result<Vec<u8>, FormatError> {
         let selection = SliceInfo {
             selections: start
                 .iter()
@@ -125,7 +147,7 @@ impl Source for Hdf5 {
             }
             .map_err(|e| explain(&self.file, &e))
         })
-        .map_err(|e| e.in_variable(variable))
+        .map_err(|e| e.in_variable(&var.path))
     }
 }
 
