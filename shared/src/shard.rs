@@ -57,6 +57,18 @@ pub fn parse_index(bytes: &[u8], chunks: u64, crc32c: bool) -> Result<Vec<Option
         .collect()
 }
 
+/// Writes the index that [`parse_index`] reads, checksum included.
+pub fn encode_index(spans: &[Option<Span>]) -> Vec<u8> {
+    let absent = Span { offset: u64::MAX, length: u64::MAX };
+    let mut bytes: Vec<u8> = spans
+        .iter()
+        .map(|s| s.unwrap_or(absent))
+        .flat_map(|s| s.offset.to_le_bytes().into_iter().chain(s.length.to_le_bytes()))
+        .collect();
+    bytes.extend(crc32c_of(&bytes).to_le_bytes());
+    bytes
+}
+
 /// CRC-32C (Castagnoli), bit by bit: an index is a few kilobytes at most.
 fn crc32c_of(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, b| {
@@ -84,6 +96,12 @@ mod tests {
     fn an_absent_chunk_is_none_and_a_present_one_has_its_span() {
         let b = index(&[(0, 10), (u64::MAX, u64::MAX)]);
         assert_eq!(parse_index(&b, 2, true), Ok(vec![Some(Span { offset: 0, length: 10 }), None]));
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let spans = vec![Some(Span { offset: 0, length: 10 }), None, Some(Span { offset: 10, length: 3 })];
+        assert_eq!(parse_index(&encode_index(&spans), 3, true), Ok(spans));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! commit of ours; nothing here decodes a chunk except [`Snapshot::read_block`].
 
 mod read;
+mod write;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use icechunk::Repository;
 use icechunk::config::{CachingConfig, RepositoryConfig};
 
-pub use read::{Document, Location, Snapshot, VersionInfo};
+pub(crate) use read::hex;
+pub use read::{Document, Granule, Location, Snapshot, VersionInfo};
+pub use write::{ChunkSink, Node, Payload, Writer};
 
 const BRANCH: &str = "main";
 /// Open repositories kept; one costs about 100 KB.

@@ -31,12 +31,40 @@ use crate::codec::Decoder;
 const LOCATIONS_KEPT: usize = 4096;
 const INDICES_KEPT: usize = 256;
 
+/// One source file of a version, as the commit records it: the catalog can be
+/// rebuilt from the store alone.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Granule {
+    pub name: String,
+    pub sha256: String,
+    pub bytes: u64,
+    /// Where it came from, as given.
+    pub source: String,
+    /// What was odd and was carried over all the same.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionInfo {
     pub id: String,
     /// Microseconds since 1970, UTC.
     pub time_micros: i64,
     pub message: String,
+    /// What this version added.
+    pub granules: Vec<Granule>,
+}
+
+impl VersionInfo {
+    fn new(s: icechunk::format::snapshot::SnapshotInfo) -> Self {
+        let granules = s.metadata.get("granules").cloned().and_then(|g| serde_json::from_value(g).ok());
+        Self {
+            id: s.id.to_string(),
+            time_micros: s.flushed_at.timestamp_micros(),
+            message: s.message,
+            granules: granules.unwrap_or_default(),
+        }
+    }
 }
 
 /// Where the stored bytes of a chunk are.
@@ -122,11 +150,7 @@ impl Snapshot {
         })?;
         Ok(Self {
             collection: collection.to_owned(),
-            info: VersionInfo {
-                id: version.to_owned(),
-                time_micros: info.flushed_at.timestamp_micros(),
-                message: info.message,
-            },
+            info: VersionInfo::new(info),
             chunks_dir: repo_dir.join("chunks"),
             session,
             root,
@@ -150,6 +174,9 @@ impl Snapshot {
     }
     pub fn message(&self) -> &str {
         &self.info.message
+    }
+    pub fn info(&self) -> &VersionInfo {
+        &self.info
     }
     pub fn hierarchy(&self) -> &Arc<Hierarchy> {
         &self.hierarchy
@@ -359,11 +386,7 @@ pub(super) async fn versions(repository: &Repository) -> Result<Vec<VersionInfo>
     let mut history = std::pin::pin!(history);
     while let Some(s) = history.try_next().await.map_err(repository_error)? {
         if !s.id.is_initial() {
-            all.push(VersionInfo {
-                id: s.id.to_string(),
-                time_micros: s.flushed_at.timestamp_micros(),
-                message: s.message,
-            });
+            all.push(VersionInfo::new(s));
         }
     }
     Ok(all)

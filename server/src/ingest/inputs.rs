@@ -1,0 +1,116 @@
+//! Which files a request means, and what each one is.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use sha2::{Digest, Sha256};
+
+use crate::store::hex;
+
+/// Names that a folder is searched for.
+const EXTENSIONS: [&str; 10] = ["nc", "nc3", "nc4", "cdf", "netcdf", "h5", "hdf5", "he5", "hdf", "grd"];
+
+/// Files named by paths, folders and patterns (`*` and `?` in the last part), sorted within each.
+///
+/// # Errors
+/// Nothing there, a folder without a file of a known kind, a URL.
+pub fn expand(inputs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut out = Vec::new();
+    for input in inputs {
+        let text = input.to_string_lossy();
+        if text.contains("://") {
+            bail!("{text}: only local files can be ingested; download it first");
+        }
+        if input.is_dir() {
+            let found = listed(input, |n| {
+                n.rsplit_once('.').is_some_and(|(_, e)| EXTENSIONS.contains(&e.to_ascii_lowercase().as_str()))
+            })?;
+            if found.is_empty() {
+                bail!("{text}: no file in this folder ends in one of {}", EXTENSIONS.join(", "));
+            }
+            out.extend(found);
+        } else if !input.exists() && text.contains(['*', '?']) {
+            let pattern = input.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let folder = input.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let found = listed(folder, |n| matches(&pattern, n))?;
+            if found.is_empty() {
+                bail!("{text}: no file matches");
+            }
+            out.extend(found);
+        } else {
+            out.push(input.clone());
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    out.retain(|p| seen.insert(p.clone()));
+    Ok(out)
+}
+
+fn listed(folder: &Path, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|e| e.file_name().to_str().is_some_and(|n| !n.starts_with('.') && wanted(n)))
+        .map(|e| e.path())
+        .filter(|p| p.is_file())
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// `*` is any run of characters, `?` one character.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let (p, n): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut i, mut j, mut star) = (0, 0, None);
+    while j < n.len() {
+        match p.get(i) {
+            Some('*') => {
+                star = Some((i, j));
+                i += 1;
+            }
+            Some(c) if *c == '?' || *c == n[j] => {
+                i += 1;
+                j += 1;
+            }
+            _ => {
+                let Some((s, t)) = star else { return false };
+                star = Some((s, t + 1));
+                (i, j) = (s + 1, t + 1);
+            }
+        }
+    }
+    p[i..].iter().all(|c| *c == '*')
+}
+
+/// SHA-256 in hexadecimal, and the length.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn checksum(path: &Path) -> std::io::Result<(String, u64)> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut hash, mut length) = (Sha256::new(), 0);
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut buffer)?;
+        if n == 0 {
+            return Ok((hex(&hash.finalize()), length));
+        }
+        hash.update(&buffer[..n]);
+        length += n as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_a_shell_has_them() {
+        assert!(matches("sst_*.nc", "sst_2020.nc"));
+        assert!(matches("*", ""));
+        assert!(matches("a?c*", "abcd"));
+        assert!(!matches("sst_*.nc", "sst_2020.nc.tmp"));
+        assert!(!matches("a?c", "ac"));
+    }
+}

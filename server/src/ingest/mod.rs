@@ -1,0 +1,376 @@
+//! From source files to one published version.
+//!
+//! A granule is refused whole or published whole, and a collection is never seen
+//! between two states: everything is planned from headers and coordinates, data
+//! objects are written where nothing refers to them, and one commit makes the
+//! version. What a file's bytes reveal only half-way (a chunk that does not
+//! decompress) takes that granule out, and the others are done again without it.
+//!
+//! **Invariant:** memory does not grow with the file. See `feed` and `shards`.
+
+mod arrange;
+mod attributes;
+mod concat;
+mod feed;
+pub mod inputs;
+mod layout;
+mod plan;
+pub mod progress;
+mod pyramid;
+mod schema;
+mod shards;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use graticule_formats::{FormatError, Limits, Source};
+use serde_json::{Value, json};
+
+use crate::codec::Decoder as Codec;
+use crate::store::{Granule, Node, Store, Writer};
+use arrange::{Arranged, Candidate};
+use plan::{Continue, Plan};
+use progress::Progress;
+
+/// What the files of one command or one run become.
+#[derive(Debug, Clone)]
+pub struct IngestRequest {
+    pub collection: String,
+    pub inputs: Vec<PathBuf>,
+    /// The dimension to grow along; the time dimension where none is named.
+    pub append: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Published,
+    /// The same bytes are in the collection already.
+    Unchanged,
+    Failed,
+}
+
+/// Why a granule was refused: enough to find the place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub variable: Option<String>,
+    pub offset: Option<u64>,
+    pub reason: String,
+}
+
+impl Failure {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { variable: None, offset: None, reason: reason.into() }
+    }
+}
+
+impl From<FormatError> for Failure {
+    fn from(e: FormatError) -> Self {
+        Self { variable: e.variable, offset: e.offset, reason: e.reason }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct GranuleReport {
+    pub file: PathBuf,
+    pub outcome: Outcome,
+    pub failure: Option<Failure>,
+    pub notes: Vec<String>,
+    pub bytes: u64,
+}
+
+impl std::fmt::Display for GranuleReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        match (&self.failure, self.outcome) {
+            (Some(failure), _) => {
+                if let Some(v) = &failure.variable {
+                    write!(f, ", variable {v:?}")?;
+                }
+                if let Some(at) = failure.offset {
+                    write!(f, ", byte {at}")?;
+                }
+                write!(f, ": {}", failure.reason)
+            }
+            (None, Outcome::Unchanged) => write!(f, ": already in the collection, unchanged"),
+            (None, _) => write!(f, ": published"),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct IngestReport {
+    pub collection: String,
+    /// The version that was published, if one was.
+    pub version: Option<String>,
+    pub granules: Vec<GranuleReport>,
+    pub seconds: f64,
+}
+
+impl IngestReport {
+    pub fn is_complete(&self) -> bool {
+        self.granules.iter().all(|g| g.outcome != Outcome::Failed)
+    }
+}
+
+/// Told of a version after its commit: the catalog.
+pub trait Publish: Send + Sync {
+    fn publish(&self, store: &Store, id: &str, version: &str) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+fn limits() -> Limits {
+    Limits { cache_bytes: 32 << 20, ..Limits::default() }
+}
+
+/// Ingests the files of a request into one version.
+///
+/// # Errors
+/// What concerns the whole request: a bad id, another writer, nothing to read, a
+/// full disk. What concerns one granule is in the report.
+pub async fn ingest(
+    store: &Store,
+    catalog: &impl Publish,
+    request: &IngestRequest,
+    progress: Arc<dyn Progress>,
+    cancel: Arc<AtomicBool>,
+) -> anyhow::Result<IngestReport> {
+    let started = Instant::now();
+    if !crate::store::is_collection_id(&request.collection) {
+        return Err(crate::store::StoreError::BadId(request.collection.clone()).into());
+    }
+    let files = inputs::expand(&request.inputs)?;
+    anyhow::ensure!(!files.is_empty(), "no input files were given");
+    let mut reports: Vec<GranuleReport> = Vec::new();
+    let mut candidates = Vec::new();
+    for file in files {
+        let examined = {
+            let file = file.clone();
+            tokio::task::spawn_blocking(move || arrange::examine(&file)).await?
+        };
+        match examined {
+            Ok(c) => candidates.push(c),
+            Err(failure) => reports.push(failed(file, failure)),
+        }
+    }
+    let mut report =
+        IngestReport { collection: request.collection.clone(), version: None, granules: reports, seconds: 0.0 };
+    if !candidates.is_empty() {
+        run(store, catalog, request, candidates, &progress, &cancel, &mut report).await?;
+    }
+    for g in &report.granules {
+        progress.end(&g.to_string());
+    }
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+fn failed(file: PathBuf, failure: Failure) -> GranuleReport {
+    GranuleReport { file, outcome: Outcome::Failed, failure: Some(failure), notes: Vec::new(), bytes: 0 }
+}
+
+async fn run(
+    store: &Store,
+    catalog: &impl Publish,
+    request: &IngestRequest,
+    mut candidates: Vec<Candidate>,
+    progress: &Arc<dyn Progress>,
+    cancel: &Arc<AtomicBool>,
+    report: &mut IngestReport,
+) -> anyhow::Result<()> {
+    let writer = store.writer(&request.collection).await?;
+    if writer.former().is_some() {
+        let known: std::collections::HashSet<String> = store
+            .versions(&request.collection)
+            .await?
+            .into_iter()
+            .flat_map(|v| v.granules.into_iter().map(|g| g.sha256))
+            .collect();
+        let (same, new): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|c| known.contains(&c.granule.sha256));
+        report.granules.extend(same.into_iter().map(|c| GranuleReport {
+            file: c.path,
+            outcome: Outcome::Unchanged,
+            failure: None,
+            notes: Vec::new(),
+            bytes: c.granule.bytes,
+        }));
+        candidates = new;
+    }
+    loop {
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let former = writer.former().cloned();
+        let append = request.append.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let arranged = tokio::task::spawn_blocking(move || arrange::arrange(candidates, former, append, runtime)).await?;
+        let Arranged { source, accepted, refused, grows } = arranged;
+        report.granules.extend(refused.into_iter().map(|(c, failure)| failed(c.path, failure)));
+        let Some(source) = source else { return Ok(()) };
+        match write(&writer, source, grows, &accepted, progress, cancel).await {
+            Ok((nodes, notes)) => {
+                let granules: Vec<Granule> = accepted
+                    .iter()
+                    .map(|c| {
+                        let mut g = c.granule.clone();
+                        g.notes.extend(notes.iter().cloned());
+                        g
+                    })
+                    .collect();
+                let message = message(&granules, writer.former().is_some());
+                let version = writer.commit(nodes, &granules, &message).await?;
+                catalog.publish(store, &request.collection, &version).await?;
+                report.version = Some(version);
+                report.granules.extend(accepted.into_iter().zip(granules).map(|(c, g)| GranuleReport {
+                    file: c.path,
+                    outcome: Outcome::Published,
+                    failure: None,
+                    notes: g.notes,
+                    bytes: g.bytes,
+                }));
+                return Ok(());
+            }
+            Err(e) => {
+                // The file that does not read goes; the others are done again.
+                let Some(format) = format_error(&e) else { return Err(e) };
+                let guilty = accepted.iter().position(|c| c.path.display().to_string() == format.file);
+                let guilty = guilty.or((accepted.len() == 1).then_some(0));
+                let Some(guilty) = guilty else { return Err(e) };
+                candidates = accepted;
+                let out = candidates.remove(guilty);
+                let failure =
+                    Failure { variable: format.variable.clone(), offset: format.offset, reason: format.reason.clone() };
+                report.granules.push(failed(out.path, failure));
+            }
+        }
+    }
+}
+
+fn format_error(e: &anyhow::Error) -> Option<&FormatError> {
+    e.chain().find_map(|c| {
+        c.downcast_ref::<FormatError>().or_else(|| match c.downcast_ref::<feed::FeedError>() {
+            Some(feed::FeedError::Format(f)) => Some(f),
+            _ => None,
+        })
+    })
+}
+
+fn message(granules: &[Granule], grown: bool) -> String {
+    let verb = if grown { "Append" } else { "Ingest" };
+    match granules {
+        [one] => format!("{verb} {}", one.name),
+        [first, .., last] => format!("{verb} {} files, {} to {}", granules.len(), first.name, last.name),
+        [] => verb.to_owned(),
+    }
+}
+
+/// Stores everything of a source that is new, and returns the nodes to commit.
+async fn write(
+    writer: &Writer<'_>,
+    source: Arc<dyn Source>,
+    grows: Option<(String, u64)>,
+    accepted: &[Candidate],
+    progress: &Arc<dyn Progress>,
+    cancel: &Arc<AtomicBool>,
+) -> anyhow::Result<(Vec<Node>, Vec<String>)> {
+    let name = match accepted {
+        [one] => one.granule.name.clone(),
+        many => format!("{} files", many.len()),
+    };
+    let (sink, progress, cancel) = (writer.sink(), Arc::clone(progress), Arc::clone(cancel));
+    let scratch = writer.scratch();
+    let former = writer.former().map(|s| Arc::clone(s.hierarchy()));
+    tokio::task::spawn_blocking(move || {
+        let goes_on = former
+            .as_deref()
+            .zip(grows.as_ref())
+            .map(|(former, (dimension, from))| Continue { former, dimension, from: *from });
+        let mut plan = Plan::new(source.as_ref(), goes_on.as_ref())?;
+        anyhow::ensure!(
+            plan.fields.len() + plan.wholes.len() > 0,
+            FormatError::new("", format!("no variable can be carried over: {}", plan.notes.join("; ")))
+        );
+        if let Some(g) = &goes_on {
+            plan.keep_only_what_grows(g.dimension);
+        }
+        progress.begin(&name, plan.fields.iter().map(plan::Field::bytes).sum());
+        let stored = shards::store(source.as_ref(), &plan.fields, &sink, &scratch, progress.as_ref(), &cancel)?;
+        let nodes = nodes(plan.clone_metadata(), stored, &mut plan, &sink, goes_on.is_some())?;
+        Ok((nodes, plan.notes))
+    })
+    .await?
+}
+
+struct Skeleton {
+    root: Value,
+    groups: Vec<(String, Value)>,
+}
+
+impl Plan {
+    fn clone_metadata(&self) -> Skeleton {
+        let group = |attributes: &serde_json::Map<String, Value>| {
+            json!({"zarr_format": 3, "node_type": "group", "attributes": attributes})
+        };
+        Skeleton {
+            root: group(&self.root),
+            groups: self.groups.iter().map(|(p, a)| (p.clone(), group(a))).collect(),
+        }
+    }
+
+    /// What an append leaves as it is: arrays that do not have the dimension.
+    fn keep_only_what_grows(&mut self, dimension: &str) {
+        let leaf = dimension.rsplit('/').next().unwrap_or(dimension).to_owned();
+        let grows = |metadata: &Value| {
+            metadata["dimension_names"].as_array().is_some_and(|d| d.iter().any(|n| n == leaf.as_str()))
+        };
+        self.wholes.retain(|w| grows(&w.metadata));
+        self.fields.retain(|f| f.levels.first().is_some_and(|l| grows(&l.metadata)));
+    }
+}
+
+fn nodes(
+    skeleton: Skeleton,
+    stored: Vec<shards::Stored>,
+    plan: &mut Plan,
+    sink: &crate::store::ChunkSink,
+    append: bool,
+) -> anyhow::Result<Vec<Node>> {
+    let mut out = Vec::new();
+    let group = |path: String, metadata| Node { path, metadata, chunks: Vec::new(), keep_chunks: false };
+    if !append {
+        out.push(group(String::new(), skeleton.root));
+        out.extend(skeleton.groups.into_iter().map(|(p, m)| group(p, m)));
+    }
+    for w in plan.wholes.drain(..) {
+        let mut chunks = Vec::new();
+        if !w.bytes.is_empty() {
+            let codec = Codec::new(block_metadata(&w.path, &w.metadata)?).map_err(anyhow::Error::msg)?;
+            let encoded = codec.encode(&w.bytes).map_err(|e| anyhow::anyhow!("{}: {e}", w.path))?;
+            let rank = w.metadata["shape"].as_array().map_or(0, Vec::len);
+            chunks.push((vec![0; rank], sink.put(encoded)?));
+        }
+        out.push(Node { path: w.path, metadata: w.metadata, chunks, keep_chunks: false });
+    }
+    let mut chunks: Vec<Vec<Vec<(Vec<u32>, crate::store::Payload)>>> =
+        plan.fields.iter().map(|f| f.levels.iter().map(|_| Vec::new()).collect()).collect();
+    for s in stored {
+        if let Some(list) = chunks.get_mut(s.field).and_then(|f| f.get_mut(s.level)) {
+            list.push((s.index, s.payload));
+        }
+    }
+    for (field, levels) in plan.fields.drain(..).zip(chunks) {
+        let keep_chunks = field.from_step > 0;
+        for (level, chunks) in field.levels.into_iter().zip(levels) {
+            out.push(Node { path: level.path, metadata: level.metadata, chunks, keep_chunks });
+        }
+    }
+    Ok(out)
+}
+
+fn block_metadata(path: &str, metadata: &Value) -> anyhow::Result<Value> {
+    let h = plan::hierarchy([(path.to_owned(), metadata.clone())].into(), serde_json::Map::new());
+    let h = h.map_err(anyhow::Error::msg)?;
+    let array = h.arrays.values().next().ok_or_else(|| anyhow::anyhow!("{path}: no array"))?;
+    Ok(array.block_metadata())
+}

@@ -1,0 +1,123 @@
+//! Whether a granule fits its collection, and if not, which field differs first.
+
+use std::collections::BTreeMap;
+
+use graticule_formats::Header;
+use graticule_shared::zarr::Hierarchy;
+use serde_json::{Map, Value};
+
+use super::attributes;
+
+/// Attributes that decide what stored numbers mean.
+const MEANING: [&str; 5] = ["units", "scale_factor", "add_offset", "_FillValue", "_Unsigned"];
+
+struct Entry {
+    dtype: String,
+    dims: Vec<String>,
+    shape: Vec<u64>,
+    attributes: Map<String, Value>,
+}
+
+/// What all granules of a collection have in common.
+pub struct Schema(BTreeMap<String, Entry>);
+
+impl Schema {
+    pub fn of_header(header: &Header) -> Self {
+        let entry = |v: &graticule_formats::Variable| Entry {
+            dtype: v.dtype.zarr_name().to_owned(),
+            dims: v.dims.iter().map(|d| leaf(d)).collect(),
+            shape: v.shape.clone(),
+            attributes: attributes::of_variable(v, &mut Vec::new()).0,
+        };
+        Self(header.variables.iter().map(|v| (v.path.clone(), entry(v))).collect())
+    }
+
+    /// Of the finest level of a stored version.
+    pub fn of_version(h: &Hierarchy) -> Self {
+        let coarser: Vec<String> = h
+            .attributes
+            .get("multiscales")
+            .and_then(|m| m["layout"].as_array())
+            .into_iter()
+            .flatten()
+            .filter_map(|l| l["asset"].as_str().filter(|a| *a != ".").map(|a| format!("{a}/")))
+            .collect();
+        let entries = h.arrays.values().filter(|a| !coarser.iter().any(|c| a.path.starts_with(c))).map(|a| {
+            let dtype = a.dtype.map(|d| d.zarr_name().to_owned()).unwrap_or_default();
+            (
+                a.path.clone(),
+                Entry { dtype, dims: a.dims.clone(), shape: a.shape.clone(), attributes: a.attributes.clone() },
+            )
+        });
+        Self(entries.collect())
+    }
+
+    /// The first difference that keeps `other` out, in words; lengths along `grows` may differ,
+    /// and so may the units of the coordinate `grows` itself (they are converted).
+    pub fn difference(&self, other: &Self, grows: &str) -> Option<String> {
+        let grows_leaf = leaf(grows);
+        for (path, mine) in &self.0 {
+            let Some(theirs) = other.0.get(path) else {
+                return Some(format!("variable {path:?}: expected, not found"));
+            };
+            let differs = |what: &str, expected: String, found: String| {
+                (expected != found).then(|| format!("variable {path:?}: {what}: expected {expected}, found {found}"))
+            };
+            let lengths = |e: &Entry| {
+                let list = e.dims.iter().zip(&e.shape);
+                list.map(|(d, n)| if *d == grows_leaf { "any".to_owned() } else { n.to_string() }).collect::<Vec<_>>().join(" x ")
+            };
+            let found = differs("type", mine.dtype.clone(), theirs.dtype.clone())
+                .or_else(|| differs("dimensions", format!("{:?}", mine.dims), format!("{:?}", theirs.dims)))
+                .or_else(|| differs("size", lengths(mine), lengths(theirs)));
+            if found.is_some() {
+                return found;
+            }
+            let is_time = path == grows || mine.dims == [grows_leaf.clone()] && path.ends_with("_bnds");
+            for key in MEANING.iter().filter(|k| !(is_time && **k == "units")) {
+                let said = |e: &Entry| e.attributes.get(*key).map_or_else(|| "nothing".to_owned(), Value::to_string);
+                if let Some(found) = differs(key, said(mine), said(theirs)) {
+                    return Some(found);
+                }
+            }
+        }
+        other.0.keys().find(|p| !self.0.contains_key(*p)).map(|p| format!("variable {p:?}: found, not expected"))
+    }
+}
+
+fn leaf(name: &str) -> String {
+    name.rsplit('/').next().unwrap_or(name).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use graticule_formats::{AttrValue, Variable};
+    use graticule_shared::dtype::DataType;
+
+    fn header(dtype: DataType, units: &str, n: u64) -> Header {
+        let v = Variable {
+            path: "sst".into(),
+            dims: vec!["time".into(), "lat".into()],
+            shape: vec![n, 4],
+            dtype,
+            attributes: vec![("units".into(), AttrValue::Text(units.into()))],
+            chunks: None,
+        };
+        Header { variables: vec![v], ..Header::default() }
+    }
+
+    #[test]
+    fn the_first_field_that_differs_is_named_with_what_was_expected_and_found() {
+        let first = Schema::of_header(&header(DataType::Int16, "kelvin", 3));
+        let same = Schema::of_header(&header(DataType::Int16, "kelvin", 5));
+        assert_eq!(first.difference(&same, "time"), None);
+        let unit = Schema::of_header(&header(DataType::Int16, "degC", 3));
+        assert_eq!(
+            first.difference(&unit, "time").unwrap(),
+            "variable \"sst\": units: expected \"kelvin\", found \"degC\""
+        );
+        let kind = Schema::of_header(&header(DataType::Float32, "kelvin", 3));
+        assert_eq!(first.difference(&kind, "time").unwrap(), "variable \"sst\": type: expected int16, found float32");
+    }
+}

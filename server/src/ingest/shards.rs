@@ -1,0 +1,307 @@
+//! From bands of rows to stored shards, on every core.
+//!
+//! One thread reads, one adds up the pyramid, and all cores encode: encoding is
+//! what takes the time. The channels between them are short, so that memory holds
+//! two or three bands however fast the disk is.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use graticule_formats::Source;
+use graticule_shared::shard::{Span, encode_index};
+
+use super::feed::Feed;
+use super::plan::{Field, Level};
+use super::progress::Progress;
+use super::pyramid::Cascade;
+use crate::codec::Decoder as Codec;
+use crate::store::{ChunkSink, Payload};
+
+/// A stored chunk's place: field, level, index.
+pub struct Stored {
+    pub field: usize,
+    pub level: usize,
+    pub index: Vec<u32>,
+    pub payload: Payload,
+}
+
+/// Rows of one level, full width, of some steps.
+struct Band {
+    field: usize,
+    level: usize,
+    /// Index of each axis; of the step axis the first step.
+    lead: Vec<u64>,
+    steps: u64,
+    row: u64,
+    rows: u64,
+    bytes: Vec<u8>,
+}
+
+/// Rows of a coarser level that do not fill a band yet.
+struct Waiting {
+    row: u64,
+    /// Bytes of each step.
+    steps: Vec<Vec<u8>>,
+}
+
+/// One shard of a band: `column` counts shards.
+struct Job {
+    band: Arc<Band>,
+    column: u64,
+}
+
+/// Reads all `fields` and stores them.
+///
+/// # Errors
+/// What the source, the codec or the disk says first; and `cancel`.
+pub fn store(
+    source: &dyn Source,
+    fields: &[Field],
+    sink: &ChunkSink,
+    scratch: &Path,
+    progress: &dyn Progress,
+    cancel: &AtomicBool,
+) -> anyhow::Result<Vec<Stored>> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from).min(16);
+    let codecs = fields
+        .iter()
+        .map(|f| f.levels.iter().map(Level::codec).collect::<Result<Vec<_>, _>>())
+        .collect::<Result<Vec<_>, String>>()
+        .map_err(anyhow::Error::msg)?;
+    let stop = AtomicBool::new(false);
+    let stopped = || stop.load(Ordering::Relaxed) || cancel.load(Ordering::Relaxed);
+    let stored = Mutex::new(Vec::new());
+    let failure: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+    let fail = |e: anyhow::Error| {
+        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (bands_in, bands) = sync_channel::<Band>(0);
+    let (jobs_in, jobs) = sync_channel::<Job>(cores);
+    let jobs = Mutex::new(jobs);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| read(source, fields, scratch, progress, &stopped, bands_in).unwrap_or_else(&fail));
+            for _ in 0..cores {
+                scope.spawn(|| {
+                    loop {
+                        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok(job) = next else { break };
+                        if stopped() {
+                            continue;
+                        }
+                        let field = &fields[job.band.field];
+                        match encode(field, &codecs[job.band.field][job.band.level], &job, sink) {
+                            Ok(Some(s)) => stored.lock().unwrap_or_else(PoisonError::into_inner).push(s),
+                            Ok(None) => {}
+                            Err(e) => fail(e),
+                        }
+                    }
+                });
+            }
+            coarsen(fields, &bands, jobs_in, &stopped);
+            drop(bands);
+        });
+    }));
+    if let Some(e) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(e);
+    }
+    if outcome.is_err() {
+        anyhow::bail!("a worker thread ended unexpectedly");
+    }
+    if cancel.load(Ordering::Relaxed) {
+        anyhow::bail!("cancelled");
+    }
+    Ok(stored.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Sends every band of every field, in the order that the pyramid needs.
+fn read(
+    source: &dyn Source,
+    fields: &[Field],
+    scratch: &Path,
+    progress: &dyn Progress,
+    stopped: &dyn Fn() -> bool,
+    bands: SyncSender<Band>,
+) -> anyhow::Result<()> {
+    for (number, field) in fields.iter().enumerate() {
+        if field.shape.contains(&0) {
+            continue;
+        }
+        let mut feed = Feed::new(source, field, scratch);
+        let height = field.levels[0].layout.shard[1];
+        for (lead, steps) in field.groups() {
+            let mut row = 0;
+            while row < field.rows() {
+                if stopped() {
+                    return Ok(());
+                }
+                let rows = height.min(field.rows() - row);
+                let bytes = feed.band(&lead, steps, row, rows)?;
+                let expected = steps * rows * field.columns() * field.dtype.size() as u64;
+                anyhow::ensure!(
+                    bytes.len() as u64 == expected,
+                    "{}: {} bytes read, {expected} expected",
+                    field.source,
+                    bytes.len()
+                );
+                progress.advance(bytes.len() as u64, &field.source);
+                let band = Band { field: number, level: 0, lead: lead.clone(), steps, row, rows, bytes };
+                if bands.send(band).is_err() {
+                    return Ok(());
+                }
+                row += rows;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Passes bands on to the encoders, and the coarser levels' bands with them.
+fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stopped: &dyn Fn() -> bool) {
+    let submit = |band: Band| {
+        let level = &fields[band.field].levels[band.level];
+        let shards = level.columns.div_ceil(level.layout.shard[2]);
+        let band = Arc::new(band);
+        for column in 0..shards {
+            if jobs.send(Job { band: Arc::clone(&band), column }).is_err() {
+                return;
+            }
+        }
+    };
+    let mut planes: Vec<Cascade> = Vec::new();
+    let mut rest: Vec<Waiting> = Vec::new();
+    for band in bands {
+        if stopped() {
+            continue;
+        }
+        let field = &fields[band.field];
+        let (lead, steps, number) = (band.lead.clone(), band.steps, band.field);
+        let (first, last) = (band.row == 0, band.row + band.rows == field.rows());
+        let coarser = field.levels.len() - 1;
+        if coarser == 0 {
+            submit(band);
+            continue;
+        }
+        if first {
+            planes = (0..steps).map(|_| field.cascade()).collect();
+            rest = (0..coarser).map(|_| Waiting { row: 0, steps: vec![Vec::new(); steps as usize] }).collect();
+        }
+        let band = Arc::new(band);
+        let level = &field.levels[0];
+        for column in 0..level.columns.div_ceil(level.layout.shard[2]) {
+            if jobs.send(Job { band: Arc::clone(&band), column }).is_err() {
+                return;
+            }
+        }
+        let row_bytes = (field.columns() * field.dtype.size() as u64) as usize;
+        for (plane, rows) in planes.iter_mut().zip(band.bytes.chunks(row_bytes * band.rows as usize)) {
+            for (r, row) in rows.chunks(row_bytes).enumerate() {
+                let area = field.areas.get(band.row as usize + r).copied().unwrap_or(1.0);
+                plane.push(row, area);
+            }
+        }
+        drop(band);
+        for k in 1..=coarser {
+            let level = &field.levels[k];
+            let width = (level.columns * field.dtype.size() as u64) as usize;
+            let waiting = &mut rest[k - 1];
+            for (plane, bytes) in planes.iter_mut().zip(&mut waiting.steps) {
+                let finished = plane.take(k);
+                if bytes.is_empty() { *bytes = finished } else { bytes.extend_from_slice(&finished) }
+            }
+            let height = level.layout.shard[1] as usize;
+            loop {
+                let ready = waiting.steps.first().map_or(0, |b| b.len() / width);
+                if ready == 0 || (ready < height && !last) {
+                    break;
+                }
+                let rows = ready.min(height);
+                let mut bytes = Vec::with_capacity(rows * width * steps as usize);
+                for step in &mut waiting.steps {
+                    let left = step.split_off(rows * width);
+                    bytes.extend_from_slice(&std::mem::replace(step, left));
+                }
+                let row = waiting.row;
+                waiting.row += rows as u64;
+                submit(Band { field: number, level: k, lead: lead.clone(), steps, row, rows: rows as u64, bytes });
+            }
+        }
+    }
+}
+
+/// Encodes and stores one shard; `None` where all of it is fill.
+fn encode(field: &Field, codec: &Codec, job: &Job, sink: &ChunkSink) -> anyhow::Result<Option<Stored>> {
+    let band = &job.band;
+    let level = &field.levels[band.level];
+    let size = field.dtype.size();
+    let [it, iy, ix] = level.layout.inner.map(|n| n as usize);
+    let per = level.layout.per_shard().map(|n| n as usize);
+    let (rows, columns, steps) = (band.rows as usize, level.columns as usize, band.steps as usize);
+    let fill = codec.fill();
+    let mut spans: Vec<Option<Span>> = Vec::with_capacity(per.iter().product());
+    let mut shard = Vec::new();
+    let mut inner = fill.clone();
+    let first_column = job.column as usize * level.layout.shard[2] as usize;
+    for t in 0..per[0] {
+        for y in 0..per[1] {
+            for x in 0..per[2] {
+                let (t0, y0, x0) = (t * it, y * iy, first_column + x * ix);
+                if t0 >= steps || y0 >= rows || x0 >= columns {
+                    spans.push(None);
+                    continue;
+                }
+                let (nt, ny, nx) = (it.min(steps - t0), iy.min(rows - y0), ix.min(columns - x0));
+                if nt < it || ny < iy || nx < ix {
+                    inner.copy_from_slice(&fill);
+                }
+                for s in 0..nt {
+                    for r in 0..ny {
+                        let from = (((t0 + s) * rows + y0 + r) * columns + x0) * size;
+                        let to = ((s * iy + r) * ix) * size;
+                        inner[to..to + nx * size].copy_from_slice(&band.bytes[from..from + nx * size]);
+                    }
+                }
+                if inner == fill {
+                    spans.push(None);
+                    continue;
+                }
+                let encoded = codec.encode(&inner).map_err(|e| anyhow::anyhow!("{}: {e}", level.path))?;
+                spans.push(Some(Span { offset: shard.len() as u64, length: encoded.len() as u64 }));
+                shard.extend_from_slice(&encoded);
+            }
+        }
+    }
+    if shard.is_empty() {
+        return Ok(None);
+    }
+    shard.extend_from_slice(&encode_index(&spans));
+    let payload = sink.put(shard)?;
+    let axes = &field.axes;
+    let index = (0..field.shape.len())
+        .map(|a| match a {
+            a if Some(a) == axes.step => band.lead[a] / level.layout.shard[0],
+            a if a == axes.row => band.row / level.layout.shard[1],
+            a if Some(a) == axes.column => job.column,
+            a => band.lead[a],
+        })
+        .map(u32::try_from)
+        .collect::<Result<_, _>>()?;
+    Ok(Some(Stored { field: band.field, level: band.level, index, payload }))
+}
+
+impl Field {
+    fn cascade(&self) -> Cascade {
+        Cascade::new(
+            self.packing.clone(),
+            self.method,
+            self.nodata.clone(),
+            self.rows() as usize,
+            self.columns() as usize,
+            self.levels.len() as u32 - 1,
+        )
+    }
+}
+
