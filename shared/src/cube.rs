@@ -464,7 +464,8 @@ fn variable(
     })
 }
 
-fn packing(a: &ArrayMeta, dtype: DataType) -> Packing {
+/// How the numbers of the array `a` become values.
+pub fn packing(a: &ArrayMeta, dtype: DataType) -> Packing {
     let attr = |k: &str| a.attributes.get(k);
     let unsigned = matches!(attr("_Unsigned").and_then(Value::as_str), Some("true" | "True"));
     let usable = |v: Option<f64>, default: f64| v.filter(|v| v.is_finite()).unwrap_or(default);

@@ -1,0 +1,186 @@
+//! Collections: one row each, derived from the store.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::json;
+
+use super::{Catalog, Facts, events, items, micros_rfc3339};
+use crate::opened::Opened;
+use crate::store::{Store, VersionInfo};
+
+#[derive(Debug, Clone)]
+pub struct Collection {
+    pub id: String,
+    pub title: String,
+    pub description: String,
+    pub version: String,
+    pub updated: String,
+    pub facts: Facts,
+}
+
+fn read(r: &Row<'_>) -> rusqlite::Result<(Collection, String)> {
+    let facts: String = r.get(5)?;
+    let collection = Collection {
+        id: r.get(0)?,
+        title: r.get(1)?,
+        description: r.get(2)?,
+        version: r.get(3)?,
+        updated: r.get(4)?,
+        facts: Facts::default(),
+    };
+    Ok((collection, facts))
+}
+
+fn with_facts((mut c, text): (Collection, String)) -> anyhow::Result<Collection> {
+    c.facts = serde_json::from_str(&text)
+        .with_context(|| format!("catalog: facts of {:?} cannot be read", c.id))?;
+    Ok(c)
+}
+
+const COLUMNS: &str = "id, title, description, version, updated, facts";
+
+impl Catalog {
+    /// Makes `version` of collection `id` findable and tells whoever follows the events.
+    ///
+    /// # Errors
+    /// The version cannot be opened, or the catalog cannot be written.
+    pub async fn publish(self: &Arc<Self>, store: &Store, id: &str, version: &str) -> anyhow::Result<()> {
+        let opened = Opened::new(store.open_version(id, Some(version)).await?);
+        let facts = Facts::derive(&opened).await?;
+        let (id, info) = (id.to_owned(), opened.snapshot.info().clone());
+        let newest = self
+            .call(move |c| {
+                let tx = c.transaction()?;
+                put(&tx, &id, std::slice::from_ref(&info), &facts)?;
+                let data = json!({"collection": id, "version": info.id, "message": info.message,
+                    "items": info.granules.iter().map(|g| &g.name).collect::<Vec<_>>()});
+                let offset = events::append(&tx, events::VERSION_PUBLISHED, &id, &data)?;
+                tx.commit()?;
+                Ok(offset)
+            })
+            .await?;
+        self.wake(newest);
+        Ok(())
+    }
+
+    /// Brings the catalog to what the stores hold. Returns the ids that had to be written or removed.
+    ///
+    /// # Errors
+    /// The stores cannot be listed, or the catalog cannot be written. A single
+    /// store that cannot be read is logged and left out.
+    pub async fn reconcile(self: &Arc<Self>, store: &Store) -> anyhow::Result<Vec<String>> {
+        let known: Vec<(String, String)> = self
+            .call(|c| {
+                let mut q = c.prepare("SELECT id, version FROM collections")?;
+                let rows = q.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            })
+            .await?;
+        let stored = store.collections()?;
+        let mut changed = Vec::new();
+        for id in &stored {
+            let outcome = self.reconcile_one(store, id, &known).await;
+            match outcome {
+                Ok(true) => changed.push(id.clone()),
+                Ok(false) => {}
+                Err(e) => {
+                    tracing::error!(collection = %id, error = %format!("{e:#}"), "a store cannot be read");
+                }
+            }
+        }
+        for (id, _) in known.into_iter().filter(|(id, _)| !stored.contains(id)) {
+            changed.push(id.clone());
+            self.call(move |c| remove(c, &id)).await?;
+        }
+        Ok(changed)
+    }
+
+    async fn reconcile_one(
+        self: &Arc<Self>,
+        store: &Store,
+        id: &str,
+        known: &[(String, String)],
+    ) -> anyhow::Result<bool> {
+        let snapshot = store.open_version(id, None).await?;
+        if known.iter().any(|(k, v)| k == id && v == snapshot.version()) {
+            return Ok(false);
+        }
+        let opened = Opened::new(snapshot);
+        let facts = Facts::derive(&opened).await?;
+        // Newest first; the items of every version that still stands.
+        let versions = store.versions(id).await?;
+        let id = id.to_owned();
+        self.call(move |c| {
+            let tx = c.transaction()?;
+            put(&tx, &id, &versions, &facts)?;
+            Ok(tx.commit()?)
+        })
+        .await?;
+        Ok(true)
+    }
+
+    /// All collections by id; blocks.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub fn collections(&self) -> anyhow::Result<Vec<Collection>> {
+        self.with(|c| {
+            let mut q = c.prepare_cached(&format!("SELECT {COLUMNS} FROM collections ORDER BY id"))?;
+            let rows = q.query_map([], read)?.collect::<Result<Vec<_>, _>>()?;
+            rows.into_iter().map(with_facts).collect()
+        })
+    }
+
+    /// # Errors
+    /// The catalog cannot be read.
+    pub fn collection(&self, id: &str) -> anyhow::Result<Option<Collection>> {
+        self.with(|c| {
+            let mut q = c.prepare_cached(&format!("SELECT {COLUMNS} FROM collections WHERE id = ?"))?;
+            q.query_row(params![id], read).optional()?.map(with_facts).transpose()
+        })
+    }
+}
+
+/// Writes the row of a collection and the items of these versions, of which the first is the latest.
+fn put(
+    tx: &rusqlite::Transaction<'_>,
+    id: &str,
+    versions: &[VersionInfo],
+    facts: &Facts,
+) -> anyhow::Result<()> {
+    let latest = versions.first().with_context(|| format!("{id}: no versions"))?;
+    let title = facts.title.clone().unwrap_or_else(|| id.to_owned());
+    let description = facts.description.clone().unwrap_or_else(|| title.clone());
+    tx.execute(
+        "INSERT INTO collections (id, title, description, version, updated, facts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET title = ?2, description = ?3, version = ?4, updated = ?5, facts = ?6",
+        params![
+            id,
+            title,
+            description,
+            latest.id,
+            micros_rfc3339(latest.time_micros),
+            serde_json::to_string(facts)?
+        ],
+    )?;
+    // Oldest first, so that a granule published again names its newest version.
+    for version in versions.iter().rev() {
+        for granule in &version.granules {
+            items::put(tx, id, &version.id, granule, &micros_rfc3339(version.time_micros), facts)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(c: &mut rusqlite::Connection, id: &str) -> anyhow::Result<()> {
+    let tx = c.transaction()?;
+    tx.execute(
+        "DELETE FROM items_bbox WHERE rowid IN (SELECT rowid FROM items WHERE collection = ?)",
+        params![id],
+    )?;
+    tx.execute("DELETE FROM items WHERE collection = ?", params![id])?;
+    tx.execute("DELETE FROM collections WHERE id = ?", params![id])?;
+    Ok(tx.commit()?)
+}

@@ -1,0 +1,184 @@
+//! Configuration, held twice: as typed, then as meant.
+//!
+//! A misspelt key that is silently ignored costs an operator an evening, so an
+//! unknown key is an error that names the nearest known one. Order of
+//! precedence: flag, `GRATICULE_*` variable (both through clap), TOML file, default.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+pub const DEFAULT_BIND: &str = "127.0.0.1:8080";
+pub const DEFAULT_DATA: &str = "graticule-data";
+
+/// The TOML file, as typed.
+#[derive(Debug, Default, Clone, Deserialize)]
+pub struct Typed {
+    pub data: Option<PathBuf>,
+    pub bind: Option<String>,
+    pub demo: Option<bool>,
+    pub token: Option<String>,
+    pub public_url: Option<String>,
+    #[serde(default)]
+    pub watch: Vec<Watch>,
+}
+
+/// A folder whose files become granules of a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Watch {
+    pub folder: PathBuf,
+    pub collection: String,
+}
+
+const KEYS: [&str; 6] = ["data", "bind", "demo", "token", "public_url", "watch"];
+const WATCH_KEYS: [&str; 2] = ["folder", "collection"];
+
+impl Typed {
+    /// # Errors
+    /// The file cannot be read, is not TOML, or has a key or value that is not known.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{}: cannot read the configuration", path.display()))?;
+        let mut typed = Self::parse(&text).with_context(|| path.display().to_string())?;
+        // Paths in a file are meant from where the file lies.
+        let base = path.parent().unwrap_or(Path::new("."));
+        typed.data = typed.data.map(|d| base.join(d));
+        for w in &mut typed.watch {
+            w.folder = base.join(&w.folder);
+        }
+        Ok(typed)
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let table: toml::Table = toml::from_str(text)?;
+        check_keys("", table.keys(), &KEYS)?;
+        for (i, entry) in table.get("watch").and_then(toml::Value::as_array).into_iter().flatten().enumerate()
+        {
+            if let Some(t) = entry.as_table() {
+                check_keys(&format!("watch[{i}]."), t.keys(), &WATCH_KEYS)?;
+            }
+        }
+        Ok(table.try_into()?)
+    }
+}
+
+fn check_keys<'a>(
+    prefix: &str,
+    keys: impl Iterator<Item = &'a String>,
+    known: &[&str],
+) -> anyhow::Result<()> {
+    for key in keys {
+        if !known.contains(&key.as_str()) {
+            bail!(unknown_key(prefix, key, known));
+        }
+    }
+    Ok(())
+}
+
+fn unknown_key(prefix: &str, key: &str, known: &[&str]) -> String {
+    let near = known
+        .iter()
+        .map(|k| (strsim::jaro_winkler(k, key), *k))
+        .filter(|(score, _)| *score > 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match near {
+        Some((_, k)) => format!("unknown key \"{prefix}{key}\"; did you mean \"{prefix}{k}\"?"),
+        None => format!("unknown key \"{prefix}{key}\"; known are {}", known.join(", ")),
+    }
+}
+
+/// What flags and variables said of `serve`; `None` where they were silent.
+#[derive(Debug, Default, Clone)]
+pub struct Flags {
+    pub data: Option<PathBuf>,
+    pub bind: Option<String>,
+    pub demo: bool,
+    pub token: Option<String>,
+    pub public_url: Option<String>,
+}
+
+/// The configuration of `serve`, as meant.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data: PathBuf,
+    pub bind: SocketAddr,
+    pub demo: bool,
+    /// A token with the scope `admin` that needs no entry in the catalog.
+    pub bootstrap_token: Option<String>,
+    /// Scheme and host that links begin with; otherwise taken from each request.
+    pub public_url: Option<String>,
+    pub watch: Vec<Watch>,
+}
+
+impl Config {
+    /// # Errors
+    /// A value that cannot be meant: an address that is none, a token too short to be secret.
+    pub fn new(flags: Flags, typed: Typed) -> anyhow::Result<Self> {
+        let bind = flags.bind.or(typed.bind).unwrap_or_else(|| DEFAULT_BIND.to_owned());
+        let bind = bind.replace("localhost:", "127.0.0.1:");
+        let bind = bind
+            .parse()
+            .with_context(|| format!("bind {bind:?}: expected ADDRESS:PORT, such as {DEFAULT_BIND}"))?;
+        let bootstrap_token = flags.token.or(typed.token);
+        if bootstrap_token.as_ref().is_some_and(|t| t.len() < 16) {
+            bail!(
+                "token: shorter than 16 characters could be guessed; `graticule token issue` makes a good one"
+            );
+        }
+        let public_url = flags.public_url.or(typed.public_url);
+        if let Some(url) = &public_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            bail!("public_url {url:?}: expected http:// or https:// and a host");
+        }
+        for w in &typed.watch {
+            if !crate::store::is_collection_id(&w.collection) {
+                bail!(
+                    "watch: collection {:?} is no id: letters, digits, '-', '_' and '.', at most 63, starting with a letter or digit",
+                    w.collection
+                );
+            }
+        }
+        Ok(Self {
+            data: flags.data.or(typed.data).unwrap_or_else(|| DEFAULT_DATA.into()),
+            bind,
+            demo: flags.demo || typed.demo.unwrap_or(false),
+            bootstrap_token,
+            public_url: public_url.map(|u| u.trim_end_matches('/').to_owned()),
+            watch: typed.watch,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_known_one() {
+        let e = Typed::parse("bnid = \"0.0.0.0:80\"").unwrap_err().to_string();
+        assert_eq!(e, "unknown key \"bnid\"; did you mean \"bind\"?");
+        let e = Typed::parse("[[watch]]\nfoldr = \"in\"\ncollection = \"a\"").unwrap_err().to_string();
+        assert_eq!(e, "unknown key \"watch[0].foldr\"; did you mean \"watch[0].folder\"?");
+    }
+
+    #[test]
+    fn flags_come_before_the_file_and_the_file_before_defaults() {
+        let typed = Typed::parse("bind = \"127.0.0.1:1\"\ndata = \"d\"").unwrap();
+        let c = Config::new(Flags { bind: Some("[::1]:2".into()), ..Flags::default() }, typed).unwrap();
+        assert_eq!(c.bind.to_string(), "[::1]:2");
+        assert_eq!(c.data, Path::new("d"));
+        assert!(!c.demo);
+        let c = Config::new(Flags::default(), Typed::default()).unwrap();
+        assert_eq!(c.bind.to_string(), DEFAULT_BIND);
+    }
+
+    #[test]
+    fn an_address_without_a_port_is_refused_with_an_example() {
+        let e = Config::new(Flags { bind: Some("0.0.0.0".into()), ..Flags::default() }, Typed::default())
+            .unwrap_err();
+        assert!(format!("{e}").contains("ADDRESS:PORT"));
+    }
+}

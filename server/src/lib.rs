@@ -1,0 +1,12 @@
+//! The server of Graticule: ingest, catalog, HTTP. The binary is a thin shell around [`cli::main`].
+
+pub mod catalog;
+pub mod cli;
+pub mod codec;
+pub mod config;
+pub mod opened;
+pub mod problem;
+pub mod routes;
+pub mod serve;
+pub mod store;
+pub mod web;

@@ -1,0 +1,222 @@
+//! Stored objects, ready to be sent.
+//!
+//! A chunk never changes within a version, so where it lies is looked up once and
+//! its file is mapped once; after that a request costs the socket write and
+//! nothing else. Mapping beats reading (20 µs of CPU for 100 kB against 32) and
+//! shares the page cache. When nobody has asked for a while the maps are let go,
+//! so that an idle server is small again.
+
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use axum::body::Bytes;
+use axum::http::HeaderValue;
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
+
+use crate::store::{Location, Snapshot, Store, StoreError};
+
+/// Objects kept mapped; the kernel allows 65,530 maps in all.
+const KEPT_OBJECTS: usize = 4096;
+const KEPT_VERSIONS: usize = 256;
+const IDLE: Duration = Duration::from_secs(20);
+
+/// One stored object.
+#[derive(Clone)]
+pub struct Object {
+    pub bytes: Bytes,
+    pub etag: HeaderValue,
+    pub is_metadata: bool,
+}
+
+/// A version that requests have asked for.
+pub struct Served {
+    number: u64,
+    pub snapshot: Arc<Snapshot>,
+    pub version: HeaderValue,
+}
+
+#[derive(PartialEq, Eq)]
+struct Key {
+    version: u64,
+    path: Box<str>,
+}
+
+struct KeyRef<'a> {
+    version: u64,
+    path: &'a str,
+}
+
+// Both hash alike: `Equivalent` demands it.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, h: &mut H) {
+        KeyRef { version: self.version, path: &self.path }.hash(h);
+    }
+}
+impl Hash for KeyRef<'_> {
+    fn hash<H: Hasher>(&self, h: &mut H) {
+        self.version.hash(h);
+        self.path.hash(h);
+    }
+}
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.version == key.version && *self.path == *key.path
+    }
+}
+
+pub struct Chunks {
+    store: Arc<Store>,
+    objects: Cache<Key, Object>,
+    versions: Cache<String, Arc<Served>>,
+    next_number: AtomicU64,
+    started: Instant,
+    last_used_secs: AtomicU64,
+}
+
+impl Chunks {
+    pub fn new(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            objects: Cache::new(KEPT_OBJECTS),
+            versions: Cache::new(KEPT_VERSIONS),
+            next_number: AtomicU64::new(0),
+            started: Instant::now(),
+            last_used_secs: AtomicU64::new(0),
+        }
+    }
+
+    /// The version that `reference` (`ID` or `ID@VERSION`) names.
+    ///
+    /// # Errors
+    /// No such collection or version; metadata that cannot be read.
+    pub async fn version(&self, id: &str, version: Option<&str>) -> Result<Arc<Served>, StoreError> {
+        if let Some(version) = version {
+            let reference = format!("{id}@{version}");
+            if let Some(served) = self.versions.get(&reference) {
+                return Ok(served);
+            }
+            let snapshot = self.store.open_version(id, Some(version)).await?;
+            return self.keep(reference, snapshot);
+        }
+        let Some(latest) = self.store.latest(id)? else {
+            return Err(StoreError::NoCollection(id.to_owned()));
+        };
+        let reference = format!("{id}@{latest}");
+        match self.versions.get(&reference) {
+            Some(served) => Ok(served),
+            None => self.keep(reference, self.store.open_version(id, Some(&latest)).await?),
+        }
+    }
+
+    fn keep(&self, reference: String, snapshot: Arc<Snapshot>) -> Result<Arc<Served>, StoreError> {
+        let version = HeaderValue::from_str(snapshot.version()).map_err(|_| StoreError::NoVersion {
+            collection: reference.clone(),
+            version: snapshot.version().to_owned(),
+        })?;
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let served = Arc::new(Served { number, snapshot, version });
+        self.versions.insert(reference, Arc::clone(&served));
+        Ok(served)
+    }
+
+    /// The object at `path` below the hierarchy's root; `None` where none is stored.
+    ///
+    /// # Errors
+    /// The manifest or the file cannot be read.
+    pub async fn object(&self, served: &Served, path: &str) -> anyhow::Result<Option<Object>> {
+        self.last_used_secs.store(self.started.elapsed().as_secs(), Ordering::Relaxed);
+        if let Some(object) = self.objects.get(&KeyRef { version: served.number, path }) {
+            return Ok(Some(object));
+        }
+        let Some(object) = load(&served.snapshot, path).await? else { return Ok(None) };
+        self.objects.insert(Key { version: served.number, path: path.into() }, object.clone());
+        Ok(Some(object))
+    }
+
+    /// Lets go of what is kept, when nobody has asked for a while.
+    pub fn rest(&self) {
+        let idle =
+            self.started.elapsed().as_secs().saturating_sub(self.last_used_secs.load(Ordering::Relaxed));
+        if idle >= IDLE.as_secs() && !self.objects.is_empty() {
+            self.objects.clear();
+        }
+    }
+}
+
+async fn load(snapshot: &Snapshot, path: &str) -> anyhow::Result<Option<Object>> {
+    if let Some(node) = metadata_path(path) {
+        let Some(document) = snapshot.node_json(node) else { return Ok(None) };
+        let etag = HeaderValue::from_str(&document.etag)?;
+        return Ok(Some(Object { bytes: document.bytes.clone(), etag, is_metadata: true }));
+    }
+    let Some(location) = snapshot.chunk_location(path).await? else { return Ok(None) };
+    let etag = HeaderValue::from_str(location.etag())?;
+    let bytes = match location {
+        Location::Inline { bytes, .. } => bytes,
+        Location::File { path, offset, length, .. } => {
+            tokio::task::spawn_blocking(move || map(&path, offset, length)).await??
+        }
+        Location::Virtual { url, .. } => {
+            anyhow::bail!("{path}: lies at {url}, and chunks by reference are not served yet")
+        }
+    };
+    Ok(Some(Object { bytes, etag, is_metadata: false }))
+}
+
+/// The node whose `zarr.json` is asked for.
+fn metadata_path(path: &str) -> Option<&str> {
+    if path == "zarr.json" { Some("") } else { path.strip_suffix("/zarr.json") }
+}
+
+fn map(file: &Path, offset: u64, length: u64) -> anyhow::Result<Bytes> {
+    let whole = map_file(file)?;
+    let (from, to) = (usize::try_from(offset)?, usize::try_from(offset.saturating_add(length))?);
+    if from > to || to > whole.len() {
+        anyhow::bail!(
+            "{}: {} bytes, but the manifest says that a chunk lies at {from}..{to}",
+            file.display(),
+            whole.len()
+        );
+    }
+    Ok(whole.slice(from..to))
+}
+
+#[allow(unsafe_code)]
+fn map_file(path: &Path) -> anyhow::Result<Bytes> {
+    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+    if file.metadata()?.len() == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: the map stays valid as long as the file is not cut short. Icechunk
+    // writes a chunk file under a temporary name, renames it into place and never
+    // opens it for writing again; unlinking it leaves the map as it is.
+    let map = unsafe { memmap2::Mmap::map(&file) }.with_context(|| path.display().to_string())?;
+    Ok(Bytes::from_owner(map))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_past_the_end_of_its_file_is_an_error_not_a_crash() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c");
+        std::fs::write(&path, b"0123456789").unwrap();
+        assert_eq!(&map(&path, 2, 3).unwrap()[..], b"234");
+        assert!(map(&path, 8, 3).is_err());
+        assert!(map(&path, u64::MAX, 3).is_err());
+    }
+
+    #[test]
+    fn metadata_is_told_from_chunks() {
+        assert_eq!(metadata_path("zarr.json"), Some(""));
+        assert_eq!(metadata_path("1/sst/zarr.json"), Some("1/sst"));
+        assert_eq!(metadata_path("sst/c/0/0"), None);
+    }
+}

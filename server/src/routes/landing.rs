@@ -1,0 +1,68 @@
+//! `/api`: where everything else is found, as a STAC and an OGC API landing page.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response};
+use serde_json::{Value, json};
+
+use super::respond::Document;
+use super::{App, doc};
+use crate::problem::{Answer, Problem};
+
+/// Only what is true of this server.
+pub const CONFORMS_TO: [&str; 12] = [
+    "https://api.stacspec.org/v1.0.0/core",
+    "https://api.stacspec.org/v1.0.0/collections",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features",
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/landing-page",
+    "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/core",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/collections",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/covjson",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/position",
+];
+
+pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
+    let base = app.base(&headers);
+    let all = app.catalog.call_with(|c| c.collections()).await.map_err(Problem::internal)?;
+    let mut links = vec![
+        json!({"rel": "self", "type": "application/json", "href": format!("{base}/api")}),
+        json!({"rel": "root", "type": "application/json", "href": format!("{base}/api")}),
+        json!({"rel": "conformance", "type": "application/json", "href": format!("{base}/api/conformance")}),
+        json!({"rel": "data", "type": "application/json", "href": format!("{base}/api/collections")}),
+        json!({"rel": "service-desc", "type": "application/vnd.oai.openapi+json;version=3.1",
+            "href": format!("{base}/api/openapi.json")}),
+        json!({"rel": "service-doc", "type": "text/html", "href": format!("{base}/api/docs")}),
+    ];
+    links.extend(all.iter().map(|c| {
+        json!({"rel": "child", "type": "application/json", "title": c.title,
+            "href": format!("{base}/api/collections/{}", c.id)})
+    }));
+    let body = json!({
+        "type": "Catalog",
+        "stac_version": "1.1.0",
+        "id": "graticule",
+        "title": "Graticule",
+        "description": "Grids of the earth as versioned Zarr: catalog, stored chunks, and values at places.",
+        "conformsTo": CONFORMS_TO,
+        "links": links,
+    });
+    Ok(Document::json(&body)?.answer(&headers))
+}
+
+pub async fn conformance(headers: HeaderMap) -> Answer<Response<Body>> {
+    Ok(Document::json(&json!({"conformsTo": CONFORMS_TO}))?.answer(&headers))
+}
+
+pub fn describe() -> Value {
+    doc::get("Catalog", "Landing page: STAC API and OGC API Common", &[], "application/json")
+}
+
+pub fn describe_conformance() -> Value {
+    doc::get("Catalog", "Conformance classes that hold here", &[], "application/json")
+}

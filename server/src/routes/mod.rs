@@ -1,0 +1,167 @@
+//! Every route of the server, in one table; one action, one file.
+//!
+//! The same table makes the router and the OpenAPI document, so neither can
+//! promise what the other does not have.
+
+pub mod chunks;
+mod collections;
+mod doc;
+mod docs_page;
+mod events;
+mod health;
+mod items;
+mod landing;
+mod openapi;
+mod query;
+mod range;
+pub mod respond;
+mod stac;
+mod versions;
+mod web;
+mod zarr;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderMap, Method, Response};
+use axum::middleware::Next;
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, any, get};
+use serde_json::Value;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::problem::{Kind, Problem};
+use crate::store::Store;
+
+/// Bodies are small JSON documents.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// What every handler has at hand.
+pub struct App {
+    pub config: Config,
+    pub store: Arc<Store>,
+    pub catalog: Arc<Catalog>,
+    pub chunks: chunks::Chunks,
+    /// Becomes true when the server is to end, so that endless responses end too.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Scheme and host for absolute links.
+    pub fn base(&self, headers: &HeaderMap) -> String {
+        if let Some(url) = &self.config.public_url {
+            return url.clone();
+        }
+        let text = |n: &str| headers.get(n).and_then(|v| v.to_str().ok());
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
+        let host = text("host").filter(|h| !h.is_empty() && h.chars().all(plain));
+        let scheme = text("x-forwarded-proto").filter(|p| *p == "https").unwrap_or("http");
+        match host {
+            Some(h) => format!("{scheme}://{h}"),
+            None => format!("{scheme}://{}", self.config.bind),
+        }
+    }
+}
+
+type Describe = fn() -> Value;
+
+pub struct Route {
+    pub path: &'static str,
+    /// Lower-case method and the operation's description; what is not an API has none.
+    pub operations: Vec<(&'static str, Describe)>,
+    pub handler: MethodRouter<Arc<App>>,
+}
+
+fn route(
+    path: &'static str,
+    handler: MethodRouter<Arc<App>>,
+    operations: &[(&'static str, Describe)],
+) -> Route {
+    Route { path, operations: operations.to_vec(), handler }
+}
+
+/// All but `/zarr`, which goes without middleware.
+pub fn table() -> Vec<Route> {
+    vec![
+        route("/api", get(landing::get), &[("get", landing::describe)]),
+        route("/api/conformance", get(landing::conformance), &[("get", landing::describe_conformance)]),
+        route("/api/openapi.json", get(openapi::get), &[("get", openapi::describe)]),
+        route("/api/docs", get(docs_page::get), &[("get", docs_page::describe)]),
+        route("/api/collections", get(collections::list), &[("get", collections::describe_list)]),
+        route("/api/collections/{id}", get(collections::one), &[("get", collections::describe_one)]),
+        route("/api/collections/{id}/items", get(items::list), &[("get", items::describe_list)]),
+        route("/api/collections/{id}/items/{item}", get(items::one), &[("get", items::describe_one)]),
+        route("/api/collections/{id}/versions", get(versions::get), &[("get", versions::describe)]),
+        route("/api/events", get(events::get), &[("get", events::describe)]),
+        route("/healthz", get(health::live), &[("get", health::describe_live)]),
+        route("/readyz", get(health::ready), &[("get", health::describe_ready)]),
+        route("/", get(web::index), &[]),
+        route("/embed", get(web::embed), &[]),
+        route("/{*path}", get(web::file), &[]),
+    ]
+}
+
+pub const ZARR: &str = "/zarr/{reference}/{key}";
+
+pub fn router(app: Arc<App>) -> Router {
+    let mut api = Router::new();
+    for r in table() {
+        api = api.route(r.path, r.handler);
+    }
+    let api = api
+        .fallback(async || {
+            Problem::not_found("No route has this path; /api/openapi.json lists those there are.")
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(axum::middleware::from_fn(one_shape))
+        .layer(CatchPanicLayer::custom(panicked));
+    Router::new()
+        .route("/zarr/{*path}", any(zarr::any))
+        .route("/zarr/", any(zarr::any))
+        .route("/zarr", any(zarr::any))
+        .merge(api)
+        .with_state(app)
+}
+
+/// Gives every refusal the same shape, whoever made it, and says where it happened.
+async fn one_shape(request: Request, next: Next) -> Result<Response<Body>, Infallible> {
+    if request.method() == Method::OPTIONS {
+        return Ok(respond::preflight());
+    }
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    if response.status().is_success() || response.status().is_redirection() {
+        return Ok(response);
+    }
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        return Ok(problem.clone().at(&path).into_response());
+    }
+    let (parts, body) = response.into_parts();
+    let kind = Kind::of_status(parts.status);
+    let said = axum::body::to_bytes(body, 4096).await.unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let detail = match kind {
+        // The router adds `Allow` itself, outside of this.
+        Kind::MethodNotAllowed => format!("{method} does not work here; the Allow header names what does."),
+        _ if said.is_empty() => kind.title().to_owned(),
+        _ => said,
+    };
+    let problem = Problem::new(kind, detail).at(&path);
+    Ok(problem.into_response())
+}
+
+fn panicked(what: Box<dyn std::any::Any + Send>) -> Response<Body> {
+    let text = what
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| what.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Problem::internal(format!("panic: {text}")).into_response()
+}

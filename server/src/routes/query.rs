@@ -1,0 +1,107 @@
+//! Query parameters, parsed once and strictly: a misspelt one that is silently
+//! ignored gives a wrong answer that looks right.
+
+use percent_encoding::percent_decode_str;
+
+use crate::problem::Problem;
+
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// # Errors
+    /// A parameter that is not in `known`, and names the nearest that is.
+    pub fn parse(text: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
+        let decode = |s: &str| percent_decode_str(&s.replace('+', " ")).decode_utf8_lossy().into_owned();
+        let pairs: Vec<(String, String)> = text
+            .unwrap_or_default()
+            .split('&')
+            .filter(|p| !p.is_empty())
+            .map(|p| p.split_once('=').unwrap_or((p, "")))
+            .map(|(k, v)| (decode(k), decode(v)))
+            .collect();
+        for (key, value) in &pairs {
+            let fits =
+                known.iter().any(|k| *k == key || k.strip_suffix('*').is_some_and(|p| key.starts_with(p)));
+            if !fits {
+                let list = known.join(", ");
+                let near = known
+                    .iter()
+                    .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+                let near = near
+                    .filter(|k| strsim::jaro_winkler(k, key) > 0.7)
+                    .map_or(String::new(), |k| format!("; did you mean {k:?}?"));
+                return Err(Problem::parameter(
+                    key,
+                    value,
+                    format!("no such parameter here; known are {list}{near}"),
+                ));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The first value of `key` that is not empty.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, v)| v.as_str())
+    }
+
+    /// Parameters `prefix…`, without the prefix.
+    pub fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(k, v)| Some((k.strip_prefix(prefix)?, v.as_str())))
+    }
+
+    /// A whole number in a range; above it, its upper end.
+    ///
+    /// # Errors
+    /// Not a number, or below the range.
+    pub fn limit(&self, default: u32, most: u32) -> Result<u32, Problem> {
+        let Some(text) = self.get("limit") else { return Ok(default) };
+        match text.parse::<u64>() {
+            Ok(n) if n >= 1 => Ok(u32::try_from(n).unwrap_or(u32::MAX).min(most)),
+            _ => Err(Problem::parameter("limit", text, format!("expected a whole number from 1 to {most}"))),
+        }
+    }
+
+    /// `bbox=west,south,east,north` (six numbers have heights, which are passed over).
+    ///
+    /// # Errors
+    /// Not four or six finite numbers, or upside down.
+    pub fn bbox(&self) -> Result<Option<[f64; 4]>, Problem> {
+        let Some(text) = self.get("bbox") else { return Ok(None) };
+        let wrong = || {
+            Problem::parameter(
+                "bbox",
+                text,
+                "expected west,south,east,north in degrees, such as -30,-20,30,20, with south at most north",
+            )
+        };
+        let n: Option<Vec<f64>> =
+            text.split(',').map(|s| s.trim().parse().ok().filter(|v: &f64| v.is_finite())).collect();
+        let b = match n.as_deref() {
+            Some(&[w, s, e, n]) | Some(&[w, s, _, e, n, _]) => [w, s, e, n],
+            _ => return Err(wrong()),
+        };
+        if b[1] > b[3] { Err(wrong()) } else { Ok(Some(b)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_parameter_is_named_with_its_neighbour() {
+        let e = Query::parse(Some("paramter-name=sst"), &["coords", "parameter-name"]).err().unwrap();
+        assert!(e.detail.contains("did you mean \"parameter-name\""), "{}", e.detail);
+        assert!(Query::parse(Some("dim:month=1"), &["coords", "dim:*"]).is_ok());
+    }
+
+    #[test]
+    fn values_are_decoded() {
+        let q = Query::parse(Some("coords=POINT(1%202)&f=CSV"), &["coords", "f"]).unwrap();
+        assert_eq!(q.get("coords"), Some("POINT(1 2)"));
+        let q = Query::parse(Some("bbox=1,2,3,4&limit=99999"), &["bbox", "limit"]).unwrap();
+        assert_eq!(q.bbox().unwrap(), Some([1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(q.limit(10, 100).unwrap(), 100);
+    }
+}

@@ -1,0 +1,333 @@
+//! A collection as one JSON object that is both a STAC Collection 1.1.0 (with the
+//! datacube, version and render extensions) and an OGC API EDR collection; a
+//! granule as a STAC Item.
+
+use serde_json::{Map, Value, json};
+
+use crate::catalog::facts::{DimFacts, VariableFacts};
+use crate::catalog::items::Item;
+use crate::catalog::{Collection, Facts};
+
+pub const ZARR_TYPE: &str = "application/vnd.zarr; version=3";
+pub const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
+const STAC_VERSION: &str = "1.1.0";
+const CUBE: &str = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json";
+const VERSION: &str = "https://stac-extensions.github.io/version/v1.2.0/schema.json";
+const RENDER: &str = "https://stac-extensions.github.io/render/v2.0.0/schema.json";
+
+pub fn collection(c: &Collection, base: &str) -> Value {
+    let f = &c.facts;
+    let here = format!("{base}/api/collections/{}", c.id);
+    let bbox = f.bbox.unwrap_or([-180.0, -90.0, 180.0, 90.0]);
+    let interval = f.time.as_ref().map_or(json!([null, null]), |t| json!([t.start, t.end]));
+    let locatable: Vec<&VariableFacts> = f.variables.iter().filter(|v| v.locatable).collect();
+    let mut extent = json!({
+        "spatial": {"bbox": [bbox], "crs": CRS84},
+        "temporal": {"interval": [interval], "trs": trs(f)},
+    });
+    if let Some(z) = f.dims.values().find(|d| d.role == "z" && d.first.is_some()) {
+        extent["vertical"] = json!({"interval": [[z.first, z.last]], "values": strings(&z.values),
+            "vrs": z.units.clone().unwrap_or_else(|| "unknown".to_owned())});
+    }
+    let mut out = json!({
+        "type": "Collection",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": [CUBE, VERSION, RENDER],
+        "id": c.id,
+        "title": c.title,
+        "description": c.description,
+        "license": license(&f.attributes),
+        "keywords": keywords(&f.attributes),
+        "providers": providers(&f.attributes),
+        "extent": extent,
+        "version": c.version,
+        "updated": c.updated,
+        "summaries": {},
+        "cube:dimensions": f.dims.iter().map(|(k, d)| (k.clone(), dimension(d, f))).collect::<Map<_, _>>(),
+        "cube:variables": f.variables.iter().map(|v| (v.path.clone(), variable(v))).collect::<Map<_, _>>(),
+        "item_assets": {"zarr": {"type": ZARR_TYPE, "roles": ["data"], "title": "The cube as of this item's version"}},
+        "assets": {
+            "zarr": {"href": format!("{base}/zarr/{}", c.id), "type": ZARR_TYPE, "roles": ["data"],
+                "title": "Latest version, Zarr v3 with consolidated metadata"},
+            "zarr-version": {"href": format!("{base}/zarr/{}@{}", c.id, c.version), "type": ZARR_TYPE,
+                "roles": ["data"], "title": "This version, which never changes"},
+        },
+        "renders": locatable.iter().map(|v| (v.path.clone(), render(v))).collect::<Map<_, _>>(),
+        "graticule:notes": f.notes,
+        "graticule:attributes": f.attributes,
+        "links": [
+            link("self", &here, "application/json"),
+            link("root", &format!("{base}/api"), "application/json"),
+            link("parent", &format!("{base}/api"), "application/json"),
+            link("items", &format!("{here}/items"), "application/geo+json"),
+            link("version-history", &format!("{here}/versions"), "application/json"),
+            link("data", &format!("{base}/zarr/{}", c.id), ZARR_TYPE),
+            link("http://www.opengis.net/def/rel/ogc/1.0/queryables", &format!("{base}/api/openapi.json"), "application/vnd.oai.openapi+json;version=3.1"),
+        ],
+    });
+    if let Some(o) = out.as_object_mut() {
+        o.retain(|_, v| !v.is_null());
+        edr(o, f, &locatable, &here);
+    }
+    out
+}
+
+/// The EDR members; a collection of which no position can be asked has none.
+fn edr(out: &mut Map<String, Value>, f: &Facts, locatable: &[&VariableFacts], here: &str) {
+    let formats = json!(["CoverageJSON", "CSV"]);
+    let crs_details = json!([{"crs": "CRS84", "wkt": CRS84_WKT}]);
+    let mut queries = Map::new();
+    if !locatable.is_empty() {
+        let href = format!("{here}/position?coords=POINT(0 0)");
+        queries.insert(
+            "position".into(),
+            json!({"link": {"href": href.replace(' ', "%20"), "rel": "data", "type": "application/prs.coverage+json",
+                "variables": {"title": "Values at a place", "query_type": "position",
+                    "output_formats": formats, "default_output_format": "CoverageJSON", "crs_details": crs_details}}}),
+        );
+        if let Some(Value::Array(links)) = out.get_mut("links") {
+            links.push(json!({"rel": "data", "href": href.replace(' ', "%20"), "type": "application/prs.coverage+json",
+                "title": "Values at a place"}));
+        }
+    }
+    out.insert("data_queries".into(), queries.into());
+    out.insert("crs".into(), json!(["CRS84"]));
+    out.insert("output_formats".into(), formats);
+    let parameters: Map<String, Value> = locatable
+        .iter()
+        .map(|v| {
+            let mut p = parameter(v);
+            p["dimensions"] =
+                json!(v.dims.iter().filter_map(|k| f.dims.get(k)).map(|d| &d.name).collect::<Vec<_>>());
+            (v.path.clone(), p)
+        })
+        .collect();
+    out.insert("parameter_names".into(), parameters.into());
+}
+
+const CRS84_WKT: &str = "GEOGCRS[\"WGS 84 (CRS84)\",DATUM[\"World Geodetic System 1984\",ELLIPSOID[\"WGS 84\",\
+    6378137,298.257223563,LENGTHUNIT[\"metre\",1]]],PRIMEM[\"Greenwich\",0],CS[ellipsoidal,2],\
+    AXIS[\"longitude\",east,ORDER[1]],AXIS[\"latitude\",north,ORDER[2]],ANGLEUNIT[\"degree\",0.0174532925199433],\
+    ID[\"OGC\",\"CRS84\"]]";
+
+/// A CoverageJSON and EDR parameter.
+pub fn parameter(v: &VariableFacts) -> Value {
+    let mut observed = json!({"label": {"en": v.label}});
+    if let Some(s) = &v.standard_name {
+        observed["id"] = json!(format!("http://vocab.nerc.ac.uk/standard_name/{s}/"));
+    }
+    let mut p = json!({"type": "Parameter", "description": {"en": v.label}, "observedProperty": observed});
+    if let Some(u) = &v.units {
+        p["unit"] = json!({"label": {"en": u}, "symbol": u});
+    }
+    if !v.flags.is_empty() {
+        // CoverageJSON section 3.2: a categorical parameter has categories and no unit.
+        let category = |i: usize| format!("#{}-{i}", v.path);
+        let categories = v.flags.iter().enumerate();
+        p["observedProperty"]["categories"] = categories
+            .clone()
+            .map(|(i, (_, meaning))| json!({"id": category(i), "label": {"en": meaning.replace('_', " ")}}))
+            .collect();
+        p["categoryEncoding"] = categories
+            .map(|(i, (value, _))| (category(i), json!(*value as i64)))
+            .collect::<Map<_, _>>()
+            .into();
+        if let Some(o) = p.as_object_mut() {
+            o.remove("unit");
+        }
+    }
+    p
+}
+
+fn dimension(d: &DimFacts, f: &Facts) -> Value {
+    let ends = match (d.first, d.last) {
+        (Some(a), Some(b)) => json!([a.min(b), a.max(b)]),
+        _ => json!([0, d.len.saturating_sub(1)]),
+    };
+    let mut out = match d.role.as_str() {
+        "x" | "y" if d.geographic => {
+            json!({"type": "spatial", "axis": d.role, "extent": ends, "reference_system": 4326, "step": d.step})
+        }
+        "z" => json!({"type": "spatial", "axis": "z", "extent": ends, "step": d.step}),
+        "t" if d.calendar.is_some() => {
+            let interval = f.time.as_ref().map_or(json!([null, null]), |t| json!([t.start, t.end]));
+            json!({"type": "temporal", "extent": interval})
+        }
+        _ => json!({"type": "other", "extent": ends}),
+    };
+    if d.role != "x" && d.role != "y" && !d.values.is_empty() {
+        out["values"] = json!(d.values);
+    }
+    if d.role != "t"
+        && let Some(u) = &d.units
+    {
+        out["unit"] = json!(u);
+    }
+    if let Some(t) = &d.description {
+        out["description"] = json!(t);
+    }
+    if let Some(c) = &d.calendar {
+        out["graticule:calendar"] = json!(c);
+    }
+    out["graticule:size"] = json!(d.len);
+    if let Some(o) = out.as_object_mut() {
+        // `step: null` would say that the values are irregular, which a list says better.
+        o.retain(|k, v| k != "step" || !v.is_null());
+    }
+    out
+}
+
+fn variable(v: &VariableFacts) -> Value {
+    let mut out = json!({"type": "data", "dimensions": v.dims, "description": v.label, "data_type": v.dtype,
+        "shape": v.shape, "graticule:levels": v.levels});
+    if let Some(u) = &v.units {
+        out["unit"] = json!(u);
+    }
+    if let Some(s) = &v.standard_name {
+        out["cf:standard_name"] = json!(s);
+    }
+    out
+}
+
+fn render(v: &VariableFacts) -> Value {
+    let mut out = json!({"title": v.label, "assets": ["zarr"]});
+    if let Some((low, high)) = v.valid_range {
+        out["rescale"] = json!([[low, high]]);
+    }
+    out
+}
+
+pub fn item(i: &Item, c: &Collection, base: &str) -> Value {
+    let here = format!("{base}/api/collections/{}", c.id);
+    let bbox = i.bbox.unwrap_or([-180.0, -90.0, 180.0, 90.0]);
+    let mut properties = json!({
+        "datetime": null,
+        "created": i.published,
+        "updated": i.published,
+        "version": i.version,
+        "graticule:bytes": i.bytes,
+        "graticule:checksum": format!("sha256:{}", i.checksum),
+    });
+    match (&i.start_time, &i.end_time) {
+        (Some(a), Some(b)) if a == b => properties["datetime"] = json!(a),
+        (Some(a), Some(b)) => {
+            properties["start_datetime"] = json!(a);
+            properties["end_datetime"] = json!(b);
+        }
+        // A grid without a time axis: STAC wants an instant all the same.
+        _ => properties["datetime"] = json!(i.published),
+    }
+    json!({
+        "type": "Feature",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": [VERSION],
+        "id": i.name,
+        "collection": c.id,
+        "bbox": bbox,
+        "geometry": geometry(bbox),
+        "properties": properties,
+        "assets": {"zarr": {"href": format!("{base}/zarr/{}@{}", c.id, i.version), "type": ZARR_TYPE, "roles": ["data"],
+            "title": "The cube as of this item's version"}},
+        "links": [
+            link("self", &format!("{here}/items/{}", path_segment(&i.name)), "application/geo+json"),
+            link("root", &format!("{base}/api"), "application/json"),
+            link("parent", &here, "application/json"),
+            link("collection", &here, "application/json"),
+        ],
+    })
+}
+
+/// A name as one segment of a URL.
+pub fn path_segment(name: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(name, KEEP).to_string()
+}
+
+pub fn link(rel: &str, href: &str, media_type: &str) -> Value {
+    json!({"rel": rel, "href": href, "type": media_type})
+}
+
+/// RFC 7946 section 3.1.9: a box across the antimeridian is two polygons.
+fn geometry([west, south, east, north]: [f64; 4]) -> Value {
+    let ring = |w: f64, e: f64| json!([[[w, south], [e, south], [e, north], [w, north], [w, south]]]);
+    if west > east {
+        json!({"type": "MultiPolygon", "coordinates": [ring(west, 180.0), ring(-180.0, east)]})
+    } else {
+        json!({"type": "Polygon", "coordinates": ring(west, east)})
+    }
+}
+
+fn trs(f: &Facts) -> String {
+    let calendar = f.time.as_ref().map_or("standard", |t| t.calendar.as_str());
+    match calendar {
+        "standard" | "proleptic_gregorian" => {
+            "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian".to_owned()
+        }
+        other => other.to_owned(),
+    }
+}
+
+fn strings(values: &[Value]) -> Vec<String> {
+    values.iter().map(Value::to_string).collect()
+}
+
+fn text<'a>(a: &'a Map<String, Value>, k: &str) -> Option<&'a str> {
+    a.get(k).and_then(Value::as_str).map(str::trim).filter(|s| !s.is_empty())
+}
+
+/// An SPDX identifier, or `other`, as STAC 1.1 wants it; the words stay among the attributes.
+fn license(a: &Map<String, Value>) -> String {
+    let spdx = |s: &str| {
+        s.len() <= 32
+            && ["CC-", "CC0", "MIT", "Apache-", "OGL-", "ODbL", "ODC-", "PDDL", "BSD-", "etalab-"]
+                .iter()
+                .any(|p| s.starts_with(p))
+            && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+    };
+    text(a, "license").filter(|s| spdx(s)).unwrap_or("other").to_owned()
+}
+
+fn keywords(a: &Map<String, Value>) -> Vec<&str> {
+    text(a, "keywords")
+        .map(|k| k.split([',', ';']).map(str::trim).filter(|s| !s.is_empty()).take(50).collect())
+        .unwrap_or_default()
+}
+
+fn providers(a: &Map<String, Value>) -> Value {
+    let url = |k| text(a, k).filter(|u| u.starts_with("http://") || u.starts_with("https://"));
+    let one = |name: Option<&str>, role: &str, url: Option<&str>| {
+        name.map(|n| {
+            let mut p = json!({"name": n, "roles": [role]});
+            if let Some(u) = url {
+                p["url"] = json!(u);
+            }
+            p
+        })
+    };
+    let producer = text(a, "creator_name").or(text(a, "institution"));
+    let list: Vec<Value> = one(producer, "producer", url("creator_url"))
+        .into_iter()
+        .chain(one(text(a, "publisher_name"), "host", url("publisher_url")))
+        .collect();
+    if list.is_empty() { Value::Null } else { json!(list) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_across_the_antimeridian_is_two_polygons() {
+        assert_eq!(geometry([170.0, -1.0, -170.0, 1.0])["type"], "MultiPolygon");
+        assert_eq!(geometry([-1.0, -1.0, 1.0, 1.0])["type"], "Polygon");
+    }
+
+    #[test]
+    fn a_licence_in_prose_is_other() {
+        let a = json!({"license": "Freely available, cite us"});
+        assert_eq!(license(a.as_object().unwrap()), "other");
+        let a = json!({"license": "CC-BY-4.0"});
+        assert_eq!(license(a.as_object().unwrap()), "CC-BY-4.0");
+    }
+}

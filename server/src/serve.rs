@@ -1,0 +1,134 @@
+//! `graticule serve`: everything in one process, and its orderly end.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::routes::{self, App, chunks::Chunks};
+use crate::store::Store;
+
+/// How often to look for what another process published.
+const NOTICE_EVERY: Duration = Duration::from_millis(500);
+/// How long open requests may take to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// # Errors
+/// The data directory or the address cannot be used.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Idle blocking threads cost memory; they come back when needed.
+        .thread_keep_alive(Duration::from_secs(5))
+        .build()?;
+    let result = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let store = Arc::new(Store::open(&config.data)?);
+    let catalog = Catalog::open(&config.data)?;
+    let listener =
+        TcpListener::bind(config.bind).await.with_context(|| format!("cannot listen on {}", config.bind))?;
+    let address = listener.local_addr()?;
+    say(&format!("data     {}", store.root().display()));
+    let changed = catalog.reconcile(&store).await?;
+    let known = catalog.call_with(|c| c.collections()).await?.len();
+    say(&format!("catalog  {known} collections, {} brought up to date", changed.len()));
+    let (stop, stopping) = watch::channel(false);
+    tokio::spawn(watch_others(Arc::clone(&catalog), Arc::clone(&store), stopping.clone()));
+    let app = Arc::new(App {
+        chunks: Chunks::new(Arc::clone(&store)),
+        config,
+        store,
+        catalog,
+        stopping: stopping.clone(),
+    });
+    tokio::spawn(rest(Arc::clone(&app), stopping.clone()));
+    say(&format!("explorer http://{address}/"));
+    say(&format!("api      http://{address}/api"));
+    say(&format!("Graticule is ready at http://{address}/"));
+    tokio::spawn(async move {
+        signalled().await;
+        let _ = stop.send(true);
+    });
+    // Small responses must not wait for more to come.
+    let listener = listener.tap_io(|s| {
+        let _ = s.set_nodelay(true);
+    });
+    let mut ended = stopping.clone();
+    let server = axum::serve(listener, routes::router(app)).with_graceful_shutdown(async move {
+        let _ = ended.wait_for(|s| *s).await;
+    });
+    let mut late = stopping;
+    tokio::select! {
+        done = server.into_future() => done?,
+        () = async {
+            let _ = late.wait_for(|s| *s).await;
+            tokio::time::sleep(GRACE).await;
+        } => tracing::warn!("requests were still open after {GRACE:?} and were cut"),
+    }
+    say("stopped");
+    Ok(())
+}
+
+fn say(line: &str) {
+    // A closed standard output is no reason to stop serving.
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
+
+/// A foreground `ingest` in another process writes to the same files: its
+/// versions and events show here without a restart.
+async fn watch_others(catalog: Arc<Catalog>, store: Arc<Store>, mut stopping: watch::Receiver<bool>) {
+    let mut heads = std::collections::BTreeMap::new();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(NOTICE_EVERY) => {}
+            _ = stopping.wait_for(|s| *s) => return,
+        }
+        if let Err(e) = catalog.call_with(Catalog::notice).await {
+            tracing::warn!(error = %format!("{e:#}"), "the catalog cannot be read");
+        }
+        // A store that changed and was not catalogued (its ingest was killed in between).
+        let now: std::collections::BTreeMap<String, Option<String>> = match store.collections() {
+            Ok(ids) => ids.into_iter().map(|id| (id.clone(), store.latest(&id).ok().flatten())).collect(),
+            Err(_) => continue,
+        };
+        if now != heads {
+            if let Err(e) = catalog.reconcile(&store).await {
+                tracing::warn!(error = %format!("{e:#}"), "the catalog cannot be brought up to date");
+            }
+            heads = now;
+        }
+    }
+}
+
+async fn rest(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => app.chunks.rest(),
+            _ = stopping.wait_for(|s| *s) => return,
+        }
+    }
+}
+
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+}
