@@ -2,12 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::catalog::Catalog;
 use crate::catalog::tokens::Scope;
 use crate::config::{Config, DEFAULT_DATA, Flags, Typed};
+use crate::ingest::{
+    self, IngestRequest,
+    progress::{self, Progress},
+};
+use crate::store::Store;
 
 #[derive(Debug, Parser)]
 #[command(name = "graticule", version, about = "Grids of the earth as versioned Zarr, with a living map")]
@@ -20,6 +27,8 @@ struct Cli {
 enum Command {
     /// Serve the explorer, the APIs, and the ingest in the background
     Serve(Serve),
+    /// Ingest files into a collection, in the foreground
+    Ingest(Ingest),
     /// Issue, list and revoke access tokens
     #[command(subcommand)]
     Token(Token),
@@ -45,6 +54,21 @@ struct Serve {
     /// Scheme and host under which others reach this server, for links
     #[arg(long, env = "GRATICULE_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Ingest {
+    /// Files, directories and globs: NetCDF-3, NetCDF-4, HDF5
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// Id of the collection that they become, or are appended to
+    #[arg(long, env = "GRATICULE_COLLECTION", value_name = "ID")]
+    collection: String,
+    #[command(flatten)]
+    at: DataDir,
+    /// Dimension to grow along [default: time]
+    #[arg(long, env = "GRATICULE_APPEND", value_name = "DIM")]
+    append: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -101,8 +125,52 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             crate::serve::run(Config::new(flags, typed)?)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Ingest(i) => {
+            log_to_stderr();
+            ingest(i)
+        }
         Command::Token(t) => token(t),
     }
+}
+
+fn ingest(i: Ingest) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        let store = Store::open(&i.at.data)?;
+        let catalog = Catalog::open(&i.at.data)?;
+        let request = IngestRequest { collection: i.collection, inputs: i.inputs, append: i.append };
+        let progress: Arc<dyn Progress> = progress::for_stderr().into();
+        let cancel = Arc::new(AtomicBool::new(false));
+        let interrupted = Arc::clone(&cancel);
+        tokio::spawn(async move {
+            // Once to end in order, twice to end at once.
+            let _ = tokio::signal::ctrl_c().await;
+            interrupted.store(true, Ordering::Relaxed);
+            let _ = tokio::signal::ctrl_c().await;
+            std::process::exit(130);
+        });
+        ingest::ingest(&store, &catalog, &request, progress, cancel).await
+    })?;
+    for g in &report.granules {
+        for note in &g.notes {
+            println!("note: {}: {note}", g.file.display());
+        }
+    }
+    let failed: Vec<_> = report.granules.iter().filter(|g| g.outcome == ingest::Outcome::Failed).collect();
+    for g in &failed {
+        eprintln!("failed: {g}");
+    }
+    match &report.version {
+        Some(v) => println!(
+            "{}: version {v}, {} of {} granules published, {:.1} s",
+            report.collection,
+            report.granules.iter().filter(|g| g.outcome == ingest::Outcome::Published).count(),
+            report.granules.len(),
+            report.seconds
+        ),
+        None => println!("{}: nothing new was published", report.collection),
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn log_to_stderr() {

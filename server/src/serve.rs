@@ -46,6 +46,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::spawn(watch_others(Arc::clone(&catalog), Arc::clone(&store), stopping.clone()));
     let app = Arc::new(App {
         chunks: Chunks::new(Arc::clone(&store)),
+        opened: quick_cache::sync::Cache::new(routes::KEPT_OPENED),
         config,
         store,
         catalog,

@@ -174,6 +174,12 @@ fn put(
     Ok(())
 }
 
+impl crate::ingest::Publish for Arc<Catalog> {
+    async fn publish(&self, store: &Store, id: &str, version: &str) -> anyhow::Result<()> {
+        Catalog::publish(self, store, id, version).await
+    }
+}
+
 fn remove(c: &mut rusqlite::Connection, id: &str) -> anyhow::Result<()> {
     let tx = c.transaction()?;
     tx.execute(

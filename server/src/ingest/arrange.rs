@@ -57,7 +57,8 @@ pub fn examine(path: &Path) -> Result<Candidate, Failure> {
     }
     let (sha256, bytes) =
         inputs::checksum(path).map_err(|e| Failure::new(format!("the file cannot be read: {e}")))?;
-    let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+    let name =
+        path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let notes = findings.iter().map(ToString::to_string).collect();
     let granule = Granule { name, sha256, bytes, source: path.display().to_string(), notes };
     Ok(Candidate { path: path.to_owned(), granule, header, axes })
@@ -84,11 +85,16 @@ impl Candidate {
                 Ok(Some(name.to_owned()))
             } else {
                 let have: Vec<&str> = self.header.dimensions.iter().map(|d| d.name.as_str()).collect();
-                Err(Failure::new(format!("no dimension {name:?} to append along; there are {}", have.join(", "))))
+                Err(Failure::new(format!(
+                    "no dimension {name:?} to append along; there are {}",
+                    have.join(", ")
+                )))
             };
         }
         let times = plan::time_dimensions(&self.header);
-        Ok(times.into_iter().max_by_key(|t| self.header.variables.iter().filter(|v| v.dims.contains(t)).count()))
+        Ok(times
+            .into_iter()
+            .max_by_key(|t| self.header.variables.iter().filter(|v| v.dims.contains(t)).count()))
     }
 }
 
@@ -158,7 +164,8 @@ pub fn arrange(
                 if let (Some(r), Some(_)) = (&mut reference, &last) {
                     r.last = last;
                 } else if reference.is_none() {
-                    reference = Some(Reference { schema: Schema::of_header(&c.header), axes: c.axes.clone(), last });
+                    reference =
+                        Some(Reference { schema: Schema::of_header(&c.header), axes: c.axes.clone(), last });
                 }
                 let length = grows.map_or(0, |d| c.length(d));
                 let units = grows.and_then(|d| c.units(d));
@@ -172,7 +179,8 @@ pub fn arrange(
     if let (Some(snapshot), Some((d, _))) = (&former, &out.grows) {
         keep_time_encoding(&mut header, snapshot, d);
     }
-    out.source = Some(Arc::new(Concat::new(header, dimension.as_deref().unwrap_or_default(), parts, limits())));
+    out.source =
+        Some(Arc::new(Concat::new(header, dimension.as_deref().unwrap_or_default(), parts, limits())));
     out
 }
 
@@ -253,8 +261,11 @@ fn continued(
         let values = axes.get(dimension)?;
         Some((span(values, u)?.1, format!("{}, the collection's last", u.decode(*values.last()?).ok()?)))
     });
-    let part =
-        Part { from: From::Stored { snapshot: Arc::clone(snapshot), runtime: runtime.clone() }, length, units };
+    let part = Part {
+        from: From::Stored { snapshot: Arc::clone(snapshot), runtime: runtime.clone() },
+        length,
+        units,
+    };
     Ok((Reference { schema: Schema::of_version(h), axes, last }, part))
 }
 

@@ -45,7 +45,8 @@ pub fn of_variable(v: &Variable, notes: &mut Vec<String>) -> (Map<String, Value>
     let mut out = Map::new();
     let mut fill = None;
     for (name, value) in &v.attributes {
-        let mut drop = |why: &str| notes.push(format!("{}: {name} {} dropped: {why}", v.path, value.to_json()));
+        let mut drop =
+            |why: &str| notes.push(format!("{}: {name} {} dropped: {why}", v.path, value.to_json()));
         match name.as_str() {
             "" => {}
             n if CONTAINER.contains(&n) => {}
@@ -124,7 +125,8 @@ pub fn float_fill(dtype: DataType, f: f64) -> Fill {
 fn int_fill(v: &Variable, n: i128) -> Option<Fill> {
     let bits = 8 * v.dtype.size() as u32;
     let signed = matches!(v.dtype, DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64);
-    let (lo, hi) = if signed { (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1) } else { (0, (1i128 << bits) - 1) };
+    let (lo, hi) =
+        if signed { (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1) } else { (0, (1i128 << bits) - 1) };
     // `_Unsigned` variables state it in either spelling of the same bits.
     let n = match () {
         () if (lo..=hi).contains(&n) => n,
@@ -175,7 +177,10 @@ mod tests {
     #[test]
     fn a_fill_value_the_type_cannot_hold_is_dropped_with_a_note() {
         let mut notes = Vec::new();
-        let v = variable(DataType::Int16, &[("_FillValue", AttrValue::Floats(DataType::Float32, vec![f64::NAN]))]);
+        let v = variable(
+            DataType::Int16,
+            &[("_FillValue", AttrValue::Floats(DataType::Float32, vec![f64::NAN]))],
+        );
         let (attributes, fill) = of_variable(&v, &mut notes);
         assert!(attributes.is_empty());
         assert_eq!(fill.json, json!(0));
@@ -184,11 +189,17 @@ mod tests {
 
     #[test]
     fn float_fills_are_written_as_xarray_reads_them() {
-        let v = variable(DataType::Float32, &[("_FillValue", AttrValue::Floats(DataType::Float32, vec![f64::from(1e20f32)]))]);
+        let v = variable(
+            DataType::Float32,
+            &[("_FillValue", AttrValue::Floats(DataType::Float32, vec![f64::from(1e20f32)]))],
+        );
         let (attributes, fill) = of_variable(&v, &mut Vec::new());
         assert_eq!(attributes["_FillValue"], json!("AAAAQIy1eEQ="));
         assert_eq!(fill.bytes, 1e20f32.to_ne_bytes());
-        let nan = variable(DataType::Float32, &[("_FillValue", AttrValue::Floats(DataType::Float32, vec![f64::NAN]))]);
+        let nan = variable(
+            DataType::Float32,
+            &[("_FillValue", AttrValue::Floats(DataType::Float32, vec![f64::NAN]))],
+        );
         assert_eq!(of_variable(&nan, &mut Vec::new()).1.json, json!("NaN"));
     }
 

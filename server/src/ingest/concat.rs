@@ -84,13 +84,21 @@ impl Concat {
         Ok(source)
     }
 
-    fn part(&self, number: usize, v: &Variable, start: &[u64], count: &[u64]) -> Result<Vec<u8>, FormatError> {
+    fn part(
+        &self,
+        number: usize,
+        v: &Variable,
+        start: &[u64],
+        count: &[u64],
+    ) -> Result<Vec<u8>, FormatError> {
         let Some(part) = self.parts.get(number) else { return Err(FormatError::new("", "no such part")) };
         let bytes = match &part.from {
             From::File(path) => self.file(number, path)?.read(&v.path, start, count)?,
-            From::Stored { snapshot, runtime } => runtime
-                .block_on(stored(snapshot, &v.path, start, count))
-                .map_err(|e| FormatError::new(snapshot.collection(), e.to_string()).in_variable(&v.path))?,
+            From::Stored { snapshot, runtime } => {
+                runtime.block_on(stored(snapshot, &v.path, start, count)).map_err(|e| {
+                    FormatError::new(snapshot.collection(), e.to_string()).in_variable(&v.path)
+                })?
+            }
         };
         match (&self.units, &part.units) {
             (Some(to), Some(from)) if self.times.contains(&v.path) && to != from => {
@@ -159,7 +167,9 @@ fn convert(bytes: Vec<u8>, dtype: DataType, from: &TimeUnits, to: &TimeUnits) ->
         let time = from.decode(v).map_err(|e| e.to_string())?;
         let value = to.encode(time);
         if !dtype.is_float() && value.fract() != 0.0 {
-            return Err(format!("{time} is no whole number of the collection's time units, which it stores as {dtype}"));
+            return Err(format!(
+                "{time} is no whole number of the collection's time units, which it stores as {dtype}"
+            ));
         }
         match dtype {
             DataType::Float32 => out.extend_from_slice(&(value as f32).to_ne_bytes()),
@@ -171,7 +181,12 @@ fn convert(bytes: Vec<u8>, dtype: DataType, from: &TimeUnits, to: &TimeUnits) ->
 }
 
 /// A hyperslab of a stored array, block by block.
-pub async fn stored(snapshot: &Snapshot, path: &str, start: &[u64], count: &[u64]) -> anyhow::Result<Vec<u8>> {
+pub async fn stored(
+    snapshot: &Snapshot,
+    path: &str,
+    start: &[u64],
+    count: &[u64],
+) -> anyhow::Result<Vec<u8>> {
     let array = snapshot.hierarchy().arrays.get(path).ok_or_else(|| anyhow::anyhow!("no such array"))?;
     let dtype = array.dtype.ok_or_else(|| anyhow::anyhow!("not numeric"))?;
     let (size, rank) = (dtype.size(), start.len());

@@ -198,7 +198,8 @@ impl<'a> Feed<'a> {
         let size = self.field.dtype.size() as u64;
         let rank = start.len();
         let chunks = self.field.source_chunks.as_deref().unwrap_or(&[]);
-        let mut block: Vec<u64> = (0..rank).map(|a| chunks.get(a).copied().unwrap_or(1).clamp(1, count[a])).collect();
+        let mut block: Vec<u64> =
+            (0..rank).map(|a| chunks.get(a).copied().unwrap_or(1).clamp(1, count[a])).collect();
         // Grow from the last axis on, whole chunks at a time.
         for a in (0..rank).rev() {
             let bytes = block.iter().product::<u64>() * size;
@@ -219,7 +220,14 @@ impl<'a> Feed<'a> {
     }
 
     /// Writes a block at its place in the region's file, in the longest contiguous runs.
-    fn scatter(&self, file: &File, bytes: &[u8], at: &[u64], n: &[u64], whole: &[u64]) -> std::io::Result<()> {
+    fn scatter(
+        &self,
+        file: &File,
+        bytes: &[u8],
+        at: &[u64],
+        n: &[u64],
+        whole: &[u64],
+    ) -> std::io::Result<()> {
         let size = self.field.dtype.size() as u64;
         let rank = at.len();
         // Axes after `split` are whole in the block, so that runs span them.

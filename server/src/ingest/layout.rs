@@ -37,7 +37,8 @@ impl Axes {
     pub fn of(shape: &[u64], dtype: DataType, time: Option<usize>) -> Self {
         let rank = shape.len();
         let wide = shape.last().is_some_and(|n| n.saturating_mul(dtype.size() as u64) > LONGEST_ROW_BYTES);
-        let (row, column) = if rank < 2 || wide { (rank.saturating_sub(1), None) } else { (rank - 2, Some(rank - 1)) };
+        let (row, column) =
+            if rank < 2 || wide { (rank.saturating_sub(1), None) } else { (rank - 2, Some(rank - 1)) };
         Self { step: time.filter(|t| *t < row), row, column }
     }
 }
@@ -78,10 +79,7 @@ impl Layout {
         } else {
             1
         };
-        Self {
-            inner: [inner_steps, tile_rows, tile_columns],
-            shard: [shard_steps, tile_rows, shard_columns],
-        }
+        Self { inner: [inner_steps, tile_rows, tile_columns], shard: [shard_steps, tile_rows, shard_columns] }
     }
 
     /// A coarser level of the same array, with the same steps.
@@ -189,7 +187,10 @@ mod tests {
     fn small_grids_take_time_steps_along() {
         assert_eq!(plan([731, 8, 4], DataType::Float32).inner, [731, 8, 4]);
         assert_eq!(plan([40, 89, 180], DataType::Float32).inner, [4, 89, 180]);
-        assert_eq!(plan([365, 720, 1440], DataType::Float32), Layout { inner: [1, 256, 256], shard: [5, 256, 1536] });
+        assert_eq!(
+            plan([365, 720, 1440], DataType::Float32),
+            Layout { inner: [1, 256, 256], shard: [5, 256, 1536] }
+        );
     }
 
     #[test]

@@ -117,7 +117,12 @@ impl IngestReport {
 
 /// Told of a version after its commit: the catalog.
 pub trait Publish: Send + Sync {
-    fn publish(&self, store: &Store, id: &str, version: &str) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn publish(
+        &self,
+        store: &Store,
+        id: &str,
+        version: &str,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 fn limits() -> Limits {
@@ -154,8 +159,12 @@ pub async fn ingest(
             Err(failure) => reports.push(failed(file, failure)),
         }
     }
-    let mut report =
-        IngestReport { collection: request.collection.clone(), version: None, granules: reports, seconds: 0.0 };
+    let mut report = IngestReport {
+        collection: request.collection.clone(),
+        version: None,
+        granules: reports,
+        seconds: 0.0,
+    };
     if !candidates.is_empty() {
         run(store, catalog, request, candidates, &progress, &cancel, &mut report).await?;
     }
@@ -187,7 +196,8 @@ async fn run(
             .into_iter()
             .flat_map(|v| v.granules.into_iter().map(|g| g.sha256))
             .collect();
-        let (same, new): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|c| known.contains(&c.granule.sha256));
+        let (same, new): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|c| known.contains(&c.granule.sha256));
         report.granules.extend(same.into_iter().map(|c| GranuleReport {
             file: c.path,
             outcome: Outcome::Unchanged,
@@ -204,7 +214,9 @@ async fn run(
         let former = writer.former().cloned();
         let append = request.append.clone();
         let runtime = tokio::runtime::Handle::current();
-        let arranged = tokio::task::spawn_blocking(move || arrange::arrange(candidates, former, append, runtime)).await?;
+        let arranged =
+            tokio::task::spawn_blocking(move || arrange::arrange(candidates, former, append, runtime))
+                .await?;
         let Arranged { source, accepted, refused, grows } = arranged;
         report.granules.extend(refused.into_iter().map(|(c, failure)| failed(c.path, failure)));
         let Some(source) = source else { return Ok(()) };
@@ -239,8 +251,11 @@ async fn run(
                 let Some(guilty) = guilty else { return Err(e) };
                 candidates = accepted;
                 let out = candidates.remove(guilty);
-                let failure =
-                    Failure { variable: format.variable.clone(), offset: format.offset, reason: format.reason.clone() };
+                let failure = Failure {
+                    variable: format.variable.clone(),
+                    offset: format.offset,
+                    reason: format.reason.clone(),
+                };
                 report.granules.push(failed(out.path, failure));
             }
         }
@@ -282,10 +297,11 @@ async fn write(
     let scratch = writer.scratch();
     let former = writer.former().map(|s| Arc::clone(s.hierarchy()));
     tokio::task::spawn_blocking(move || {
-        let goes_on = former
-            .as_deref()
-            .zip(grows.as_ref())
-            .map(|(former, (dimension, from))| Continue { former, dimension, from: *from });
+        let goes_on = former.as_deref().zip(grows.as_ref()).map(|(former, (dimension, from))| Continue {
+            former,
+            dimension,
+            from: *from,
+        });
         let mut plan = Plan::new(source.as_ref(), goes_on.as_ref())?;
         anyhow::ensure!(
             plan.fields.len() + plan.wholes.len() > 0,
@@ -295,7 +311,8 @@ async fn write(
             plan.keep_only_what_grows(g.dimension);
         }
         progress.begin(&name, plan.fields.iter().map(plan::Field::bytes).sum());
-        let stored = shards::store(source.as_ref(), &plan.fields, &sink, &scratch, progress.as_ref(), &cancel)?;
+        let stored =
+            shards::store(source.as_ref(), &plan.fields, &sink, &scratch, progress.as_ref(), &cancel)?;
         let nodes = nodes(plan.clone_metadata(), stored, &mut plan, &sink, goes_on.is_some())?;
         Ok((nodes, plan.notes))
     })
@@ -309,9 +326,7 @@ struct Skeleton {
 
 impl Plan {
     fn clone_metadata(&self) -> Skeleton {
-        let group = |attributes: &serde_json::Map<String, Value>| {
-            json!({"zarr_format": 3, "node_type": "group", "attributes": attributes})
-        };
+        let group = |attributes: &serde_json::Map<String, Value>| json!({"zarr_format": 3, "node_type": "group", "attributes": attributes});
         Skeleton {
             root: group(&self.root),
             groups: self.groups.iter().map(|(p, a)| (p.clone(), group(a))).collect(),

@@ -181,7 +181,9 @@ fn usable(path: &str) -> Result<(), &'static str> {
         if segment.starts_with("__") || segment == "zarr.json" {
             return Err("a name that Zarr reserves");
         }
-        if segment.len() > 200 || segment.chars().any(|c| c.is_control() || matches!(c, '\\' | '?' | '#' | '%')) {
+        if segment.len() > 200
+            || segment.chars().any(|c| c.is_control() || matches!(c, '\\' | '?' | '#' | '%'))
+        {
             return Err("characters that no URL path can carry");
         }
     }
@@ -281,7 +283,9 @@ impl Plan {
                             for d in &variable.dims {
                                 let Some(path) = &d.coordinate else { continue };
                                 let to = format!("{group}/{path}");
-                                let Some(c) = prepared.iter().find(|c| c.variable.path == *path) else { continue };
+                                let Some(c) = prepared.iter().find(|c| c.variable.path == *path) else {
+                                    continue;
+                                };
                                 if c.whole && made.insert(to.clone()) {
                                     let axis = match () {
                                         () if *path == y => Some(&rows),
@@ -332,7 +336,14 @@ impl Plan {
             let f = f64::from(2u32.pow(k));
             let (dx, dy) = (columns.step()?, rows.step()?);
             // The first coarse node is the middle of the nodes it covers.
-            Some(json!([dx * f, 0.0, columns.first() + dx * (f - 1.0) / 2.0, 0.0, dy * f, rows.first() + dy * (f - 1.0) / 2.0]))
+            Some(json!([
+                dx * f,
+                0.0,
+                columns.first() + dx * (f - 1.0) / 2.0,
+                0.0,
+                dy * f,
+                rows.first() + dy * (f - 1.0) / 2.0
+            ]))
         };
         let mut layout = Vec::new();
         for k in 0..=levels {
@@ -340,7 +351,8 @@ impl Plan {
                 json!({"asset": ".", "transform": {"scale": [1.0, 1.0], "translation": [0.0, 0.0]}})
             } else {
                 let from = if k == 1 { ".".to_owned() } else { format!("{prefix}{}", k - 1) };
-                let nearest = self.fields.iter().filter(|f| f.levels.len() > 1).all(|f| f.method == Method::Nearest);
+                let nearest =
+                    self.fields.iter().filter(|f| f.levels.len() > 1).all(|f| f.method == Method::Nearest);
                 json!({"asset": format!("{prefix}{k}"), "derived_from": from,
                     "transform": {"scale": [2.0, 2.0], "translation": [0.5, 0.5]},
                     "resampling_method": if nearest { "nearest" } else { "average" }})
@@ -428,11 +440,21 @@ fn prepare<'h>(
         }
     }
     let rank = v.shape.len();
-    let described = Described { shape: &v.shape, dtype: v.dtype, dims: &dims, fill: &fill.json, attributes: attributes.clone() };
+    let described = Described {
+        shape: &v.shape,
+        dtype: v.dtype,
+        dims: &dims,
+        fill: &fill.json,
+        attributes: attributes.clone(),
+    };
     let metadata = if whole {
         whole_array(described)
     } else {
-        sharded_array(described, &Layout::spread(layout.inner, &axes, rank), &Layout::spread(layout.shard, &axes, rank))
+        sharded_array(
+            described,
+            &Layout::spread(layout.inner, &axes, rank),
+            &Layout::spread(layout.shard, &axes, rank),
+        )
     };
     Prepared { variable: v, attributes, fill, dims, whole, axes, layout, metadata }
 }
@@ -440,10 +462,18 @@ fn prepare<'h>(
 impl Prepared<'_> {
     fn field(&self, packing: Option<Packing>, goes_on: Option<&Continue<'_>>) -> Field {
         let v = self.variable;
-        let categories = ["flag_values", "flag_masks", "flag_meanings"].iter().any(|k| self.attributes.contains_key(*k));
+        let categories =
+            ["flag_values", "flag_masks", "flag_meanings"].iter().any(|k| self.attributes.contains_key(*k));
         let plain = ["units", "scale_factor", "add_offset"].iter().all(|k| !self.attributes.contains_key(*k));
-        let method = if categories || (!v.dtype.is_float() && plain) { Method::Nearest } else { Method::Average };
-        let packing = packing.unwrap_or(Packing { dtype: v.dtype, unsigned: false, scale: 1.0, offset: 0.0, nodata: Vec::new() });
+        let method =
+            if categories || (!v.dtype.is_float() && plain) { Method::Nearest } else { Method::Average };
+        let packing = packing.unwrap_or(Packing {
+            dtype: v.dtype,
+            unsigned: false,
+            scale: 1.0,
+            offset: 0.0,
+            nodata: Vec::new(),
+        });
         let nodata = match (self.attributes.contains_key("_FillValue"), packing.nodata.first()) {
             (true, _) => self.fill.bytes.clone(),
             // Only a missing_value: that is how this file says it.
@@ -511,16 +541,32 @@ impl Prepared<'_> {
             };
             return Whole { path, metadata: whole_array(described), bytes };
         };
-        for packed in ["scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "valid_min", "valid_max", "valid_range", "actual_range"] {
+        for packed in [
+            "scale_factor",
+            "add_offset",
+            "_FillValue",
+            "missing_value",
+            "_Unsigned",
+            "valid_min",
+            "valid_max",
+            "valid_range",
+            "actual_range",
+        ] {
             attributes.remove(packed);
         }
-        let unpacked = !self.attributes.contains_key("scale_factor") && !self.attributes.contains_key("add_offset");
-        let dtype = if self.variable.dtype == DataType::Float32 && unpacked { DataType::Float32 } else { DataType::Float64 };
+        let unpacked =
+            !self.attributes.contains_key("scale_factor") && !self.attributes.contains_key("add_offset");
+        let dtype = if self.variable.dtype == DataType::Float32 && unpacked {
+            DataType::Float32
+        } else {
+            DataType::Float64
+        };
         let n = axis.len().div_ceil(1 << k);
         let values = (0..n).filter_map(|j| axis.level_value(k, j));
         let bytes: Vec<u8> = values.flat_map(|v| raw_bytes(dtype, v)).collect();
         let fill = attributes::float_fill(dtype, 0.0);
-        let described = Described { shape: &[n as u64], dtype, dims: &self.dims, fill: &fill.json, attributes };
+        let described =
+            Described { shape: &[n as u64], dtype, dims: &self.dims, fill: &fill.json, attributes };
         Whole { path, metadata: whole_array(described), bytes }
     }
 }
@@ -568,7 +614,9 @@ impl Coordinates<'_> {
     /// The unpacked values as an axis, or why they are none.
     fn axis(&mut self, path: &str) -> Result<Result<Axis, String>, FormatError> {
         let Some(v) = self.variable(path).cloned() else { return Ok(Err("no such coordinate".into())) };
-        let number = |k: &str| attributes::global(&v.attributes).get(k).and_then(json_number).filter(|f| f.is_finite());
+        let number = |k: &str| {
+            attributes::global(&v.attributes).get(k).and_then(json_number).filter(|f| f.is_finite())
+        };
         let (scale, offset) = (number("scale_factor").filter(|s| *s != 0.0), number("add_offset"));
         let raw = v.dtype.to_f64_vec(&self.bytes(&v)?);
         let values = match (scale, offset) {
@@ -580,8 +628,10 @@ impl Coordinates<'_> {
 
     fn is_latitude(&self, path: &str) -> bool {
         let Some(v) = self.variable(path) else { return false };
-        let text = |k: &str| v.attribute(k).and_then(|a| a.as_text()).unwrap_or_default().to_ascii_lowercase();
-        let projected = text("standard_name").starts_with("projection_") || text("standard_name").starts_with("grid_");
+        let text =
+            |k: &str| v.attribute(k).and_then(|a| a.as_text()).unwrap_or_default().to_ascii_lowercase();
+        let projected =
+            text("standard_name").starts_with("projection_") || text("standard_name").starts_with("grid_");
         !projected
             && (text("units").starts_with("degree")
                 || text("standard_name") == "latitude"

@@ -36,7 +36,9 @@ struct Bar(Mutex<Option<ProgressBar>>);
 
 impl Progress for Bar {
     fn begin(&self, granule: &str, bytes: u64) {
-        let style = ProgressStyle::with_template("{prefix} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}");
+        let style = ProgressStyle::with_template(
+            "{prefix} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}",
+        );
         let bar = ProgressBar::new(bytes).with_prefix(granule.to_owned());
         if let Ok(style) = style {
             bar.set_style(style.progress_chars("━╸ "));

@@ -56,11 +56,24 @@ pub struct Cascade {
 }
 
 impl Cascade {
-    pub fn new(packing: Packing, method: Method, nodata: Vec<u8>, rows: usize, columns: usize, levels: u32) -> Self {
+    pub fn new(
+        packing: Packing,
+        method: Method,
+        nodata: Vec<u8>,
+        rows: usize,
+        columns: usize,
+        levels: u32,
+    ) -> Self {
         let levels = (1..=levels).map(|k| {
             let columns = columns.div_ceil(1 << k);
             let width = if method == Method::Average { columns } else { 0 };
-            Level { columns, sums: vec![0.0; width], areas: vec![0.0; width], pending: false, out: Vec::new() }
+            Level {
+                columns,
+                sums: vec![0.0; width],
+                areas: vec![0.0; width],
+                pending: false,
+                out: Vec::new(),
+            }
         });
         let levels = levels.collect();
         Self { packing, method, nodata, rows, columns, next_row: 0, levels, line: Default::default() }
@@ -164,7 +177,9 @@ fn means(sums: &[f64], areas: &[f64], packing: &Packing, nodata: &[u8], out: &mu
             for (s, a) in sums.iter().zip(areas) {
                 if *a > 0.0 {
                     let mean = s / a;
-                    out.extend_from_slice(&((if $round { mean.round_ties_even() } else { mean }) as $t).to_ne_bytes());
+                    out.extend_from_slice(
+                        &((if $round { mean.round_ties_even() } else { mean }) as $t).to_ne_bytes(),
+                    );
                 } else {
                     out.extend_from_slice(nodata);
                 }

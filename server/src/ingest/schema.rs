@@ -46,7 +46,12 @@ impl Schema {
             let dtype = a.dtype.map(|d| d.zarr_name().to_owned()).unwrap_or_default();
             (
                 a.path.clone(),
-                Entry { dtype, dims: a.dims.clone(), shape: a.shape.clone(), attributes: a.attributes.clone() },
+                Entry {
+                    dtype,
+                    dims: a.dims.clone(),
+                    shape: a.shape.clone(),
+                    attributes: a.attributes.clone(),
+                },
             )
         });
         Self(entries.collect())
@@ -61,11 +66,14 @@ impl Schema {
                 return Some(format!("variable {path:?}: expected, not found"));
             };
             let differs = |what: &str, expected: String, found: String| {
-                (expected != found).then(|| format!("variable {path:?}: {what}: expected {expected}, found {found}"))
+                (expected != found)
+                    .then(|| format!("variable {path:?}: {what}: expected {expected}, found {found}"))
             };
             let lengths = |e: &Entry| {
                 let list = e.dims.iter().zip(&e.shape);
-                list.map(|(d, n)| if *d == grows_leaf { "any".to_owned() } else { n.to_string() }).collect::<Vec<_>>().join(" x ")
+                list.map(|(d, n)| if *d == grows_leaf { "any".to_owned() } else { n.to_string() })
+                    .collect::<Vec<_>>()
+                    .join(" x ")
             };
             let found = differs("type", mine.dtype.clone(), theirs.dtype.clone())
                 .or_else(|| differs("dimensions", format!("{:?}", mine.dims), format!("{:?}", theirs.dims)))
@@ -75,13 +83,18 @@ impl Schema {
             }
             let is_time = path == grows || mine.dims == [grows_leaf.clone()] && path.ends_with("_bnds");
             for key in MEANING.iter().filter(|k| !(is_time && **k == "units")) {
-                let said = |e: &Entry| e.attributes.get(*key).map_or_else(|| "nothing".to_owned(), Value::to_string);
+                let said =
+                    |e: &Entry| e.attributes.get(*key).map_or_else(|| "nothing".to_owned(), Value::to_string);
                 if let Some(found) = differs(key, said(mine), said(theirs)) {
                     return Some(found);
                 }
             }
         }
-        other.0.keys().find(|p| !self.0.contains_key(*p)).map(|p| format!("variable {p:?}: found, not expected"))
+        other
+            .0
+            .keys()
+            .find(|p| !self.0.contains_key(*p))
+            .map(|p| format!("variable {p:?}: found, not expected"))
     }
 }
 
@@ -118,6 +131,9 @@ mod tests {
             "variable \"sst\": units: expected \"kelvin\", found \"degC\""
         );
         let kind = Schema::of_header(&header(DataType::Float32, "kelvin", 3));
-        assert_eq!(first.difference(&kind, "time").unwrap(), "variable \"sst\": type: expected int16, found float32");
+        assert_eq!(
+            first.difference(&kind, "time").unwrap(),
+            "variable \"sst\": type: expected int16, found float32"
+        );
     }
 }

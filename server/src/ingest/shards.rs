@@ -187,7 +187,8 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
         }
         if first {
             planes = (0..steps).map(|_| field.cascade()).collect();
-            rest = (0..coarser).map(|_| Waiting { row: 0, steps: vec![Vec::new(); steps as usize] }).collect();
+            rest =
+                (0..coarser).map(|_| Waiting { row: 0, steps: vec![Vec::new(); steps as usize] }).collect();
         }
         let band = Arc::new(band);
         let level = &field.levels[0];
@@ -226,7 +227,15 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
                 }
                 let row = waiting.row;
                 waiting.row += rows as u64;
-                submit(Band { field: number, level: k, lead: lead.clone(), steps, row, rows: rows as u64, bytes });
+                submit(Band {
+                    field: number,
+                    level: k,
+                    lead: lead.clone(),
+                    steps,
+                    row,
+                    rows: rows as u64,
+                    bytes,
+                });
             }
         }
     }
@@ -304,4 +313,3 @@ impl Field {
         )
     }
 }
-

@@ -30,13 +30,15 @@ use axum::http::{HeaderMap, Method, Response};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, any, get};
+use quick_cache::sync::Cache;
 use serde_json::Value;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::problem::{Kind, Problem};
+use crate::opened::Opened;
+use crate::problem::{Answer, Kind, Problem};
 use crate::store::Store;
 
 /// Bodies are small JSON documents.
@@ -48,11 +50,30 @@ pub struct App {
     pub store: Arc<Store>,
     pub catalog: Arc<Catalog>,
     pub chunks: chunks::Chunks,
+    pub opened: Cache<String, Arc<Opened>>,
     /// Becomes true when the server is to end, so that endless responses end too.
     pub stopping: watch::Receiver<bool>,
 }
 
+/// Versions kept with their axes read.
+pub const KEPT_OPENED: usize = 64;
+
 impl App {
+    /// The latest version of a collection, its metadata parsed and its axes kept.
+    ///
+    /// # Errors
+    /// There is no such collection; its metadata cannot be read.
+    pub async fn opened(&self, id: &str) -> Answer<Arc<Opened>> {
+        let snapshot = self.store.open_version(id, None).await?;
+        let key = format!("{id}@{}", snapshot.version());
+        if let Some(opened) = self.opened.get(&key) {
+            return Ok(opened);
+        }
+        let opened = Arc::new(Opened::new(snapshot));
+        self.opened.insert(key, Arc::clone(&opened));
+        Ok(opened)
+    }
+
     /// Scheme and host for absolute links.
     pub fn base(&self, headers: &HeaderMap) -> String {
         if let Some(url) = &self.config.public_url {

@@ -95,7 +95,9 @@ impl Store {
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::Busy(id.to_owned())),
-            Err(std::fs::TryLockError::Error(source)) => return Err(StoreError::Io { path: lock_path, source }),
+            Err(std::fs::TryLockError::Error(source)) => {
+                return Err(StoreError::Io { path: lock_path, source });
+            }
         }
         // The holder before us may have removed the directory with the lock in it.
         if !lock_path.exists() {
@@ -117,7 +119,8 @@ impl Store {
             self.repository(id).await?
         } else {
             std::fs::create_dir_all(&repo_dir).map_err(StoreError::io(&repo_dir))?;
-            let storage = icechunk::new_local_filesystem_storage(&repo_dir).await.map_err(repository_error)?;
+            let storage =
+                icechunk::new_local_filesystem_storage(&repo_dir).await.map_err(repository_error)?;
             let created = Repository::create(storage)
                 .config(config())
                 .spec_version(SpecVersionBin::V1)
@@ -230,8 +233,8 @@ fn shape_of(node: &Node) -> Result<(ArrayShape, Option<Vec<DimensionName>>), Sto
     let bad = |what: &str| StoreError::Corrupt { path: node.path.clone(), reason: format!("no {what}") };
     let list = |v: &Value| v.as_array()?.iter().map(Value::as_u64).collect::<Option<Vec<u64>>>();
     let shape = list(&node.metadata["shape"]).ok_or_else(|| bad("shape"))?;
-    let chunk =
-        list(&node.metadata["chunk_grid"]["configuration"]["chunk_shape"]).ok_or_else(|| bad("chunk_shape"))?;
+    let chunk = list(&node.metadata["chunk_grid"]["configuration"]["chunk_shape"])
+        .ok_or_else(|| bad("chunk_shape"))?;
     let counts = shape.iter().zip(&chunk).map(|(n, c)| {
         let count = n.checked_div(*c).map(|_| n.div_ceil(*c)).and_then(|c| u32::try_from(c).ok());
         count.map(|count| (*n, count))
