@@ -203,6 +203,11 @@ impl Engine {
         let found = percentiles(&mut values);
         s.style.clim = Some(match (stated, found) {
             (Some(stated), Some((low, high))) if high - low >= 0.15 * (stated.1 - stated.0) => stated,
+            // A scale made for differences has its middle at zero.
+            (_, Some((low, high))) if s.style.colormap == "balance" => {
+                let most = low.abs().max(high.abs());
+                (-most, most)
+            }
             (_, Some(found)) => found,
             (Some(stated), None) => stated,
             // All no data so far: any range will do until it is asked for again.

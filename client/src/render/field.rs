@@ -141,7 +141,7 @@ impl Field {
         let layer_bytes = u64::from(layer_size[0]) * u64::from(layer_size[1]) * u64::from(hold.bytes());
         let limits = gpu.device.limits();
         let layers_limit = ((ATLAS_BYTES / layer_bytes) as u32).clamp(4, limits.max_texture_array_layers);
-        let layers = layers_limit.min(24);
+        let layers = not_a_cube(layers_limit.min(24));
         let pages: u64 = grids.iter().map(Grid::page_count).sum();
         let rows = (pages as u32).div_ceil(TABLE_WIDTH).max(1);
         let table = texture(gpu, "page table", [TABLE_WIDTH, rows, 1], wgpu::TextureFormat::R32Uint);
@@ -242,10 +242,10 @@ impl Field {
     /// True where the atlas was made anew and is empty.
     pub fn reserve(&mut self, gpu: &Gpu, wanted: usize) -> bool {
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).min(self.layers_limit);
-        if wanted <= self.layers {
+        if not_a_cube(wanted) <= self.layers {
             return false;
         }
-        self.layers = wanted.max(self.layers.saturating_mul(2)).min(self.layers_limit);
+        self.layers = not_a_cube(wanted.max(self.layers.saturating_mul(2)).min(self.layers_limit));
         let size = [self.layer_size[1], self.layer_size[0], self.layers];
         self.atlas = texture(gpu, "atlas", size, self.hold.format());
         self.bind_group = bind(gpu, &self.uniform_buffer, &self.atlas, &self.table, &self.edges);
@@ -370,6 +370,11 @@ impl Field {
             );
         }
     }
+}
+
+/// On WebGL wgpu takes square arrays of six layers, or a multiple, for cubes.
+fn not_a_cube(layers: u32) -> u32 {
+    if layers.is_multiple_of(6) { layers - 1 } else { layers }
 }
 
 fn push_nodata(uniform: &mut FieldUniform, bits: impl Iterator<Item = u32>) {
