@@ -52,11 +52,14 @@ struct FieldUniform {
     smooth: u32,
     log: u32,
     scale: f32,
-    offset: f32,
+    zero: f32,
     log_scale: f32,
     opacity: f32,
     x_middle: f32,
     table_width: u32,
+    zero_rest: f32,
+    /// Uniforms end on sixteen bytes.
+    pad: [u32; 3],
 }
 
 /// What the shader needs to know of how values become colours.
@@ -349,15 +352,17 @@ impl Field {
             (true, true) => 2,
         };
         u.log = u32::from(look.stretch == Stretch::Log);
-        // In float64 here, so that the shader rounds once.
-        if look.stretch == Stretch::Log {
-            u.scale = (scale / look.low) as f32;
-            u.offset = (offset / look.low) as f32;
+        // Divided in float64 here, and subtracted first there: the shader rounds
+        // once, near zero, where neighbouring colours meet.
+        let (span, zero) = if look.stretch == Stretch::Log {
             u.log_scale = (1.0 / (look.high / look.low).ln()) as f32;
+            (look.low, -offset / scale)
         } else {
-            u.scale = (scale / (look.high - look.low)) as f32;
-            u.offset = ((offset - look.low) / (look.high - look.low)) as f32;
-        }
+            (look.high - look.low, (look.low - offset) / scale)
+        };
+        u.scale = (scale / span) as f32;
+        u.zero = zero as f32;
+        u.zero_rest = (zero - f64::from(u.zero)) as f32;
         gpu.queue.write_buffer(&self.uniform_buffer, 0, bytemuck::bytes_of(&self.uniform));
         if std::mem::take(&mut self.table_dirty) {
             let rows = self.table_cpu.len() as u32 / TABLE_WIDTH;

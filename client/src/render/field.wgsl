@@ -33,12 +33,13 @@ struct Field {
     nodata_count: u32,
     smooth_: u32,
     log_: u32,
-    scale: f32,         // t = raw * scale + offset, or the logarithm's argument
-    offset: f32,
+    scale: f32,         // t = (raw - zero) * scale, or the logarithm's argument
+    zero: f32,
     log_scale: f32,     // t = log(v / low) * log_scale
     opacity: f32,
     x_middle: f32,      // of the longitude axis, degrees
     table_width: u32,
+    zero_rest: f32,     // what float32 lost of zero
 }
 
 @group(0) @binding(0) var<uniform> view: View;
@@ -173,7 +174,7 @@ fn blend(l: u32, p: Place, nearest: f32) -> f32 {
         if t.state == 1u { return vec4f(0.0); }
         var v = t.value;
         if field.smooth_ != 0u { v = blend(l, p, v); }
-        var at = v * field.scale + field.offset;
+        var at = ((v - field.zero) - field.zero_rest) * field.scale;
         if field.log_ != 0u {
             if at <= 0.0 { at = 0.0; } else { at = log(at) * field.log_scale; }
         }
