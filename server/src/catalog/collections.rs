@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rusqlite::{OptionalExtension, Row, params};
-use serde_json::json;
 
 use super::{Catalog, Facts, events, items, micros_rfc3339};
 use crate::opened::Opened;
@@ -54,9 +53,7 @@ impl Catalog {
             .call(move |c| {
                 let tx = c.transaction()?;
                 put(&tx, &id, std::slice::from_ref(&info), &facts)?;
-                let data = json!({"collection": id, "version": info.id, "message": info.message,
-                    "items": info.granules.iter().map(|g| &g.name).collect::<Vec<_>>()});
-                let offset = events::append(&tx, events::VERSION_PUBLISHED, &id, &data)?;
+                let offset = events::published(&tx, &id, &info)?;
                 tx.commit()?;
                 Ok(offset)
             })
@@ -103,11 +100,12 @@ impl Catalog {
         id: &str,
         known: &[(String, String)],
     ) -> anyhow::Result<bool> {
-        let snapshot = store.open_version(id, None).await?;
-        if known.iter().any(|(k, v)| k == id && v == snapshot.version()) {
+        // One `stat`: a start with thousands of collections opens none of them.
+        let latest = store.latest(id)?;
+        if known.iter().any(|(k, v)| k == id && Some(v) == latest.as_ref()) {
             return Ok(false);
         }
-        let opened = Opened::new(snapshot);
+        let opened = Opened::new(store.open_version(id, latest.as_deref()).await?);
         let facts = Facts::derive(&opened).await?;
         // Newest first; the items of every version that still stands.
         let versions = store.versions(id).await?;
@@ -115,9 +113,13 @@ impl Catalog {
         self.call(move |c| {
             let tx = c.transaction()?;
             put(&tx, &id, &versions, &facts)?;
-            Ok(tx.commit()?)
+            // Its ingest may have been killed between the commit and the event.
+            let offset = versions.first().map(|v| events::published(&tx, &id, v)).transpose()?;
+            tx.commit()?;
+            Ok(offset)
         })
-        .await?;
+        .await
+        .map(|offset| self.wake(offset.unwrap_or(0)))?;
         Ok(true)
     }
 

@@ -4,11 +4,12 @@
 //! came after the last one seen. Another process (a foreground `ingest`) writes
 //! to the same file; [`Catalog::notice`] finds what it wrote.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{Catalog, now};
+use crate::store::VersionInfo;
 
 /// A new version of a collection can be read.
 pub const VERSION_PUBLISHED: &str = "org.graticule.version.published";
@@ -46,6 +47,23 @@ pub(super) fn append(conn: &Connection, kind: &str, collection: &str, data: &Val
         params![now(), kind, collection, data.to_string()],
     )?;
     Ok(conn.last_insert_rowid())
+}
+
+/// Appends that a version was published, unless the log says so already.
+pub(super) fn published(conn: &Connection, collection: &str, version: &VersionInfo) -> anyhow::Result<i64> {
+    let known: Option<i64> = conn
+        .query_row(
+            "SELECT id FROM events WHERE type = ? AND collection = ? AND json_extract(data, '$.version') = ?",
+            params![VERSION_PUBLISHED, collection, version.id],
+            |r| r.get(0),
+        )
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let data = json!({"collection": collection, "version": version.id, "message": version.message,
+        "items": version.granules.iter().map(|g| &g.name).collect::<Vec<_>>()});
+    append(conn, VERSION_PUBLISHED, collection, &data)
 }
 
 impl Catalog {
