@@ -1,0 +1,149 @@
+//! Tokens, events, and a server's life.
+
+use std::time::Duration;
+
+use graticule_tests::{Server, demo_file, graticule, ingest};
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_version_published_by_another_process_is_served_and_told_at_once() {
+    let s = Server::start(&[]);
+    let all = s.events("", None);
+    let others = s.events("?collection=other", None);
+    ingest(&s.data, &demo_file("ostia-sst.nc"), "ostia");
+    // The stored bytes need no notice: "latest" is read at each request.
+    assert_eq!(s.get("/zarr/ostia/zarr.json").status, 200);
+    let event = all.recv_timeout(SOON).expect("an event");
+    assert_eq!(event["specversion"], "1.0");
+    assert_eq!(event["type"], "org.graticule.version.published");
+    assert_eq!(event["data"]["collection"], "ostia");
+    let version = event["data"]["version"].as_str().unwrap();
+    assert_eq!(s.get("/api/collections/ostia").json()["version"], version);
+    assert!(others.recv_timeout(Duration::from_millis(300)).is_err());
+}
+
+#[test]
+fn whoever_was_away_hears_what_was_missed_and_nothing_twice() {
+    let s = Server::start_with(&[], |data| {
+        ingest(data, &demo_file("ostia-sst.nc"), "a");
+        ingest(data, &demo_file("ostia-sst.nc"), "b");
+        ingest(data, &demo_file("ostia-sst.nc"), "c");
+    });
+    let from_start = s.events("?type=org.graticule.version.published", Some("0"));
+    let heard: Vec<_> = (0..3).map(|_| from_start.recv_timeout(SOON).expect("an event")).collect();
+    let collections: Vec<_> = heard.iter().map(|e| e["data"]["collection"].as_str().unwrap()).collect();
+    assert_eq!(collections, ["a", "b", "c"]);
+    assert!(from_start.recv_timeout(Duration::from_millis(1500)).is_err(), "nothing is told twice");
+    let second = heard[1]["id"].as_str().unwrap();
+    let resumed = s.events("?type=org.graticule.version.published", Some(second));
+    assert_eq!(resumed.recv_timeout(SOON).expect("an event"), heard[2]);
+    s.get_with("/api/events", &[("last-event-id", "yesterday")]).problem(400);
+}
+
+#[test]
+fn tokens_are_issued_listed_and_revoked() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let out = graticule(&["token", "issue", "--scope", "ingest:ostia", "--name", "ci", "--data", data]);
+    assert!(out.status.success());
+    let token = String::from_utf8(out.stdout).unwrap().trim().to_owned();
+    assert!(token.len() >= 64);
+    let list = String::from_utf8(graticule(&["token", "list", "--data", data]).stdout).unwrap();
+    assert!(list.contains("ingest:ostia") && list.contains("ci") && !list.contains(&token), "{list}");
+    let s = Server::start_in(dir.path(), &[]);
+    let run = |token: Option<&str>, collection: &str| {
+        let bearer = token.map(|t| format!("Bearer {t}"));
+        let headers: Vec<(&str, &str)> = bearer.iter().map(|b| ("authorization", b.as_str())).collect();
+        let body = format!("{{\"collection\": \"{collection}\", \"inputs\": [\"nothing.nc\"]}}");
+        s.send("POST", "/api/runs", &headers, body.as_bytes())
+    };
+    assert!(run(None, "ostia").header("www-authenticate").is_some());
+    run(None, "ostia").problem(401);
+    run(Some("graticule_wrong"), "ostia").problem(401);
+    assert!(run(Some(&token), "other").problem(403)["detail"].as_str().unwrap().contains("ingest:other"));
+    // Allowed, and then refused for what it names.
+    run(Some(&token), "ostia").problem(400);
+    assert!(graticule(&["token", "revoke", "1", "--data", data]).status.success());
+    assert!(!graticule(&["token", "revoke", "1", "--data", data]).status.success());
+    run(Some(&token), "ostia").problem(401);
+}
+
+#[test]
+fn a_run_ingests_in_the_background_and_says_why_each_granule_failed() {
+    let s = Server::start(&["--token", "a-token-for-this-test"]);
+    let incoming = s.data.join("incoming");
+    std::fs::create_dir_all(&incoming).unwrap();
+    std::fs::copy(demo_file("ostia-sst.nc"), incoming.join("good.nc")).unwrap();
+    std::fs::write(incoming.join("bad.nc"), b"CDF\x01 and then nothing of the kind").unwrap();
+    let heard = s.events("?type=org.graticule.version.published", None);
+    let created = s.send(
+        "POST",
+        "/api/runs",
+        &[("authorization", "Bearer a-token-for-this-test"), ("content-type", "application/json")],
+        br#"{"collection": "ostia", "inputs": ["good.nc", "bad.nc"]}"#,
+    );
+    assert_eq!(created.status, 202, "{}", String::from_utf8_lossy(&created.body));
+    let place = created.header("location").expect("a place").strip_prefix(&s.url).unwrap().to_owned();
+    let ended = s.wait_for(&place, |r| !["queued", "running"].iter().any(|w| r.json()["state"] == *w)).json();
+    assert_eq!(
+        (&ended["counts"]["published"], &ended["counts"]["failed"]),
+        (&1.into(), &1.into()),
+        "{ended}"
+    );
+    let granules = s.get(&format!("{place}/granules")).json();
+    let bad = granules["granules"].as_array().unwrap().iter().find(|g| g["state"] == "failed").unwrap();
+    assert!(bad["failure"]["reason"].as_str().is_some_and(|r| !r.is_empty()), "{bad}");
+    assert_eq!(heard.recv_timeout(SOON).expect("an event")["data"]["collection"], "ostia");
+    assert_eq!(s.get("/api/collections/ostia").status, 200);
+}
+
+#[test]
+fn a_catalog_that_was_lost_is_rebuilt_from_the_stores() {
+    let dir = tempfile::tempdir().unwrap();
+    ingest(dir.path(), &demo_file("ostia-sst.nc"), "ostia");
+    let before = Server::start_in(dir.path(), &[]).get("/api/collections/ostia").json();
+    for name in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(name));
+    }
+    let s = Server::start_in(dir.path(), &[]);
+    let after = s.get("/api/collections/ostia").json();
+    for member in ["version", "title", "extent", "cube:dimensions", "cube:variables", "updated"] {
+        assert_eq!(after[member], before[member], "{member}");
+    }
+    assert_eq!(s.get("/api/collections/ostia/items/ostia-sst.nc").status, 200);
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_does_so_in_order_even_while_someone_listens() {
+    let mut s = Server::start(&[]);
+    let listening = s.events("", None);
+    let start = std::time::Instant::now();
+    assert!(s.terminate());
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert!(listening.recv_timeout(SOON).is_err());
+}
+
+#[test]
+fn an_idle_server_is_small() {
+    let s = Server::start_with(&[], |data| ingest(data, &demo_file("ostia-sst.nc"), "ostia"));
+    s.get("/zarr/ostia/analysed_sst/c/0/0/0");
+    s.get("/api/collections");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", s.pid())).unwrap();
+    let kib: u64 = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok())
+        .unwrap();
+    assert!(kib < 40 * 1024, "{kib} KiB resident");
+}
+
+#[test]
+fn a_misspelt_key_of_the_configuration_is_named_with_its_neighbour() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("graticule.toml");
+    std::fs::write(&file, "dtaa = \"x\"\n").unwrap();
+    let out = graticule(&["serve", "--config", file.to_str().unwrap()]);
+    assert!(!out.status.success());
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("dtaa") && said.contains("did you mean \"data\""), "{said}");
+}
