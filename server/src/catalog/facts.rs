@@ -208,6 +208,16 @@ impl Facts {
 
     fn widen_time(&mut self, units: &TimeUnits, first: Option<&CfTime>, last: Option<&CfTime>) {
         let (Some(first), Some(last)) = (first, last) else { return };
+        // RFC 3339 has four digits and most readers no year 0: the year of a climatology is none.
+        if !(1..=9999).contains(&first.year) || !(1..=9999).contains(&last.year) {
+            let note = format!(
+                "times from {first} to {last} are no wall-clock times: the temporal extent is left open"
+            );
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+            return;
+        }
         let extent = TimeExtent {
             start: clock_time(*first),
             end: clock_time(*last),

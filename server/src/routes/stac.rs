@@ -67,6 +67,11 @@ pub fn collection(c: &Collection, base: &str) -> Value {
     });
     if let Some(o) = out.as_object_mut() {
         o.retain(|_, v| !v.is_null());
+        if locatable.is_empty() {
+            // The render extension demands at least one.
+            o.shift_remove("renders");
+            o.insert("stac_extensions".into(), json!([CUBE, VERSION]));
+        }
         edr(o, f, &locatable, &here);
     }
     out
