@@ -1,11 +1,14 @@
 //! The server of Graticule: ingest, catalog, HTTP. The binary is a thin shell around [`cli::main`].
 
+pub mod background;
 pub mod catalog;
 pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod ingest;
+pub mod jobs;
 pub mod opened;
+pub mod position;
 pub mod problem;
 pub mod routes;
 pub mod serve;

@@ -9,8 +9,10 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::background::{self, Ingester};
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::jobs::{self, Jobs, WatchedFolder};
 use crate::routes::{self, App, chunks::Chunks};
 use crate::store::Store;
 
@@ -42,11 +44,33 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let changed = catalog.reconcile(&store).await?;
     let known = catalog.call_with(|c| c.collections()).await?.len();
     say(&format!("catalog  {known} collections, {} brought up to date", changed.len()));
+    if config.demo {
+        let n = background::demo(&store, &catalog).await?;
+        say(&format!("demo     {n} collections of real data"));
+    }
+    let incoming = store.root().join("incoming");
+    std::fs::create_dir_all(&incoming).with_context(|| incoming.display().to_string())?;
+    let mut roots = vec![incoming.clone()];
+    roots.extend(config.watch.iter().map(|w| w.folder.clone()));
+    let queue = Jobs::open(Arc::clone(&catalog), roots)?;
+    let ingester = Ingester {
+        store: Arc::clone(&store),
+        catalog: Arc::clone(&catalog),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    jobs::spawn(&queue, Arc::new(ingester));
+    say(&format!("ingest   in the background; runs may name files in {}", incoming.display()));
+    for w in &config.watch {
+        let folder = WatchedFolder { folder: w.folder.clone(), collection: w.collection.clone() };
+        tokio::spawn(jobs::watch(Arc::clone(&queue), folder));
+        say(&format!("watching {} for {}", w.folder.display(), w.collection));
+    }
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(watch_others(Arc::clone(&catalog), Arc::clone(&store), stopping.clone()));
     let app = Arc::new(App {
         chunks: Chunks::new(Arc::clone(&store)),
         opened: quick_cache::sync::Cache::new(routes::KEPT_OPENED),
+        queue,
         config,
         store,
         catalog,

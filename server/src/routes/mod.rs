@@ -12,9 +12,11 @@ mod health;
 mod items;
 mod landing;
 mod openapi;
+mod position;
 mod query;
 mod range;
 pub mod respond;
+mod runs;
 mod stac;
 mod versions;
 mod web;
@@ -29,7 +31,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, Method, Response};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, any, get};
+use axum::routing::{MethodRouter, any, get, post};
 use quick_cache::sync::Cache;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -37,6 +39,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::jobs::Jobs;
 use crate::opened::Opened;
 use crate::problem::{Answer, Kind, Problem};
 use crate::store::Store;
@@ -51,6 +54,7 @@ pub struct App {
     pub catalog: Arc<Catalog>,
     pub chunks: chunks::Chunks,
     pub opened: Cache<String, Arc<Opened>>,
+    pub queue: Arc<Jobs>,
     /// Becomes true when the server is to end, so that endless responses end too.
     pub stopping: watch::Receiver<bool>,
 }
@@ -72,6 +76,29 @@ impl App {
         let opened = Arc::new(Opened::new(snapshot));
         self.opened.insert(key, Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// Asks the queue, on a thread that may block.
+    ///
+    /// # Errors
+    /// The queue's database cannot be read or written.
+    pub async fn jobs<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Jobs) -> anyhow::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        self.jobs_checked(ask).await?.map_err(Problem::internal)
+    }
+
+    /// [`App::jobs`] where what goes wrong is the request's fault.
+    ///
+    /// # Errors
+    /// Only that the asking itself broke off.
+    pub async fn jobs_checked<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Jobs) -> anyhow::Result<T> + Send + 'static,
+    ) -> Answer<anyhow::Result<T>> {
+        let queue = Arc::clone(&self.queue);
+        tokio::task::spawn_blocking(move || ask(&queue)).await.map_err(Problem::internal)
     }
 
     /// Scheme and host for absolute links.
@@ -119,6 +146,16 @@ pub fn table() -> Vec<Route> {
         route("/api/collections/{id}/items", get(items::list), &[("get", items::describe_list)]),
         route("/api/collections/{id}/items/{item}", get(items::one), &[("get", items::describe_one)]),
         route("/api/collections/{id}/versions", get(versions::get), &[("get", versions::describe)]),
+        route("/api/collections/{id}/position", get(position::get), &[("get", position::describe)]),
+        route(
+            "/api/runs",
+            get(runs::list).post(runs::create),
+            &[("get", runs::describe_list), ("post", runs::describe_create)],
+        ),
+        route("/api/runs/{run}", get(runs::one), &[("get", runs::describe_one)]),
+        route("/api/runs/{run}/granules", get(runs::granules), &[("get", runs::describe_granules)]),
+        route("/api/runs/{run}/cancel", post(runs::cancel), &[("post", runs::describe_cancel)]),
+        route("/api/runs/{run}/retry", post(runs::retry), &[("post", runs::describe_retry)]),
         route("/api/events", get(events::get), &[("get", events::describe)]),
         route("/healthz", get(health::live), &[("get", health::describe_live)]),
         route("/readyz", get(health::ready), &[("get", health::describe_ready)]),

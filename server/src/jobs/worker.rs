@@ -1,0 +1,92 @@
+//! The worker: claims a granule, does it, writes down what became of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::queue::{Claim, Jobs, LEASE_SECS};
+use super::{Bake, Baked, Failure};
+
+/// Looks again at least this often, for what another process may have queued.
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// Works off the queue for ever, one granule at a time: an ingest uses all cores
+/// by itself and its memory is what the limits are about.
+pub async fn work(jobs: &Arc<Jobs>, bake: Arc<dyn Bake>) {
+    loop {
+        let queue = Arc::clone(jobs);
+        let claimed = tokio::task::spawn_blocking(move || queue.claim()).await;
+        let rest = match claimed {
+            Ok(Ok(Ok(claim))) => {
+                if let Err(e) = one(jobs, &bake, claim).await {
+                    tracing::error!("the queue cannot be written: {e:#}");
+                    LONGEST_REST
+                } else {
+                    continue;
+                }
+            }
+            Ok(Ok(Err(secs))) => Duration::from_secs_f64(secs.min(LONGEST_REST.as_secs_f64())),
+            Ok(Err(e)) => {
+                tracing::error!("the queue cannot be read: {e:#}");
+                LONGEST_REST
+            }
+            Err(e) => {
+                tracing::error!("claiming a granule: {e}");
+                LONGEST_REST
+            }
+        };
+        tokio::select! {
+            () = jobs.wake.notified() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+}
+
+async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Result<()> {
+    tracing::info!(
+        collection = claim.collection,
+        input = claim.input,
+        attempt = claim.attempts,
+        "granule begun"
+    );
+    let started = Instant::now();
+    let task = {
+        let (bake, claim) = (Arc::clone(bake), claim.clone());
+        tokio::task::spawn_blocking(move || {
+            bake.bake(&claim.collection, &PathBuf::from(&claim.input), claim.append.as_deref())
+        })
+    };
+    tokio::pin!(task);
+    let mut heartbeat = tokio::time::interval(Duration::from_secs_f64(LEASE_SECS / 4.0));
+    let outcome = loop {
+        tokio::select! {
+            done = &mut task => break done,
+            _ = heartbeat.tick() => {
+                let (queue, held) = (Arc::clone(jobs), claim.clone());
+                // A lost lease does not stop the work: publishing twice changes nothing.
+                let _ = tokio::task::spawn_blocking(move || queue.renew(&held)).await?;
+            }
+        }
+    };
+    let outcome = outcome.unwrap_or_else(|e| {
+        Err(Failure {
+            permanent: true,
+            file: claim.input.clone(),
+            variable: None,
+            byte_offset: None,
+            reason: format!("the ingest itself failed: {e}"),
+        })
+    });
+    match &outcome {
+        Ok(Baked::Published { version, .. }) => {
+            tracing::info!(collection = claim.collection, input = claim.input, version, "granule published");
+        }
+        Ok(Baked::Unchanged) => tracing::info!(input = claim.input, "granule was there already"),
+        Err(f) => {
+            tracing::warn!(input = claim.input, permanent = f.permanent, "granule failed: {}", f.reason)
+        }
+    }
+    let jobs = Arc::clone(jobs);
+    tokio::task::spawn_blocking(move || jobs.settle(&claim, started.elapsed().as_secs_f64(), &outcome))
+        .await?
+}

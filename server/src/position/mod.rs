@@ -1,0 +1,241 @@
+//! The value at a place (OGC API EDR 1.1, query type "position").
+//!
+//! The answer must be the number that the map shows there, so it is found the
+//! same way: [`Axis::cell`] names the cell, the stored block is decoded, and
+//! [`graticule_shared::cube::Packing::value`] turns the stored number into a
+//! value. Nothing is interpolated.
+
+mod covjson;
+mod csv;
+mod gather;
+mod select;
+mod wkt;
+
+use std::sync::Arc;
+
+use graticule_shared::axis::Axis;
+use graticule_shared::cube::{Role, Variable};
+
+use crate::opened::Opened;
+use crate::problem::{Answer, Problem};
+
+pub use covjson::coverage_json;
+pub use csv::csv;
+pub use wkt::parse_points;
+
+/// More values than this are asked for in parts.
+const MAX_VALUES: usize = 2_000_000;
+const MAX_POINTS: usize = 1000;
+
+/// What is asked, still in words.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Longitude and latitude in degrees.
+    pub points: Vec<(f64, f64)>,
+    pub datetime: Option<String>,
+    pub z: Option<String>,
+    pub parameters: Option<Vec<String>>,
+    /// Further dimensions by name, each with the value asked for.
+    pub dims: Vec<(String, String)>,
+}
+
+/// A dimension of the answer, with what was selected along it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selected {
+    pub name: String,
+    pub role: Role,
+    /// Indices along the stored dimension.
+    pub indices: Vec<u64>,
+    pub labels: Labels,
+    pub units: Option<String>,
+    pub positive: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Labels {
+    /// ISO 8601 in the calendar of this name.
+    Times {
+        values: Vec<String>,
+        calendar: &'static str,
+    },
+    Numbers(Vec<f64>),
+}
+
+/// One variable at one place.
+#[derive(Debug)]
+pub struct Series {
+    pub variable: Variable,
+    /// Slowest first; all but y and x.
+    pub dims: Vec<Selected>,
+    /// C order over `dims`; `None` for no data.
+    pub values: Vec<Option<f64>>,
+}
+
+/// Everything at one place.
+#[derive(Debug)]
+pub struct Place {
+    /// Centre of the cell, longitude within -180..180.
+    pub longitude_deg: f64,
+    pub latitude_deg: f64,
+    pub series: Vec<Series>,
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// A place outside the grid, an unknown parameter, a time or level that the
+/// collection does not have, too much at once: each with what would be right.
+pub async fn answer(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<Place>> {
+    if request.points.len() > MAX_POINTS {
+        return Err(Problem::parameter(
+            "coords",
+            &format!("{} points", request.points.len()),
+            format!("at most {MAX_POINTS} in one request"),
+        ));
+    }
+    let variables = chosen(opened, request.parameters.as_deref())?;
+    check_dims(&variables, request)?;
+    let mut plans = Vec::new();
+    for variable in &variables {
+        let mut dims = Vec::new();
+        for dim in &variable.dims[..variable.dims.len() - 2] {
+            dims.push(select::along(opened, dim, request).await?);
+        }
+        plans.push((*variable, dims));
+    }
+    let per_place: usize =
+        plans.iter().map(|(_, dims)| dims.iter().map(|d| d.indices.len()).product::<usize>()).sum();
+    if per_place.saturating_mul(request.points.len()) > MAX_VALUES {
+        return Err(Problem::new(
+            crate::problem::Kind::TooLarge,
+            format!(
+                "{} values at each of {} places, more than the {MAX_VALUES} of one answer: ask for a shorter datetime interval or fewer parameter-name",
+                per_place,
+                request.points.len()
+            ),
+        ));
+    }
+    let mut places = Vec::with_capacity(request.points.len());
+    for &(longitude, latitude) in &request.points {
+        let mut place = None;
+        for (variable, dims) in &plans {
+            let (y, x) = axes(opened, variable).await?;
+            let (row, column) = cell(&y, &x, longitude, latitude)?;
+            let values = gather::values(opened, variable, dims, row as u64, column as u64).await?;
+            let series = Series { variable: (*variable).clone(), dims: dims.clone(), values };
+            place
+                .get_or_insert_with(|| Place {
+                    longitude_deg: wrap(x.values().get(column).copied().unwrap_or(longitude)),
+                    latitude_deg: y.values().get(row).copied().unwrap_or(latitude),
+                    series: Vec::new(),
+                })
+                .series
+                .push(series);
+        }
+        places.extend(place);
+    }
+    Ok(places)
+}
+
+/// Variables that a position can be read from: on axes of latitude and longitude.
+fn readable<'a>(opened: &'a Opened) -> impl Iterator<Item = &'a Variable> {
+    opened
+        .cube
+        .variables
+        .iter()
+        .filter(|v| v.is_mappable() && v.dims.iter().rev().take(2).all(|d| opened.is_geographic(d)))
+}
+
+fn chosen<'a>(opened: &'a Opened, names: Option<&[String]>) -> Answer<Vec<&'a Variable>> {
+    let all: Vec<&Variable> = readable(opened).collect();
+    if all.is_empty() {
+        return Err(Problem::bad_request(
+            "this collection has no variable on one-dimensional axes of latitude and longitude, which a position is read from",
+        ));
+    }
+    let Some(names) = names else { return Ok(all) };
+    let known = || all.iter().map(|v| v.path.as_str()).collect::<Vec<_>>().join(", ");
+    names
+        .iter()
+        .map(|n| {
+            all.iter().find(|v| v.path == *n).copied().ok_or_else(|| {
+                Problem::parameter("parameter-name", n, format!("expected some of {}", known()))
+            })
+        })
+        .collect()
+}
+
+/// A selector that fits no variable would silently select nothing.
+fn check_dims(variables: &[&Variable], request: &Request) -> Answer<()> {
+    let leading = |v: &&Variable| v.dims[..v.dims.len() - 2].to_vec();
+    let dims: Vec<_> = variables.iter().flat_map(leading).collect();
+    for (name, value) in &request.dims {
+        if !dims.iter().any(|d| d.name == *name) {
+            let mut names: Vec<_> = dims.iter().map(|d| d.name.clone()).collect();
+            names.sort();
+            names.dedup();
+            return Err(Problem::parameter(
+                &format!("dim:{name}"),
+                value,
+                format!("no such dimension; there are {}", names.join(", ")),
+            ));
+        }
+    }
+    if let Some(z) = &request.z
+        && !dims.iter().any(|d| d.role == Role::Z)
+    {
+        return Err(Problem::parameter("z", z, "this collection has no vertical dimension"));
+    }
+    if let Some(t) = &request.datetime
+        && !dims.iter().any(|d| d.role == Role::T)
+    {
+        return Err(Problem::parameter("datetime", t, "this collection has no time dimension"));
+    }
+    Ok(())
+}
+
+async fn axes(opened: &Arc<Opened>, variable: &Variable) -> Answer<(Axis, Axis)> {
+    let [.., y, x] = variable.dims.as_slice() else {
+        return Err(Problem::internal("a variable without y and x"));
+    };
+    let values = |path: Option<String>| async move {
+        opened.axis_values(&path.unwrap_or_default()).await.map_err(Problem::internal)
+    };
+    let lat = values(y.coordinate.clone()).await?;
+    let lon = values(x.coordinate.clone()).await?;
+    Ok((
+        Axis::new(lat.to_vec()).map_err(Problem::internal)?,
+        Axis::longitude(lon.to_vec()).map_err(Problem::internal)?,
+    ))
+}
+
+fn cell(y: &Axis, x: &Axis, longitude: f64, latitude: f64) -> Answer<(usize, usize)> {
+    let outside = |name: &str, value: f64, axis: &Axis| {
+        let (a, b) = axis.edges();
+        Problem::parameter(
+            "coords",
+            &format!("{longitude} {latitude}"),
+            format!("{name} {value} is outside the grid, which spans {} to {}", a.min(b), a.max(b)),
+        )
+    };
+    let row = y.cell(latitude).ok_or_else(|| outside("latitude", latitude, y))?;
+    let column = x.cell(longitude).ok_or_else(|| outside("longitude", longitude, x))?;
+    Ok((row, column))
+}
+
+/// Longitude within -180 <= x < 180 (OGC CRS84).
+fn wrap(longitude: f64) -> f64 {
+    let w = (longitude + 180.0).rem_euclid(360.0) - 180.0;
+    // Whole degrees stay whole: the sum above rounds.
+    if (w - w.round()).abs() < 1e-9 { w.round() } else { w }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn longitudes_are_wrapped_as_crs84_has_them() {
+        assert_eq!(super::wrap(260.0), -100.0);
+        assert_eq!(super::wrap(180.0), -180.0);
+        assert_eq!(super::wrap(359.875), -0.125);
+    }
+}

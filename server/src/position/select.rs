@@ -1,0 +1,214 @@
+//! What is selected along a dimension: times, levels, or anything with values.
+
+use std::sync::Arc;
+
+use graticule_shared::cube::{Dim, Role};
+use graticule_shared::time::{Calendar, CfTime, TimeUnits};
+
+use super::{Labels, Request, Selected};
+use crate::opened::Opened;
+use crate::problem::{Answer, Problem};
+
+pub async fn along(opened: &Arc<Opened>, dim: &Dim, request: &Request) -> Answer<Selected> {
+    let values = match &dim.coordinate {
+        Some(path) => opened.axis_values(path).await.map_err(Problem::internal)?.to_vec(),
+        None => (0..dim.len).map(|i| i as f64).collect(),
+    };
+    let explicit = request.dims.iter().find(|(n, _)| *n == dim.name).map(|(_, v)| v.as_str());
+    let units = dim
+        .units
+        .as_deref()
+        .filter(|_| dim.role == Role::T)
+        .and_then(|u| TimeUnits::parse(u, dim.calendar.as_deref()).ok());
+    let (indices, labels) = match (&units, dim.role) {
+        (Some(units), _) => {
+            let asked = explicit.or(request.datetime.as_deref());
+            let indices = match asked {
+                Some(text) => times(text, &values, units)?,
+                None => (0..values.len() as u64).collect(),
+            };
+            let label = |i: &u64| {
+                let t = values.get(*i as usize).and_then(|v| units.decode(*v).ok());
+                t.map_or_else(|| "unknown".to_owned(), |t| format!("{t}Z"))
+            };
+            let labels = Labels::Times {
+                values: indices.iter().map(label).collect(),
+                calendar: units.calendar.name(),
+            };
+            (indices, labels)
+        }
+        (None, role) => {
+            let asked = explicit.or(request.z.as_deref().filter(|_| role == Role::Z));
+            let name = if role == Role::Z && explicit.is_none() {
+                "z".to_owned()
+            } else {
+                format!("dim:{}", dim.name)
+            };
+            let indices = match asked {
+                Some(text) => numbers(&name, text, &values)?,
+                None => (0..values.len() as u64).collect(),
+            };
+            let picked = indices.iter().filter_map(|i| values.get(*i as usize).copied()).collect();
+            (indices, Labels::Numbers(picked))
+        }
+    };
+    Ok(Selected {
+        name: dim.name.clone(),
+        role: if units.is_none() && dim.role == Role::T { Role::Other } else { dim.role },
+        indices,
+        labels,
+        units: dim.units.clone(),
+        positive: dim.positive.clone(),
+    })
+}
+
+/// `datetime` as EDR has it: an instant, `start/end`, or an open interval with `..`.
+/// A date without a clock, a month or a year means all of it.
+fn times(text: &str, values: &[f64], units: &TimeUnits) -> Answer<Vec<u64>> {
+    let wrong = |why: String| Problem::parameter("datetime", text, why);
+    let example = "expected an instant such as 2024-01-31T12:00:00Z, a date, or an interval such as 2024-01-01/2024-02-01 or ../2024-02-01";
+    let span = |part: &str| span_of(part, units.calendar).ok_or_else(|| wrong(example.to_owned()));
+    let (from, to) = match text.split_once('/') {
+        None => {
+            let (from, to) = span(text)?;
+            (Some(from), Some(to))
+        }
+        Some((a, b)) => {
+            let open = |p: &str| matches!(p.trim(), ".." | "");
+            if open(a) && open(b) {
+                (None, None)
+            } else {
+                (if open(a) { None } else { Some(span(a)?.0) }, if open(b) { None } else { Some(span(b)?.1) })
+            }
+        }
+    };
+    // Times on the axis may be rounded: half a second is the same instant.
+    let slack = units.encode(CfTime { year: 1970, month: 1, day: 1, micros_of_day: 500_000 })
+        - units.encode(CfTime { year: 1970, month: 1, day: 1, micros_of_day: 0 });
+    let low = from.map_or(f64::NEG_INFINITY, |t| units.encode(t) - slack);
+    let high = to.map_or(f64::INFINITY, |t| units.encode(t) + slack);
+    let found: Vec<u64> =
+        values.iter().enumerate().filter(|(_, v)| **v >= low && **v <= high).map(|(i, _)| i as u64).collect();
+    if found.is_empty() {
+        let say = |v: Option<&f64>| {
+            v.and_then(|v| units.decode(*v).ok()).map_or_else(|| "-".into(), |t| format!("{t}Z"))
+        };
+        let near = match (from, to) {
+            (Some(a), _) => {
+                let at = units.encode(a);
+                let nearest = values.iter().min_by(|p, q| (*p - at).abs().total_cmp(&(*q - at).abs()));
+                format!("; the nearest is {}", say(nearest))
+            }
+            _ => String::new(),
+        };
+        return Err(wrong(format!(
+            "there is no time step; the {} steps run from {} to {} in the calendar {}{near}",
+            values.len(),
+            say(values.first()),
+            say(values.last()),
+            units.calendar.name()
+        )));
+    }
+    Ok(found)
+}
+
+/// First and last instant that `text` names.
+fn span_of(text: &str, calendar: Calendar) -> Option<(CfTime, CfTime)> {
+    let text = text.trim();
+    let start = CfTime::parse(text, calendar).ok()?;
+    let date_only = text.len() <= 10 && !text.contains(['T', 't', ':', ' ']);
+    if !date_only {
+        return Some((start, start));
+    }
+    // The slack of half a second is added to it.
+    let end_of_day = 86_399_000_000;
+    let last_day = |year: i64, month: u8| {
+        (28..=31u8)
+            .rev()
+            .find(|d| CfTime::parse(&format!("{year:04}-{month:02}-{d:02}"), calendar).is_ok())
+            .unwrap_or(28)
+    };
+    let end = match text.trim_start_matches('-').split('-').count() {
+        1 if text.len() <= 5 => {
+            CfTime { month: 12, day: last_day(start.year, 12), micros_of_day: end_of_day, ..start }
+        }
+        2 => CfTime { day: last_day(start.year, start.month), micros_of_day: end_of_day, ..start },
+        _ => CfTime { micros_of_day: end_of_day, ..start },
+    };
+    Some((start, end))
+}
+
+/// A value, a list `a,b`, or an interval `low/high`, on the dimension's values.
+fn numbers(name: &str, text: &str, values: &[f64]) -> Answer<Vec<u64>> {
+    let list = || {
+        let some: Vec<String> = values.iter().take(40).map(f64::to_string).collect();
+        format!("{}{}", some.join(", "), if values.len() > 40 { ", …" } else { "" })
+    };
+    let wrong = |why: &str| Problem::parameter(name, text, format!("{why}; the values are {}", list()));
+    let number = |s: &str| s.trim().parse::<f64>().ok().filter(|v| v.is_finite());
+    if let Some((a, b)) = text.split_once('/') {
+        let (Some(a), Some(b)) = (number(a), number(b)) else {
+            return Err(wrong("expected an interval low/high"));
+        };
+        let (low, high) = (a.min(b), a.max(b));
+        let found: Vec<u64> = values
+            .iter()
+            .enumerate()
+            .filter(|(_, v)| **v >= low && **v <= high)
+            .map(|(i, _)| i as u64)
+            .collect();
+        return if found.is_empty() { Err(wrong("nothing lies in this interval")) } else { Ok(found) };
+    }
+    text.split(',')
+        .map(|part| {
+            let asked =
+                number(part).ok_or_else(|| wrong("expected a number, a list a,b or an interval low/high"))?;
+            let near = |v: f64| (v - asked).abs() <= 1e-6 * asked.abs().max(1.0);
+            values
+                .iter()
+                .position(|v| near(*v))
+                .map(|i| i as u64)
+                .ok_or_else(|| wrong("there is no such value"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_a_day_a_month_and_open_intervals_select_what_they_name() {
+        let units = TimeUnits::parse("hours since 2014-10-01", None).unwrap();
+        let values: Vec<f64> = (0..124).map(|i| f64::from(i) * 6.0).collect();
+        let n = |t: &str| times(t, &values, &units).map(|v| v.len());
+        assert_eq!(n("2014-10-01T06:00:00Z").unwrap(), 1);
+        assert_eq!(n("2014-10-02").unwrap(), 4);
+        assert_eq!(n("2014-10").unwrap(), 124);
+        assert_eq!(n("2014").unwrap(), 124);
+        assert_eq!(n("2014-10-30/..").unwrap(), 8);
+        assert_eq!(n("../2014-10-01T12:00:00Z").unwrap(), 3);
+        assert_eq!(n("2014-10-01T00:00:00Z/2014-10-01T23:00:00Z").unwrap(), 4);
+        let e = n("2015-01-01").unwrap_err();
+        assert!(e.detail.contains("from 2014-10-01T00:00:00Z to 2014-10-31T18:00:00Z"), "{}", e.detail);
+        assert!(n("yesterday").unwrap_err().detail.contains("expected an instant"));
+    }
+
+    #[test]
+    fn a_month_of_the_360_day_calendar_has_its_thirtieth() {
+        let units = TimeUnits::parse("days since 2000-02-01", Some("360_day")).unwrap();
+        let values: Vec<f64> = (0..60).map(f64::from).collect();
+        assert_eq!(times("2000-02", &values, &units).unwrap().len(), 30);
+        assert_eq!(times("2000-02-30", &values, &units).unwrap(), [29]);
+    }
+
+    #[test]
+    fn levels_are_named_by_value_list_or_interval() {
+        let values = [1000.0, 850.0, 500.0, 200.0];
+        assert_eq!(numbers("z", "850", &values).unwrap(), [1]);
+        assert_eq!(numbers("z", "500,1000", &values).unwrap(), [2, 0]);
+        assert_eq!(numbers("z", "200/900", &values).unwrap(), [1, 2, 3]);
+        let e = numbers("z", "851", &values).unwrap_err();
+        assert!(e.detail.contains("1000, 850, 500, 200"), "{}", e.detail);
+    }
+}

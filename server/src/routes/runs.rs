@@ -1,0 +1,220 @@
+//! `/api/runs`: background ingest, asked for and looked after.
+//!
+//! Who may read the catalog may see how it came about; to start or change a run
+//! takes a token that may ingest into its collection.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::query::Query;
+use super::respond::Document;
+use super::{App, doc};
+use crate::catalog::tokens::Scope;
+use crate::jobs::{RunRequest, RunRow};
+use crate::problem::{Answer, Kind, Problem};
+
+pub async fn list(
+    State(app): State<Arc<App>>,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    let query = Query::parse(text.as_deref(), &["limit", "before"])?;
+    let limit = query.limit(50, 1000)?;
+    let before = query.get("before").map(str::to_owned);
+    let runs = app.jobs(move |j| j.list(before.as_deref(), limit)).await?;
+    let base = app.base(&headers);
+    let mut links = vec![json!({"rel": "self", "href": format!("{base}/api/runs")})];
+    if runs.len() == limit as usize
+        && let Some(last) = runs.last()
+    {
+        let next = format!("{base}/api/runs?limit={limit}&before={}", last.id);
+        links.push(json!({"rel": "next", "href": next}));
+    }
+    Ok(Document::json(&json!({"runs": runs, "links": links}))?.answer(&headers))
+}
+
+pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Answer<Response<Body>> {
+    let form = "expected {\"collection\": \"ID\", \"inputs\": [\"file.nc\"]}, and \"append\": \"DIMENSION\" where it is not time";
+    let request: RunRequest = serde_json::from_slice(&body)
+        .map_err(|e| Problem::bad_request(format!("The body is no request for a run: {e}; {form}.")))?;
+    authorise(&app, &headers, &request.collection).await?;
+    let id = app
+        .jobs_checked(move |j| j.submit(&request))
+        .await?
+        .map_err(|e| Problem::bad_request(format!("{e:#}")))?;
+    let run = one_of(&app, &id).await?;
+    Ok(Document::json(&run)?
+        .status(StatusCode::ACCEPTED)
+        .header(header::LOCATION, &format!("{}/api/runs/{id}", app.base(&headers)))
+        .answer(&headers))
+}
+
+pub async fn one(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    Ok(Document::json(&one_of(&app, &id).await?)?.answer(&headers))
+}
+
+pub async fn granules(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    let query = Query::parse(text.as_deref(), &["limit", "after"])?;
+    let limit = query.limit(100, 10_000)?;
+    let after = match query.get("after") {
+        None => 0,
+        Some(t) => t.parse().map_err(|_| {
+            Problem::parameter("after", t, "expected a granule's number from a \"next\" link")
+        })?,
+    };
+    one_of(&app, &id).await?;
+    let run = id.clone();
+    let granules = app.jobs(move |j| j.granules(&run, after, limit)).await?;
+    let mut links = Vec::new();
+    if granules.len() == limit as usize
+        && let Some(last) = granules.last()
+    {
+        let next = format!("{}/api/runs/{id}/granules?limit={limit}&after={}", app.base(&headers), last.id);
+        links.push(json!({"rel": "next", "href": next}));
+    }
+    Ok(Document::json(&json!({"granules": granules, "links": links}))?.answer(&headers))
+}
+
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    let run = one_of(&app, &id).await?;
+    authorise(&app, &headers, &run.collection).await?;
+    let which = id.clone();
+    app.jobs(move |j| j.cancel(&which)).await?;
+    Ok(Document::json(&one_of(&app, &id).await?)?.answer(&headers))
+}
+
+pub async fn retry(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    let run = one_of(&app, &id).await?;
+    authorise(&app, &headers, &run.collection).await?;
+    let which = id.clone();
+    app.jobs(move |j| j.retry(&which)).await?;
+    Ok(Document::json(&one_of(&app, &id).await?)?.status(StatusCode::ACCEPTED).answer(&headers))
+}
+
+async fn one_of(app: &Arc<App>, id: &str) -> Answer<RunRow> {
+    let which = id.to_owned();
+    app.jobs(move |j| j.get(&which)).await?.ok_or_else(|| {
+        Problem::not_found(format!("There is no run {id:?}; /api/runs lists those there are."))
+    })
+}
+
+/// # Errors
+/// 401 without a token that works, 403 with one that may not do this.
+async fn authorise(app: &Arc<App>, headers: &HeaderMap, collection: &str) -> Answer<()> {
+    let challenge = |p: Problem| p.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Bearer ").or_else(|| v.strip_prefix("bearer ")))
+        .map(|t| t.trim().to_owned());
+    let Some(token) = bearer else {
+        return Err(challenge(Problem::new(
+            Kind::Unauthorized,
+            "This needs a token: send \"Authorization: Bearer TOKEN\"; `graticule token issue --scope ingest:COLLECTION` makes one.",
+        )));
+    };
+    if let Some(own) = &app.config.bootstrap_token
+        && crate::catalog::tokens::hash(own) == crate::catalog::tokens::hash(&token)
+    {
+        return Ok(());
+    }
+    let scopes =
+        app.catalog.call_with(move |c| c.token_scopes(&token)).await.map_err(Problem::internal)?.ok_or_else(
+            || challenge(Problem::new(Kind::Unauthorized, "This token is not known, or was revoked.")),
+        )?;
+    let wanted = Scope::Ingest(collection.to_owned());
+    if scopes.iter().any(|s| s.allows(&wanted)) {
+        return Ok(());
+    }
+    let has = scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(", ");
+    Err(Problem::new(
+        Kind::Forbidden,
+        format!("This token allows {has}; ingesting into {collection:?} takes {wanted} or admin."),
+    ))
+}
+
+fn operation(summary: &str, parameters: &[Value], status: &str) -> Value {
+    let mut o = doc::get("Operations", summary, parameters, "application/json");
+    if status != "200"
+        && let Some(responses) = o["responses"].as_object_mut()
+        && let Some(ok) = responses.shift_remove("200")
+    {
+        responses.shift_remove("304");
+        responses.insert(status.into(), ok);
+    }
+    o
+}
+
+fn run_id() -> Value {
+    doc::path("run", "Run id")
+}
+
+fn guarded(mut operation: Value) -> Value {
+    operation["security"] = json!([{"token": []}]);
+    if let Some(r) = operation["responses"].as_object_mut() {
+        r.shift_remove("304");
+    }
+    operation
+}
+
+pub fn describe_list() -> Value {
+    operation(
+        "Runs, the newest first",
+        &[doc::limit(), doc::query("before", "Only runs older than this one", "")],
+        "200",
+    )
+}
+
+pub fn describe_create() -> Value {
+    let mut o = guarded(operation("Start a run: each input becomes a granule of the collection", &[], "202"));
+    o["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": {
+    "type": "object", "required": ["collection", "inputs"], "additionalProperties": false,
+    "properties": {
+        "collection": {"type": "string"},
+        "inputs": {"type": "array", "items": {"type": "string"}, "minItems": 1,
+            "description": "Files in the data directory's incoming/ or in a watched folder"},
+        "append": {"type": "string", "description": "Dimension to grow along; time when absent"}
+    }}}}});
+    o
+}
+
+pub fn describe_one() -> Value {
+    operation("State and counts of a run", &[run_id()], "200")
+}
+
+pub fn describe_granules() -> Value {
+    operation(
+        "Granules of a run, and why each failed one did",
+        &[run_id(), doc::limit(), doc::query("after", "Only granules after this one", "0")],
+        "200",
+    )
+}
+
+pub fn describe_cancel() -> Value {
+    guarded(operation("Give up what has not been published", &[run_id()], "200"))
+}
+
+pub fn describe_retry() -> Value {
+    guarded(operation("Queue again what failed or was cancelled", &[run_id()], "202"))
+}
