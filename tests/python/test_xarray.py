@@ -72,7 +72,9 @@ def test_regions_are_the_known_ones(g, opened):
     lat, lon = v[g["lat"]].values.astype("f8"), (v[g["lon"]].values.astype("f8") + 180) % 360 - 180
     for r in g["regions"]:
         w, e, s, n = r["bbox_wesn"]
-        rows, columns = (lat >= s) & (lat <= n), (lon >= w) & (lon <= e)
+        # a box whose west lies east of its east crosses the antimeridian
+        columns = (lon >= w) & (lon <= e) if w <= e else (lon >= w) | (lon <= e)
+        rows = (lat >= s) & (lat <= n)
         box = v.isel({g["lat"]: rows, g["lon"]: columns}).values.astype("f8")
         box = box[np.isfinite(box)]
         assert box.size == r["valid"]
@@ -83,7 +85,8 @@ def test_regions_are_the_known_ones(g, opened):
 def test_times_decode_to_the_known_instants(g, server):
     coder = xr.coders.CFDatetimeCoder(use_cftime=True)
     ds = xr.open_zarr(f"{server.url}/zarr/{collection_of(g['file'])}", decode_times=coder)
-    t = ds[next(d for d in g["dims"] if "time" in d.lower())].values
+    name = next((d for d in g["dims"] if "time" in d.lower()), "day")
+    t = np.atleast_1d(ds[name].values)
     assert len(t) == g["time"]["n"]
     assert t[0].isoformat() == g["time"]["iso_first"]
     assert t[-1].isoformat() == g["time"]["iso_last"]
@@ -125,9 +128,7 @@ def test_each_pyramid_level_is_the_area_weighted_mean_of_the_finest(g, server):
     weight = np.cos(np.deg2rad(fine[g["lat"]].values.astype("f8")))[:, None] * np.isfinite(base)
     total = np.nan_to_num(base) * weight
     # packed integers are rounded to their own step, float32 to its own
-    step = fine_v.encoding.get("scale_factor") or 0.0
-    if fine_v.encoding.get("scale_factor") is None and "scale_factor" in fine_v.attrs:
-        step = fine_v.attrs["scale_factor"]
+    step = abs(fine_v.encoding.get("scale_factor") or 0.0)
     for k, level in enumerate(layout[1:], 1):
         coarse = xr.open_zarr(url, group=level["asset"], decode_times=False)
         if g["var"] not in coarse:
