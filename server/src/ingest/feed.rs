@@ -18,7 +18,9 @@ use super::plan::Field;
 /// Bytes of a region kept in memory.
 const MEMORY: u64 = 48 << 20;
 /// Bytes of one read that goes to the scratch file.
-const BLOCK: u64 = 24 << 20;
+const BLOCK: u64 = 16 << 20;
+/// Bytes of one read that goes to memory: a reader may need as much again to convert them.
+const PIECE: u64 = 8 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
@@ -139,12 +141,34 @@ impl<'a> Feed<'a> {
         let (start, count, whole) = self.choose(start, count);
         let bytes = count.iter().product::<u64>() * self.field.dtype.size() as u64;
         let held = if bytes <= MEMORY || !whole {
-            Held::Memory(self.source.read(&self.field.source, &start, &count)?)
+            Held::Memory(self.read(&start, &count)?)
         } else {
             Held::Disk(self.spill(&start, &count)?)
         };
         self.region = Some(Region { start, count, held });
         Ok(())
+    }
+
+    /// Reads a region into memory, in pieces along its first axis that are whole in source chunks.
+    fn read(&self, start: &[u64], count: &[u64]) -> Result<Vec<u8>, FeedError> {
+        let bytes = count.iter().product::<u64>() * self.field.dtype.size() as u64;
+        let Some(axis) = count.iter().position(|n| *n > 1).filter(|_| bytes > 2 * PIECE) else {
+            return Ok(self.source.read(&self.field.source, start, count)?);
+        };
+        let chunk = self.field.source_chunks.as_ref().and_then(|c| c.get(axis)).copied().unwrap_or(1).max(1);
+        let one = bytes / count[axis];
+        let piece = (PIECE / one.max(1) / chunk).max(1) * chunk;
+        let mut out = Vec::with_capacity(bytes as usize);
+        let (mut from, mut n) = (start.to_vec(), count.to_vec());
+        let end = start[axis] + count[axis];
+        while from[axis] < end {
+            // Cuts fall on the source's chunk boundaries, wherever the region begins.
+            let to = ((from[axis] / chunk * chunk) + piece).min(end);
+            n[axis] = to - from[axis];
+            out.extend_from_slice(&self.source.read(&self.field.source, &from, &n)?);
+            from[axis] = to;
+        }
+        Ok(out)
     }
 
     /// The region to read for a request, and whether it may go to disk.

@@ -19,6 +19,8 @@ pub mod progress;
 mod pyramid;
 mod schema;
 mod shards;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -126,7 +128,7 @@ pub trait Publish: Send + Sync {
 }
 
 fn limits() -> Limits {
-    Limits { cache_bytes: 32 << 20, ..Limits::default() }
+    Limits { cache_bytes: 16 << 20, ..Limits::default() }
 }
 
 /// Ingests the files of a request into one version.

@@ -18,8 +18,10 @@ use super::layout::{Axes, Described, Layout, sharded_array, whole_array};
 use super::pyramid::{Method, level_count};
 use crate::codec::Decoder as Codec;
 
-/// Coordinates and other small arrays are stored in one chunk.
-const WHOLE_BYTES: u64 = 8 << 20;
+/// Coordinates are stored in one chunk, and other one-dimensional arrays while they are small:
+/// all of them are in memory at once.
+const COORDINATE_BYTES: u64 = 8 << 20;
+const WHOLE_BYTES: u64 = 256 << 10;
 
 /// One resolution of a field.
 pub struct Level {
@@ -429,14 +431,16 @@ fn prepare<'h>(
     let length = |a: Option<usize>| a.and_then(|a| v.shape.get(a)).copied().unwrap_or(1);
     let mut layout =
         Layout::plan(&axes, length(axes.step), length(Some(axes.row)), length(axes.column), v.dtype);
-    let mut whole = v.shape.len() < 2 && bytes <= WHOLE_BYTES;
+    let own = v.dims.as_slice() == [v.path.clone()];
+    let most = if own { COORDINATE_BYTES } else { WHOLE_BYTES };
+    let mut whole = v.shape.len() < 2 && bytes <= most;
     if let Some(former) = goes_on.and_then(|g| g.former.arrays.get(&v.path)) {
         match &former.sharding {
             Some(s) => {
                 whole = false;
                 layout = Layout::stored(&axes, &s.inner_shape, &former.chunk_shape).unwrap_or(layout);
             }
-            None => whole = bytes <= WHOLE_BYTES,
+            None => whole = bytes <= most,
         }
     }
     let rank = v.shape.len();
@@ -607,7 +611,9 @@ impl Coordinates<'_> {
             return Ok(Vec::new());
         }
         let bytes = self.source.read(&v.path, &vec![0; v.shape.len()], &v.shape)?;
-        self.read.insert(v.path.clone(), bytes.clone());
+        if v.dims.len() == 1 {
+            self.read.insert(v.path.clone(), bytes.clone());
+        }
         Ok(bytes)
     }
 

@@ -46,6 +46,26 @@ struct Waiting {
     steps: Vec<Vec<u8>>,
 }
 
+impl Waiting {
+    /// The first `length` bytes of every step, one after the other; `band` is the usual length.
+    fn cut(&mut self, length: usize, band: usize) -> Vec<u8> {
+        // One step, whole: moved, not copied.
+        if let [only] = self.steps.as_mut_slice()
+            && only.len() == length
+        {
+            return std::mem::take(only);
+        }
+        let mut out = Vec::with_capacity(length * self.steps.len());
+        for step in &mut self.steps {
+            out.extend_from_slice(&step[..length]);
+            let mut left = Vec::with_capacity(band.min(step.len().max(1)));
+            left.extend_from_slice(&step[length..]);
+            *step = left;
+        }
+        out
+    }
+}
+
 /// One shard of a band: `column` counts shards.
 struct Job {
     band: Arc<Band>,
@@ -211,7 +231,11 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
             let waiting = &mut rest[k - 1];
             for (plane, bytes) in planes.iter_mut().zip(&mut waiting.steps) {
                 let finished = plane.take(k);
-                if bytes.is_empty() { *bytes = finished } else { bytes.extend_from_slice(&finished) }
+                if bytes.capacity() == 0 {
+                    let rest = field.rows().div_ceil(1 << k) - waiting.row;
+                    bytes.reserve_exact(width * rest.min(level.layout.shard[1]) as usize);
+                }
+                bytes.extend_from_slice(&finished);
             }
             let height = level.layout.shard[1] as usize;
             loop {
@@ -220,11 +244,7 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
                     break;
                 }
                 let rows = ready.min(height);
-                let mut bytes = Vec::with_capacity(rows * width * steps as usize);
-                for step in &mut waiting.steps {
-                    let left = step.split_off(rows * width);
-                    bytes.extend_from_slice(&std::mem::replace(step, left));
-                }
+                let bytes = waiting.cut(rows * width, height * width);
                 let row = waiting.row;
                 waiting.row += rows as u64;
                 submit(Band {
