@@ -269,14 +269,19 @@ fn continued(
     Ok((Reference { schema: Schema::of_version(h), axes, last }, part))
 }
 
-/// The time coordinate stays in the units it is stored in.
+/// The time coordinate and its bounds stay in the units they are stored in.
 fn keep_time_encoding(header: &mut Header, snapshot: &Snapshot, dimension: &str) {
-    let Some(array) = snapshot.hierarchy().arrays.get(dimension) else { return };
-    let Some(v) = header.variables.iter_mut().find(|v| v.path == dimension) else { return };
-    for key in ["units", "calendar"] {
-        v.attributes.retain(|(n, _)| n != key);
-        if let Some(text) = array.attributes.get(key).and_then(serde_json::Value::as_str) {
-            v.attributes.push((key.to_owned(), graticule_formats::AttrValue::Text(text.to_owned())));
+    let text = |path: &str, key: &str| {
+        let value = snapshot.hierarchy().arrays.get(path)?.attributes.get(key)?;
+        value.as_str().map(str::to_owned)
+    };
+    let bounds = text(dimension, "bounds");
+    for v in header.variables.iter_mut().filter(|v| v.path == dimension || Some(&v.path) == bounds.as_ref()) {
+        for key in ["units", "calendar"] {
+            v.attributes.retain(|(n, _)| n != key);
+            if let Some(t) = text(&v.path, key) {
+                v.attributes.push((key.to_owned(), graticule_formats::AttrValue::Text(t)));
+            }
         }
     }
 }

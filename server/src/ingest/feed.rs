@@ -209,6 +209,9 @@ impl<'a> Feed<'a> {
         }
         // Strips of whole chunk rows: as many as fit, at least one (through the disk if need be).
         let chunk = chunks[row].clamp(1, f.shape[row]);
+        // Chunk rows that divide a band make regions of whole bands, which are handed on uncopied.
+        let band = f.levels[0].layout.shard[1];
+        let chunk = if band % chunk == 0 { band } else { chunk };
         n[row] = 1;
         let strips = (MEMORY / (bytes(&n) * chunk).max(1)).max(1);
         from[row] = start[row] / chunk * chunk;

@@ -353,11 +353,12 @@ impl Plan {
                 json!({"asset": ".", "transform": {"scale": [1.0, 1.0], "translation": [0.0, 0.0]}})
             } else {
                 let from = if k == 1 { ".".to_owned() } else { format!("{prefix}{}", k - 1) };
-                let nearest =
-                    self.fields.iter().filter(|f| f.levels.len() > 1).all(|f| f.method == Method::Nearest);
+                let mut coarsened = self.fields.iter().filter(|f| f.levels.len() > 1);
+                let method =
+                    if coarsened.all(|f| f.method == Method::Nearest) { Method::Nearest } else { Method::Average };
                 json!({"asset": format!("{prefix}{k}"), "derived_from": from,
                     "transform": {"scale": [2.0, 2.0], "translation": [0.5, 0.5]},
-                    "resampling_method": if nearest { "nearest" } else { "average" }})
+                    "resampling_method": method.name()})
             };
             entry["spatial:shape"] =
                 json!([(rows.len() as u64).div_ceil(1 << k), (columns.len() as u64).div_ceil(1 << k)]);

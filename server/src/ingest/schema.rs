@@ -58,9 +58,10 @@ impl Schema {
     }
 
     /// The first difference that keeps `other` out, in words; lengths along `grows` may differ,
-    /// and so may the units of the coordinate `grows` itself (they are converted).
+    /// and so may the units of the coordinate `grows` and its bounds (they are converted).
     pub fn difference(&self, other: &Self, grows: &str) -> Option<String> {
         let grows_leaf = leaf(grows);
+        let bounds = self.0.get(grows).and_then(|t| t.attributes.get("bounds")).and_then(Value::as_str);
         for (path, mine) in &self.0 {
             let Some(theirs) = other.0.get(path) else {
                 return Some(format!("variable {path:?}: expected, not found"));
@@ -81,7 +82,7 @@ impl Schema {
             if found.is_some() {
                 return found;
             }
-            let is_time = path == grows || mine.dims == [grows_leaf.clone()] && path.ends_with("_bnds");
+            let is_time = path == grows || Some(path.as_str()) == bounds;
             for key in MEANING.iter().filter(|k| !(is_time && **k == "units")) {
                 let said =
                     |e: &Entry| e.attributes.get(*key).map_or_else(|| "nothing".to_owned(), Value::to_string);
