@@ -53,9 +53,9 @@ pub fn index(value: f64, low: f64, high: f64, stretch: Stretch) -> u8 {
 pub fn default_for(standard_name: Option<&str>, name: &str, units: Option<&str>) -> &'static str {
     let s = standard_name.unwrap_or(name).to_ascii_lowercase();
     let has = |part: &str| s.contains(part);
-    if has("anomaly") || has("difference") || has("tendency") || has("vorticity") || has("divergence") {
-        "balance"
-    } else if has("eastward") || has("northward") || has("upward") {
+    let signed =
+        ["anomaly", "difference", "tendency", "vorticity", "divergence", "eastward", "northward", "upward"];
+    if signed.into_iter().any(has) {
         "balance"
     } else if has("direction") || has("phase") {
         "phase"
