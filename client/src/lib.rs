@@ -10,6 +10,9 @@
 //! request.
 
 pub mod chunks;
+#[cfg(target_arch = "wasm32")]
+pub mod embed;
 pub mod engine;
 pub mod render;
+pub mod ui;
 pub mod view;

@@ -1,0 +1,87 @@
+// Chooses what this browser can draw with and loads the viewer for it.
+//
+// There are two builds of the viewer, because WebGL2 makes it several times
+// larger: only a browser without WebGPU pays for that. The decoder is the last
+// thing needed and the largest, so it is asked for first and waited for by nobody.
+
+// Replaced, when the site is laid out, by a table from plain to content-hashed names.
+const ASSETS = "__ASSETS__";
+
+/** Absolute URL of a file beside this one. */
+export const asset = (file) =>
+  new URL(`./${typeof ASSETS === 'string' ? file : (ASSETS[file] ?? file)}`, import.meta.url).href;
+
+export class NoGpu extends Error {}
+
+const loaded = new Map();
+
+/** The backend to use: `webgpu` or `webgl`. */
+async function choose(wanted) {
+  if (wanted !== 'webgl' && navigator.gpu) {
+    const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+    if (adapter) return 'webgpu';
+  }
+  if (!document.createElement('canvas').getContext('webgl2')) {
+    throw new NoGpu('This browser offers neither WebGPU nor WebGL2.');
+  }
+  return 'webgl';
+}
+
+async function instantiate(backend) {
+  const wasm = fetch(asset(`app-${backend}.wasm`));
+  const app = await import(asset(`app-${backend}.js`));
+  await app.default({ module_or_path: wasm });
+  return app;
+}
+
+/** One instance of the viewer for the page, however many maps are on it. */
+export async function load(wanted) {
+  decoder();
+  const backend = await choose(wanted);
+  if (!loaded.has(backend)) loaded.set(backend, instantiate(backend));
+  return { app: await loaded.get(backend), backend };
+}
+
+/** What the decode workers are made from; the module is compiled once and posted to each. */
+export function decoder() {
+  globalThis.graticuleDecode ??= {
+    worker: asset('decode-worker.js'),
+    script: asset('decode.js'),
+    module: WebAssembly.compileStreaming(fetch(asset('decode.wasm'))),
+  };
+  // Whoever awaits it hears of a failure; without this the console would shout first.
+  globalThis.graticuleDecode.module.catch(() => {});
+  return globalThis.graticuleDecode;
+}
+
+/** Starts the explorer in `host`. */
+export async function explore(host) {
+  const query = new URLSearchParams(location.search);
+  try {
+    const { app, backend } = await load(query.get('gpu'));
+    try {
+      await app.explore(host);
+    } catch (error) {
+      // A canvas that failed WebGPU cannot become WebGL2: start again with fresh ones.
+      if (backend !== 'webgpu') throw error;
+      host.replaceChildren();
+      await (await load('webgl')).app.explore(host);
+    }
+  } catch (error) {
+    say(host, error);
+  }
+}
+
+function say(host, error) {
+  const words = error instanceof NoGpu
+    ? ['This browser cannot draw the map',
+       'It offers neither WebGPU nor WebGL2. Use a current Firefox, Chrome, Edge or Safari, or switch hardware acceleration on in its settings. The data itself can still be read: see /api.']
+    : ['The map did not start', `${error?.message ?? error}. Reload the page; if it stays so, the server may be older than this page.`];
+  const box = document.createElement('div');
+  box.className = 'g-cannot';
+  box.setAttribute('role', 'alert');
+  for (const [tag, text] of [['h1', words[0]], ['p', words[1]]]) {
+    box.appendChild(document.createElement(tag)).textContent = text;
+  }
+  host.replaceChildren(box);
+}

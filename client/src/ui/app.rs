@@ -1,0 +1,118 @@
+//! Puts the map and its controls on the page.
+
+use std::rc::Rc;
+
+use leptos::mount::mount_to;
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::{AbortController, HtmlCanvasElement, HtmlElement};
+
+use super::hook::Hook;
+use super::model::Model;
+use super::session::Session;
+use super::{gestures, headline, keys, legend, notices, page, rail, readout, sheet, strip};
+use crate::engine::api::Command;
+
+/// Starts the explorer in `host`; resolves once the graphics device is there.
+///
+/// # Errors
+/// There is none; `host` is then to be emptied and may be used again.
+#[wasm_bindgen]
+pub async fn explore(host: HtmlElement) -> Result<(), JsError> {
+    console_error_panic_hook::set_once();
+    let bare = document().document_element().is_some_and(|r| r.has_attribute("data-bare"));
+    let canvas: HtmlCanvasElement = document()
+        .create_element("canvas")
+        .ok()
+        .and_then(|c| c.dyn_into().ok())
+        .ok_or_else(|| JsError::new("no canvas"))?;
+    canvas.set_class_name("g-map");
+    for (name, value) in
+        [("tabindex", "0"), ("role", "application"), ("aria-label", "Map. Arrow keys move the data cursor.")]
+    {
+        let _ = canvas.set_attribute(name, value);
+    }
+    let overlay: HtmlElement = document()
+        .create_element("div")
+        .ok()
+        .and_then(|d| d.dyn_into().ok())
+        .ok_or_else(|| JsError::new("no document"))?;
+    overlay.set_class_name("g-ui");
+    let _ = host.append_with_node_2(&canvas, &overlay);
+
+    let session = Session::start(canvas.clone())?;
+    let model = Model::new(&session, bare);
+    mount_to(overlay, move || {
+        keys::listen(model);
+        page::start(model);
+        readout::follow(model);
+        frame(model)
+    })
+    .forget();
+    if let Ok(Some(skeleton)) = document().query_selector(".g-frame") {
+        skeleton.remove();
+    }
+    fit(&canvas, &session);
+    hands(&canvas, model);
+    Hook::install(model);
+    match session.engine() {
+        Some(engine) => Ok(engine.ready().await?),
+        None => Ok(()),
+    }
+}
+
+fn frame(m: Model) -> impl IntoView {
+    let hidden = move || !m.chrome.get();
+    if m.bare {
+        return view! {
+            <div class="g-chrome g-bare">
+                {notices::notices(m)} {readout::readout(m)} {strip::strip(m)} {legend::legend(m)}
+            </div>
+        }
+        .into_any();
+    }
+    view! {
+        <div class="g-chrome" class:g-hidden=hidden>
+            {headline::headline(m)}
+            {headline::remarks(m)}
+            {rail::rail(m)}
+            {sheet::sheet(m)}
+            {legend::legend(m)}
+            {strip::strip(m)}
+        </div>
+        {notices::notices(m)}
+        {readout::readout(m)}
+    }
+    .into_any()
+}
+
+/// Tells the engine the canvas's size, now and whenever it changes.
+fn fit(canvas: &HtmlCanvasElement, session: &Rc<Session>) {
+    let (element, session) = (canvas.clone(), session.clone());
+    let measure = move || {
+        let rect = element.get_bounding_client_rect();
+        // Beyond two device pixels a phone's GPU works for nobody's eyes.
+        let ratio = window().device_pixel_ratio().clamp(0.5, 2.0);
+        session.send(Command::Resize { width: rect.width(), height: rect.height(), ratio });
+    };
+    measure();
+    let seen = Closure::<dyn Fn()>::new(measure).into_js_value();
+    if let Ok(observer) = web_sys::ResizeObserver::new(seen.unchecked_ref()) {
+        observer.observe(canvas);
+        std::mem::forget(observer);
+    }
+}
+
+fn hands(canvas: &HtmlCanvasElement, model: Model) {
+    let Ok(abort) = AbortController::new() else { return };
+    let send = Rc::new(move |command| model.send(command));
+    let tap = Rc::new(move |x: f64, y: f64| {
+        if let Some((lon, lat)) = model.state(|s| s.camera().unproject(x, y)) {
+            readout::put_cursor(model, lon, lat);
+        } else {
+            model.cursor.set(None);
+        }
+    });
+    gestures::attach(canvas, send, tap, &abort);
+    std::mem::forget(abort);
+}
