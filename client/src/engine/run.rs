@@ -15,9 +15,11 @@ use crate::chunks::pool::Pool;
 use crate::engine::api::{Command, Signal, Trouble};
 use crate::engine::state::{Layer, Showing, State};
 use crate::engine::troubles::{cors, network, status, trouble};
+use crate::render::field::Window;
 use crate::render::gpu::Gpu;
 use crate::render::layers;
 use crate::render::scene::{Frame, Scene};
+use crate::view::levels::PageId;
 use crate::view::plan::plan;
 
 /// Bytes of pages put up in one animation frame, so that none takes long.
@@ -193,6 +195,7 @@ impl Engine {
                 coastlines: state.style.coastlines,
                 graticule: state.style.graticule,
                 field: field.filter(|_| state.complete.is_some()),
+                quick: state.quick,
             };
             scene.read_back(&gpu, &state.camera, state.ratio, &frame, move |bytes| drop(send.send(bytes)));
             (gpu.clone(), scene.size())
@@ -424,19 +427,33 @@ impl Engine {
     fn draw(&self, s: &mut State, gpu: &Rc<Gpu>, scene: &mut Scene, ratio: f64) -> bool {
         let camera = s.camera;
         let look = s.style.look();
+        let window = if s.previous.is_none() { s.window } else { None };
         let (shown, level) = match &mut s.previous {
             Some(p) => (Some(&mut p.layer), p.plan_level),
             None => (s.layer.as_mut(), s.plan.level),
         };
-        let mut ready = false;
+        let (mut ready, mut quick) = (false, false);
+        let pages = &s.plan.pages;
         if let (Some(layer), Some(look)) = (shown, look) {
             if s.place_dirty {
                 scene.place_cells(gpu, &camera, ratio, layer.axes.as_ref().map(|(y, x)| (&**y, &**x)));
                 s.place_dirty = false;
             }
             let (magnified, wraps) = (layer.is_magnified(level, &camera, ratio), layer.wraps());
-            if let Some(field) = &mut layer.field {
-                field.prepare(gpu, &look, level, magnified, wraps);
+            if let Some(mut field) = layer.field.take() {
+                let globe = camera.projection == graticule_shared::raster::Projection::Globe;
+                let plane = field.shown_plane();
+                let here = |p: &PageId| layer.page_key(*p, plane).is_some_and(|k| field.has(k));
+                match window {
+                    Some(window)
+                        if field.is_simple(&look, level, globe, magnified) && pages.iter().all(here) =>
+                    {
+                        field.prepare_quick(gpu, &look, &window);
+                        quick = true;
+                    }
+                    _ => field.prepare(gpu, &look, level, magnified, wraps),
+                }
+                layer.field = Some(field);
                 ready = true;
             }
         }
@@ -449,7 +466,9 @@ impl Engine {
             coastlines: s.style.coastlines,
             graticule: s.style.graticule,
             field: field.filter(|_| ready && s.complete.is_some()),
+            quick,
         };
+        s.quick = quick;
         if scene.draw(gpu, &camera, ratio, &frame) {
             s.draw_dirty = false;
             s.frames += 1;
@@ -467,7 +486,7 @@ impl Engine {
         let mut keys = Vec::new();
         for y in 0..grid.pages[0] {
             for x in 0..grid.pages[1] {
-                let page = crate::view::levels::PageId { level, y, x };
+                let page = PageId { level, y, x };
                 if let Some(place) = layer.place(page, &selection)
                     && !keys.contains(&place.key)
                 {
@@ -487,12 +506,17 @@ impl Engine {
             return;
         };
         s.plan_dirty = false;
-        if s.place_dirty || scene.columns.is_empty() {
+        if s.place_dirty || s.previous.is_some() || scene.columns.is_empty() {
             scene.place_cells(gpu, &s.camera, s.ratio, Some((&y, &x)));
             // What is still shown may have other axes: its own are placed when drawing.
             s.place_dirty = s.previous.is_some();
         }
         s.plan = plan(&s.camera, s.ratio, &layer.grids, (&y, &x), &scene.columns, &scene.rows);
+        s.window = layer.grids.get(s.plan.level).and_then(|grid| {
+            let window = Window::around(grid, s.plan.level, &s.plan.pages)?;
+            scene.place_texels(gpu, grid, &window);
+            Some(window)
+        });
         let pages = s.plan.pages.len() + s.plan.background.len();
         if field.reserve(gpu, 2 * pages) {
             s.draw_dirty = true;
@@ -568,7 +592,7 @@ impl Engine {
             let Some(layer) = &s.layer else { return };
             let Some(field) = &layer.field else { return };
             let plane = layer.plane(&selection);
-            let here = |page: &crate::view::levels::PageId| {
+            let here = |page: &PageId| {
                 layer.page_key(*page, plane).is_some_and(|k| field.has(k))
                     || layer.place(*page, &selection).is_some_and(|p| self.loader.has_failed(&p.key))
             };

@@ -11,7 +11,7 @@ use graticule_shared::zarr::Hierarchy;
 
 use crate::chunks::source::{BlockKey, Source};
 use crate::engine::api::{Readout, Scale, Signal, StepState, Theme};
-use crate::render::field::{Field, Look, PageKey};
+use crate::render::field::{Field, Look, PageKey, Window};
 use crate::render::gpu::Gpu;
 use crate::render::scene::{DARK, LIGHT, Palette, Scene};
 use crate::view::levels::{Cut, Grid, PageId};
@@ -151,6 +151,10 @@ pub struct State {
     pub layer: Option<Layer>,
     pub previous: Option<Showing>,
     pub plan: Plan,
+    /// The plan's pages as the quick shaders take them, where they can.
+    pub window: Option<Window>,
+    /// The last picture was drawn by a quick shader.
+    pub quick: bool,
     /// Whether the picture is whole for what is wanted; `None` before the first frame.
     pub complete: Option<bool>,
     pub prefetch: Vec<u64>,
@@ -205,6 +209,8 @@ impl State {
             layer: None,
             previous: None,
             plan: Plan::default(),
+            window: None,
+            quick: false,
             complete: None,
             prefetch: Vec::new(),
             plan_dirty: true,

@@ -59,14 +59,15 @@ struct Land { @builtin(position) position: vec4f, @location(0) near: f32 }
 
 struct Line { @builtin(position) position: vec4f, @location(0) off: f32, @location(1) near: f32 }
 
-@vertex fn line_vs(@builtin(vertex_index) i: u32, @location(0) ends: vec4f) -> Line {
+// `corner`: which end (-1 the first, 1 the second), which side.
+@vertex fn line_vs(@location(0) ends: vec4f, @location(1) corner: vec2f) -> Line {
     let a = place(ends.xy * vec2f(180.0, 90.0));
     let b = place(ends.zw * vec2f(180.0, 90.0));
     let d = b.xy - a.xy;
     let along = d / max(length(d), 1e-4);
-    let side = f32(i & 1u) * 2.0 - 1.0;
+    let side = corner.y;
     let reach = item.width * 0.5 + 1.0;
-    let p = select(a, b, i >= 2u);
+    let p = select(a, b, corner.x > 0.0);
     let px = p.xy + vec2f(-along.y, along.x) * side * reach;
     var out = Line(clip(px), side * reach, p.z);
     // A segment with an end behind the limb, or across the whole map, is not drawn.

@@ -13,7 +13,7 @@ use graticule_shared::cube::Packing;
 use graticule_shared::dtype::DataType;
 
 use crate::render::gpu::Gpu;
-use crate::view::levels::{Grid, MAX_LEVELS};
+use crate::view::levels::{Grid, MAX_LEVELS, PageId};
 
 const TABLE_WIDTH: u32 = 1024;
 /// Bytes of pages kept on the GPU for one variable.
@@ -60,6 +60,65 @@ struct FieldUniform {
     zero_rest: f32,
     /// Uniforms end on sixteen bytes.
     pad: [u32; 3],
+}
+
+/// Pages in view that the quick shaders can hold.
+const WINDOW: usize = 1024;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct QuickUniform {
+    window: [u32; WINDOW],
+    nodata: [u32; 4],
+    axis_y: [f32; 4],
+    axis_x: [f32; 4],
+    origin: [i32; 2],
+    columns: u32,
+    around: i32,
+    is_float: u32,
+    shift: u32,
+    scale: f32,
+    zero: f32,
+    zero_rest: f32,
+    opacity: f32,
+    x_middle: f32,
+    pad: f32,
+}
+
+/// The rectangle of pages of one level that a view needs; columns may run on
+/// past the last page to the first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    pub level: usize,
+    pub origin: [u32; 2],
+    pub size: [u32; 2],
+}
+
+impl Window {
+    /// The smallest around `pages`; `None` where it is too large for the quick shaders.
+    pub fn around(grid: &Grid, level: usize, pages: &[PageId]) -> Option<Self> {
+        let (y0, y1) = (pages.iter().map(|p| p.y).min()?, pages.iter().map(|p| p.y).max()?);
+        let mut xs: Vec<u32> = pages.iter().map(|p| p.x).collect();
+        xs.sort_unstable();
+        xs.dedup();
+        // Everything but the widest gap, which may lie across the seam.
+        let n = grid.pages[1];
+        let (mut x0, mut gap) = (*xs.first()?, xs.first()? + n - xs.last()?);
+        for pair in xs.windows(2) {
+            if pair[1] - pair[0] > gap {
+                (x0, gap) = (pair[1], pair[1] - pair[0]);
+            }
+        }
+        let size = [y1 - y0 + 1, n - gap + 1];
+        (size[0] as usize * size[1] as usize <= WINDOW).then_some(Self { level, origin: [y0, x0], size })
+    }
+
+    /// Where a page stands in the window.
+    pub fn local(&self, grid: &Grid, y: u32, x: u32) -> Option<[u32; 2]> {
+        let row = y.checked_sub(self.origin[0])?;
+        let column = (x + grid.pages[1] - self.origin[1]) % grid.pages[1];
+        (row < self.size[0] && column < self.size[1]).then_some([row, column])
+    }
 }
 
 /// What the shader needs to know of how values become colours.
@@ -130,6 +189,8 @@ pub struct Field {
     table_dirty: bool,
     edges: wgpu::Texture,
     pub bind_group: wgpu::BindGroup,
+    quick_buffer: wgpu::Buffer,
+    pub quick_group: wgpu::BindGroup,
     resident: HashMap<PageKey, u32>,
     owners: Vec<Option<PageKey>>,
     used: Vec<u64>,
@@ -150,12 +211,17 @@ impl Field {
         let table = texture(gpu, "page table", [TABLE_WIDTH, rows, 1], wgpu::TextureFormat::R32Uint);
         let atlas = texture(gpu, "atlas", [layer_size[1], layer_size[0], layers], hold.format());
         let (edges, axis_y, axis_x) = upload_axes(gpu, axes);
-        let uniform_buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("field"),
-            size: size_of::<FieldUniform>() as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let buffer = |label, size: usize| {
+            gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size: size as u64,
+                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        };
+        let uniform_buffer = buffer("field", size_of::<FieldUniform>());
+        let quick_buffer = buffer("quick", size_of::<QuickUniform>());
+        let quick_group = bind_quick(gpu, &quick_buffer, &atlas);
         let mut uniform = FieldUniform::zeroed();
         for (u, g) in uniform.levels.iter_mut().zip(&grids) {
             *u = LevelUniform {
@@ -205,6 +271,8 @@ impl Field {
             table,
             edges,
             bind_group,
+            quick_buffer,
+            quick_group,
         }
     }
 
@@ -252,6 +320,7 @@ impl Field {
         let size = [self.layer_size[1], self.layer_size[0], self.layers];
         self.atlas = texture(gpu, "atlas", size, self.hold.format());
         self.bind_group = bind(gpu, &self.uniform_buffer, &self.atlas, &self.table, &self.edges);
+        self.quick_group = bind_quick(gpu, &self.quick_buffer, &self.atlas);
         self.resident.clear();
         self.owners = vec![None; self.layers as usize];
         self.used = vec![0; self.layers as usize];
@@ -337,12 +406,73 @@ impl Field {
         out
     }
 
-    /// Writes what changed since the last frame.
-    pub fn prepare(&mut self, gpu: &Gpu, look: &Look, wanted_level: usize, magnified: bool, wraps: bool) {
+    /// What turns a raw number into a place on the scale: factor, zero, and what
+    /// float32 loses of the zero. Divided in float64 here, and subtracted first
+    /// there: the shader rounds once, near zero, where neighbouring colours meet.
+    fn ramp(&self, look: &Look) -> (f32, f32, f32) {
         let (scale, offset) = match self.hold {
             Hold::Narrowed => (1.0, 0.0),
             _ => (self.packing.scale, self.packing.offset),
         };
+        let (span, zero) = if look.stretch == Stretch::Log {
+            (look.low, -offset / scale)
+        } else {
+            (look.high - look.low, (look.low - offset) / scale)
+        };
+        ((scale / span) as f32, zero as f32, (zero - f64::from(zero as f32)) as f32)
+    }
+
+    /// True where the quick shaders give the same answer as the general one, if
+    /// all pages of the window that are in view are here.
+    pub fn is_simple(&self, look: &Look, level: usize, globe: bool, magnified: bool) -> bool {
+        let regular = self.uniform.axis_y[3] == 0.0 && self.uniform.axis_x[3] == 0.0;
+        let uncut = self.grids.get(level).is_some_and(|g| g.cuts == [1, 1]);
+        look.stretch == Stretch::Linear && !(look.smooth && magnified) && (!globe || (regular && uncut))
+    }
+
+    /// Writes the uniform of the quick shaders.
+    pub fn prepare_quick(&mut self, gpu: &Gpu, look: &Look, window: &Window) {
+        let Some(grid) = self.grids.get(window.level) else { return };
+        let mut q = QuickUniform::zeroed();
+        for row in 0..window.size[0] {
+            for column in 0..window.size[1] {
+                let (y, x) = (window.origin[0] + row, (window.origin[1] + column) % grid.pages[1]);
+                let number = grid.page_number(PageId { level: window.level as u8, y, x });
+                let slot = (row * window.size[1] + column) as usize;
+                if let (Some(slot), Some(entry)) =
+                    (q.window.get_mut(slot), self.table_cpu.get(number as usize))
+                {
+                    *slot = *entry;
+                }
+            }
+        }
+        let u = &self.uniform;
+        // Unused places repeat a number that is no data anyway, or cannot occur.
+        let none = if self.hold.bytes() < 4 { u32::MAX } else { f32::NAN.to_bits() };
+        q.nodata = u.nodata;
+        for (i, n) in q.nodata.iter_mut().enumerate().skip(u.nodata_count as usize) {
+            *n = if i == 0 || u.nodata_count == 0 { none } else { u.nodata[0] };
+        }
+        let axis = |a: [f32; 4], d: usize| {
+            let f = grid.factor[d] as f32;
+            [a[0], a[1] / f, a[2] / f, grid.block[d] as f32]
+        };
+        q.axis_y = axis(u.axis_y, 0);
+        q.axis_x = axis(u.axis_x, 1);
+        q.origin = window.origin.map(|n| n as i32);
+        q.columns = window.size[1];
+        q.around = grid.pages[1] as i32;
+        q.is_float = u32::from(u.kind == 0);
+        q.shift = if u.kind >= 64 { 32 - (u.kind - 64) } else { 0 };
+        (q.scale, q.zero, q.zero_rest) = self.ramp(look);
+        q.opacity = look.opacity.clamp(0.0, 1.0) as f32;
+        q.x_middle = u.x_middle;
+        gpu.queue.write_buffer(&self.quick_buffer, 0, bytemuck::bytes_of(&q));
+    }
+
+    /// Writes what changed since the last frame, for the general shader.
+    pub fn prepare(&mut self, gpu: &Gpu, look: &Look, wanted_level: usize, magnified: bool, wraps: bool) {
+        let ramp = self.ramp(look);
         let u = &mut self.uniform;
         u.wanted = wanted_level.min(self.grids.len().saturating_sub(1)) as u32;
         u.opacity = look.opacity.clamp(0.0, 1.0) as f32;
@@ -352,27 +482,15 @@ impl Field {
             (true, true) => 2,
         };
         u.log = u32::from(look.stretch == Stretch::Log);
-        // Divided in float64 here, and subtracted first there: the shader rounds
-        // once, near zero, where neighbouring colours meet.
-        let (span, zero) = if look.stretch == Stretch::Log {
+        (u.scale, u.zero, u.zero_rest) = ramp;
+        if look.stretch == Stretch::Log {
             u.log_scale = (1.0 / (look.high / look.low).ln()) as f32;
-            (look.low, -offset / scale)
-        } else {
-            (look.high - look.low, (look.low - offset) / scale)
-        };
-        u.scale = (scale / span) as f32;
-        u.zero = zero as f32;
-        u.zero_rest = (zero - f64::from(u.zero)) as f32;
+        }
         gpu.queue.write_buffer(&self.uniform_buffer, 0, bytemuck::bytes_of(&self.uniform));
         if std::mem::take(&mut self.table_dirty) {
             let rows = self.table_cpu.len() as u32 / TABLE_WIDTH;
-            write_whole(
-                gpu,
-                &self.table,
-                bytemuck::cast_slice(&self.table_cpu),
-                TABLE_WIDTH * 4,
-                [TABLE_WIDTH, rows],
-            );
+            let bytes = bytemuck::cast_slice(&self.table_cpu);
+            write_whole(gpu, &self.table, bytes, TABLE_WIDTH * 4, [TABLE_WIDTH, rows]);
         }
     }
 }
@@ -429,6 +547,27 @@ pub fn write_whole(
     );
 }
 
+fn bind_quick(gpu: &Gpu, uniform: &wgpu::Buffer, atlas: &wgpu::Texture) -> wgpu::BindGroup {
+    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("quick"),
+        layout: &gpu.layouts.quick,
+        entries: &[
+            wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() },
+            wgpu::BindGroupEntry {
+                binding: 1,
+                resource: wgpu::BindingResource::TextureView(&array_view(atlas)),
+            },
+        ],
+    })
+}
+
+fn array_view(atlas: &wgpu::Texture) -> wgpu::TextureView {
+    atlas.create_view(&wgpu::TextureViewDescriptor {
+        dimension: Some(wgpu::TextureViewDimension::D2Array),
+        ..Default::default()
+    })
+}
+
 fn bind(
     gpu: &Gpu,
     uniform: &wgpu::Buffer,
@@ -437,10 +576,7 @@ fn bind(
     edges: &wgpu::Texture,
 ) -> wgpu::BindGroup {
     let plain = |t: &wgpu::Texture| t.create_view(&wgpu::TextureViewDescriptor::default());
-    let array = atlas.create_view(&wgpu::TextureViewDescriptor {
-        dimension: Some(wgpu::TextureViewDimension::D2Array),
-        ..Default::default()
-    });
+    let array = array_view(atlas);
     let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
     gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some("field"),

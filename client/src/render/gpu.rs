@@ -1,6 +1,6 @@
 //! The device, and the pipelines that every map on a page shares.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -19,14 +19,28 @@ pub struct Layouts {
     pub view: wgpu::BindGroupLayout,
     pub field: wgpu::BindGroupLayout,
     pub style: wgpu::BindGroupLayout,
+    pub quick: wgpu::BindGroupLayout,
+    pub quick_style: wgpu::BindGroupLayout,
     pub item: wgpu::BindGroupLayout,
 }
 
+/// Made when first drawn with: compiling them all would delay the first picture.
+#[derive(Default)]
 pub struct Pipelines {
-    pub field: wgpu::RenderPipeline,
-    pub disc: wgpu::RenderPipeline,
-    pub land: wgpu::RenderPipeline,
-    pub line: wgpu::RenderPipeline,
+    made: [OnceCell<wgpu::RenderPipeline>; 6],
+}
+
+/// What can be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draw {
+    /// The field, with all that may be wanted of it.
+    Field,
+    /// The field where all is simple, on a Mercator map and on the globe.
+    QuickMap,
+    QuickGlobe,
+    Disc,
+    Land,
+    Line,
 }
 
 pub struct Gpu {
@@ -97,12 +111,26 @@ impl Gpu {
             .find(|f| matches!(f, wgpu::TextureFormat::Bgra8Unorm | wgpu::TextureFormat::Rgba8Unorm))
             .unwrap_or(wgpu::TextureFormat::Rgba8Unorm);
         let layouts = Layouts::new(&device);
-        let pipelines = Pipelines::new(&device, &layouts, format);
         let lost = Rc::new(Cell::new(false));
         Ok((
-            Self { instance, adapter, device, queue, format, layouts, pipelines, lost, errors, lost_flag },
+            Self {
+                instance,
+                adapter,
+                device,
+                queue,
+                format,
+                layouts,
+                pipelines: Pipelines::default(),
+                lost,
+                errors,
+                lost_flag,
+            },
             surface,
         ))
+    }
+
+    pub fn pipeline(&self, draw: Draw) -> &wgpu::RenderPipeline {
+        self.pipelines.made[draw as usize].get_or_init(|| self.make(draw))
     }
 
     pub fn backend(&self) -> &'static str {
@@ -172,90 +200,74 @@ impl Layouts {
                 ],
             ),
             style: layout("style", &[texture(0, float, false), texture(1, float, false)]),
+            quick: layout("quick", &[uniform(0, S::FRAGMENT, false), texture(1, T::Uint, true)]),
+            quick_style: layout("quick style", &[texture(0, T::Uint, false), uniform(1, S::FRAGMENT, false)]),
             item: layout("item", &[uniform(0, S::VERTEX_FRAGMENT, true)]),
         }
     }
 }
 
-impl Pipelines {
-    fn new(device: &wgpu::Device, layouts: &Layouts, format: wgpu::TextureFormat) -> Self {
-        let module = |label, source: &'static str| {
-            device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(label),
-                source: wgpu::ShaderSource::Wgsl(source.into()),
-            })
+impl Gpu {
+    fn make(&self, draw: Draw) -> wgpu::RenderPipeline {
+        use wgpu::PrimitiveTopology::TriangleList;
+        let l = &self.layouts;
+        let under = [Some(&l.view), Some(&l.item)];
+        let field = [Some(&l.view), Some(&l.field), Some(&l.style)];
+        let quick = [Some(&l.view), Some(&l.quick), Some(&l.quick_style)];
+        let (source, vs, fs, groups): (&'static str, _, _, &[Option<&wgpu::BindGroupLayout>]) = match draw {
+            Draw::Field => (include_str!("field.wgsl"), "vs", "fs", &field),
+            Draw::QuickMap => (include_str!("quick.wgsl"), "vs", "map_fs", &quick),
+            Draw::QuickGlobe => (include_str!("quick.wgsl"), "vs", "globe_fs", &quick),
+            Draw::Disc => (include_str!("base.wgsl"), "disc_vs", "disc_fs", &under),
+            Draw::Land => (include_str!("base.wgsl"), "land_vs", "land_fs", &under),
+            Draw::Line => (include_str!("base.wgsl"), "line_vs", "line_fs", &under),
         };
-        let (field, base) =
-            (module("field", include_str!("field.wgsl")), module("base", include_str!("base.wgsl")));
-        let make = |shader: &wgpu::ShaderModule,
-                    (vs, fs): (&str, &str),
-                    groups: &[Option<&wgpu::BindGroupLayout>],
-                    buffer: Option<wgpu::VertexBufferLayout>,
-                    topology| {
-            let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(fs),
-                bind_group_layouts: groups,
-                immediate_size: 0,
-            });
-            device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-                label: Some(fs),
-                layout: Some(&layout),
-                vertex: wgpu::VertexState {
-                    module: shader,
-                    entry_point: Some(vs),
-                    compilation_options: Default::default(),
-                    buffers: if buffer.is_some() { std::slice::from_ref(&buffer) } else { &[] },
-                },
-                primitive: wgpu::PrimitiveState { topology, ..Default::default() },
-                depth_stencil: None,
-                multisample: Default::default(),
-                fragment: Some(wgpu::FragmentState {
-                    module: shader,
-                    entry_point: Some(fs),
-                    compilation_options: Default::default(),
-                    targets: &[Some(wgpu::ColorTargetState {
-                        format,
-                        blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
-                        write_mask: wgpu::ColorWrites::ALL,
-                    })],
-                }),
-                multiview_mask: None,
-                cache: None,
-            })
+        let buffer = match draw {
+            Draw::Land => Some(wgpu::VertexBufferLayout {
+                array_stride: 4,
+                step_mode: wgpu::VertexStepMode::Vertex,
+                attributes: &wgpu::vertex_attr_array![0 => Snorm16x2],
+            }),
+            Draw::Line => Some(wgpu::VertexBufferLayout {
+                array_stride: 12,
+                step_mode: wgpu::VertexStepMode::Vertex,
+                attributes: &wgpu::vertex_attr_array![0 => Snorm16x4, 1 => Snorm16x2],
+            }),
+            _ => None,
         };
-        use wgpu::PrimitiveTopology::{TriangleList, TriangleStrip};
-        let under = [Some(&layouts.view), Some(&layouts.item)];
-        Self {
-            field: make(
-                &field,
-                ("vs", "fs"),
-                &[Some(&layouts.view), Some(&layouts.field), Some(&layouts.style)],
-                None,
-                TriangleList,
-            ),
-            disc: make(&base, ("disc_vs", "disc_fs"), &under, None, TriangleList),
-            land: make(
-                &base,
-                ("land_vs", "land_fs"),
-                &under,
-                Some(wgpu::VertexBufferLayout {
-                    array_stride: 4,
-                    step_mode: wgpu::VertexStepMode::Vertex,
-                    attributes: &wgpu::vertex_attr_array![0 => Snorm16x2],
-                }),
-                TriangleList,
-            ),
-            line: make(
-                &base,
-                ("line_vs", "line_fs"),
-                &under,
-                Some(wgpu::VertexBufferLayout {
-                    array_stride: 8,
-                    step_mode: wgpu::VertexStepMode::Instance,
-                    attributes: &wgpu::vertex_attr_array![0 => Snorm16x4],
-                }),
-                TriangleStrip,
-            ),
-        }
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(fs),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(fs),
+            bind_group_layouts: groups,
+            immediate_size: 0,
+        });
+        self.device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+            label: Some(fs),
+            layout: Some(&layout),
+            vertex: wgpu::VertexState {
+                module: &module,
+                entry_point: Some(vs),
+                compilation_options: Default::default(),
+                buffers: if buffer.is_some() { std::slice::from_ref(&buffer) } else { &[] },
+            },
+            primitive: wgpu::PrimitiveState { topology: TriangleList, ..Default::default() },
+            depth_stencil: None,
+            multisample: Default::default(),
+            fragment: Some(wgpu::FragmentState {
+                module: &module,
+                entry_point: Some(fs),
+                compilation_options: Default::default(),
+                targets: &[Some(wgpu::ColorTargetState {
+                    format: self.format,
+                    blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
+                    write_mask: wgpu::ColorWrites::ALL,
+                })],
+            }),
+            multiview_mask: None,
+            cache: None,
+        })
     }
 }

@@ -6,9 +6,10 @@ use graticule_shared::colormap::Lut;
 use graticule_shared::raster::{Camera, Cell, Projection, mercator_columns, mercator_rows, mercator_y};
 use wgpu::util::DeviceExt;
 
-use crate::render::field::{Field, texture, write_whole};
-use crate::render::gpu::Gpu;
+use crate::render::field::{Field, Window, texture, write_whole};
+use crate::render::gpu::{Draw, Gpu};
 use crate::render::layers::{Mesh, Segment};
+use crate::view::levels::Grid;
 
 /// Slots of the item buffer: disc, then land, graticule and coastlines once for each copy of the world.
 const MAX_COPIES: i32 = 9;
@@ -68,12 +69,8 @@ struct Item {
     pad: [f32; 2],
 }
 
-struct Lines {
-    buffer: wgpu::Buffer,
-    count: u32,
-}
-
-struct Land {
+/// Triangles, indexed: land, or lines two of which make a segment.
+struct Drawn {
     vertices: wgpu::Buffer,
     indices: wgpu::Buffer,
     count: u32,
@@ -90,9 +87,12 @@ pub struct Scene {
     screen: Option<(wgpu::Texture, u32)>,
     lut: wgpu::Texture,
     style_group: Option<wgpu::BindGroup>,
-    coastlines: Option<Lines>,
-    graticule: Option<Lines>,
-    land: Option<Land>,
+    texels: Option<wgpu::Texture>,
+    colours: wgpu::Buffer,
+    quick_group: Option<wgpu::BindGroup>,
+    coastlines: Option<Drawn>,
+    graticule: Option<Drawn>,
+    land: Option<Drawn>,
     /// Cells of the screen's columns and rows, on a Mercator map.
     pub columns: Vec<Cell>,
     pub rows: Vec<Cell>,
@@ -104,6 +104,8 @@ pub struct Frame<'a> {
     pub coastlines: bool,
     pub graticule: bool,
     pub field: Option<&'a Field>,
+    /// The field's quick uniform and the texels are written for this view.
+    pub quick: bool,
 }
 
 impl Scene {
@@ -146,6 +148,9 @@ impl Scene {
             screen: None,
             lut: texture(gpu, "colours", [256, 1, 1], wgpu::TextureFormat::Rgba8Unorm),
             style_group: None,
+            texels: None,
+            colours: buffer("colours", 1024),
+            quick_group: None,
             coastlines: None,
             graticule: None,
             land: None,
@@ -171,6 +176,21 @@ impl Scene {
         if self.screen.as_ref().is_none_or(|(_, w)| *w != width) {
             let t = texture(gpu, "screen cells", [width, 2, 1], wgpu::TextureFormat::Rg32Float);
             self.style_group = Some(self.bind_style(gpu, &t));
+            let texels = texture(gpu, "texels", [width, 2, 1], wgpu::TextureFormat::R32Uint);
+            self.quick_group = Some(gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("quick style"),
+                layout: &gpu.layouts.quick_style,
+                entries: &[
+                    wgpu::BindGroupEntry {
+                        binding: 0,
+                        resource: wgpu::BindingResource::TextureView(
+                            &texels.create_view(&Default::default()),
+                        ),
+                    },
+                    wgpu::BindGroupEntry { binding: 1, resource: self.colours.as_entire_binding() },
+                ],
+            }));
+            self.texels = Some(texels);
             self.screen = Some((t, width));
         }
     }
@@ -215,6 +235,7 @@ impl Scene {
     pub fn set_colours(&mut self, gpu: &Gpu, lut: &Lut) {
         let rgba: Vec<u8> = lut.iter().flat_map(|c| [c[0], c[1], c[2], 255]).collect();
         write_whole(gpu, &self.lut, &rgba, 1024, [256, 1]);
+        gpu.queue.write_buffer(&self.colours, 0, &rgba);
     }
 
     pub fn set_coastlines(&mut self, gpu: &Gpu, segments: &[Segment]) {
@@ -226,18 +247,7 @@ impl Scene {
     }
 
     pub fn set_land(&mut self, gpu: &Gpu, mesh: &Mesh) {
-        let init = |label, contents: &[u8], usage| {
-            gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                label: Some(label),
-                contents,
-                usage,
-            })
-        };
-        self.land = (!mesh.indices.is_empty()).then(|| Land {
-            vertices: init("land", bytemuck::cast_slice(&mesh.vertices), wgpu::BufferUsages::VERTEX),
-            indices: init("land", bytemuck::cast_slice(&mesh.indices), wgpu::BufferUsages::INDEX),
-            count: mesh.indices.len() as u32,
-        });
+        self.land = drawn(gpu, bytemuck::cast_slice(&mesh.vertices), &mesh.indices);
     }
 
     /// Recomputes which cell each column and row of pixels shows, for a Mercator map.
@@ -255,6 +265,30 @@ impl Scene {
             both.extend(std::iter::repeat_n([-1.0, 0.0], missing));
         }
         write_whole(gpu, texture, bytemuck::cast_slice(&both), width * 8, [*width, 2]);
+    }
+
+    /// For the quick shader: where in which page of the window each column and row lies.
+    pub fn place_texels(&mut self, gpu: &Gpu, grid: &Grid, window: &Window) {
+        let (Some(texture), Some((_, width))) = (&self.texels, &self.screen) else { return };
+        let width = *width as usize;
+        let mut both = vec![u32::MAX; 2 * width];
+        let (columns, rows) = both.split_at_mut(width);
+        for (axis, cells, out) in [(1, &self.columns, columns), (0, &self.rows, rows)] {
+            for (cell, out) in cells.iter().zip(out).filter(|(c, _)| c.index >= 0.0) {
+                let cell = grid.cell(axis, cell.index as u32);
+                let page = grid.page_at(axis, cell);
+                let local = if axis == 1 {
+                    window.local(grid, window.origin[0], page).map(|l| l[1])
+                } else {
+                    window.local(grid, page, window.origin[1]).map(|l| l[0])
+                };
+                let within = cell % grid.block[axis];
+                if let Some(local) = local {
+                    *out = local << 10 | within % grid.page[axis];
+                }
+            }
+        }
+        write_whole(gpu, texture, bytemuck::cast_slice(&both), width as u32 * 4, [width as u32, 2]);
     }
 
     /// Draws to the canvas. False where the canvas gives no picture to draw on
@@ -370,10 +404,15 @@ impl Scene {
             dark: f32::from(u8::from(p.dark)),
         };
         gpu.queue.write_buffer(&self.view_buffer, 0, bytemuck::bytes_of(&uniform));
-        // Copies of the world that the screen can show, the one around the middle first.
-        let half = if globe { 0.0 } else { camera.width_px / camera.world_px() / 2.0 + 0.5 };
-        let reach = (half.ceil() as i32).clamp(0, MAX_COPIES / 2);
-        let copies: Vec<i32> = (-reach..=reach).collect();
+        // Copies of the world that the screen shows.
+        let half = camera.width_px / camera.world_px() / 2.0;
+        let middle = camera.longitude_deg / 360.0 + 0.5;
+        let copies: Vec<i32> = if globe {
+            vec![0]
+        } else {
+            let first = (middle - half).floor() as i32;
+            (first..=(middle + half).floor() as i32).take(MAX_COPIES as usize).collect()
+        };
         let premultiply = |c: [f32; 4]| [c[0] * c[3], c[1] * c[3], c[2] * c[3], c[3]];
         let opaque = |c: [f32; 3]| [c[0], c[1], c[2], 1.0];
         let width = ratio.max(1.0) as f32;
@@ -416,12 +455,12 @@ impl Scene {
         pass.set_bind_group(0, &self.view_group, &[]);
         let offset = |slot: u64| [(slot * SLOT_BYTES) as u32];
         if globe {
-            pass.set_pipeline(&gpu.pipelines.disc);
+            pass.set_pipeline(gpu.pipeline(Draw::Disc));
             pass.set_bind_group(1, &self.item_group, &offset(0));
             pass.draw(0..3, 0..1);
         }
         if let Some(land) = &self.land {
-            pass.set_pipeline(&gpu.pipelines.land);
+            pass.set_pipeline(gpu.pipeline(Draw::Land));
             pass.set_vertex_buffer(0, land.vertices.slice(..));
             pass.set_index_buffer(land.indices.slice(..), wgpu::IndexFormat::Uint32);
             for n in 0..copies.len() as u64 {
@@ -429,32 +468,56 @@ impl Scene {
                 pass.draw_indexed(0..land.count, 0, 0..1);
             }
         }
-        if let (Some(field), Some(style)) = (frame.field, &self.style_group) {
-            pass.set_pipeline(&gpu.pipelines.field);
-            pass.set_bind_group(1, &field.bind_group, &[]);
+        if let (Some(field), Some(style), Some(quick)) = (frame.field, &self.style_group, &self.quick_group) {
+            let (draw, group, style) = match (frame.quick, globe) {
+                (true, false) => (Draw::QuickMap, &field.quick_group, quick),
+                (true, true) => (Draw::QuickGlobe, &field.quick_group, quick),
+                (false, _) => (Draw::Field, &field.bind_group, style),
+            };
+            pass.set_pipeline(gpu.pipeline(draw));
+            pass.set_bind_group(1, group, &[]);
             pass.set_bind_group(2, style, &[]);
             pass.draw(0..3, 0..1);
         }
         let over = [(frame.graticule, &self.graticule, 1u64), (frame.coastlines, &self.coastlines, 2)];
         for (wanted, lines, row) in over {
             let Some(lines) = lines.as_ref().filter(|_| wanted) else { continue };
-            pass.set_pipeline(&gpu.pipelines.line);
-            pass.set_vertex_buffer(0, lines.buffer.slice(..));
+            pass.set_pipeline(gpu.pipeline(Draw::Line));
+            pass.set_vertex_buffer(0, lines.vertices.slice(..));
+            pass.set_index_buffer(lines.indices.slice(..), wgpu::IndexFormat::Uint32);
             for n in 0..copies.len() as u64 {
                 pass.set_bind_group(1, &self.item_group, &offset(1 + row * MAX_COPIES as u64 + n));
-                pass.draw(0..4, 0..lines.count);
+                pass.draw_indexed(0..lines.count, 0, 0..1);
             }
         }
     }
 }
 
-fn lines(gpu: &Gpu, segments: &[Segment]) -> Option<Lines> {
-    (!segments.is_empty()).then(|| Lines {
-        buffer: gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some("lines"),
-            contents: bytemuck::cast_slice(segments),
-            usage: wgpu::BufferUsages::VERTEX,
-        }),
-        count: segments.len() as u32,
+fn drawn(gpu: &Gpu, vertices: &[u8], indices: &[u32]) -> Option<Drawn> {
+    let init = |contents: &[u8], usage| {
+        gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: Some("base map"),
+            contents,
+            usage,
+        })
+    };
+    (!indices.is_empty()).then(|| Drawn {
+        vertices: init(vertices, wgpu::BufferUsages::VERTEX),
+        indices: init(bytemuck::cast_slice(indices), wgpu::BufferUsages::INDEX),
+        count: indices.len() as u32,
     })
+}
+
+/// Four corners for each segment. Not instances: a software GPU takes each as a
+/// draw call of its own.
+fn lines(gpu: &Gpu, segments: &[Segment]) -> Option<Drawn> {
+    const CORNERS: [[i16; 2]; 4] = [[-32767, -32767], [-32767, 32767], [32767, -32767], [32767, 32767]];
+    let mut vertices: Vec<[i16; 6]> = Vec::with_capacity(segments.len() * 4);
+    let mut indices = Vec::with_capacity(segments.len() * 6);
+    for [a, b, c, d] in segments {
+        let first = vertices.len() as u32;
+        vertices.extend(CORNERS.map(|[end, side]| [*a, *b, *c, *d, end, side]));
+        indices.extend([0, 1, 2, 2, 1, 3].map(|i| first + i));
+    }
+    drawn(gpu, bytemuck::cast_slice(&vertices), &indices)
 }

@@ -1,0 +1,88 @@
+// The field where every page in view is here, cells are flat and the scale is
+// linear: nearly every frame. Same answer as field.wgsl, a fraction of the work;
+// a software GPU draws it several times faster. The window of pages in view and
+// the colours stand in uniforms; on a Mercator map the CPU has found each
+// column's and row's place in its page.
+
+struct View {
+    size: vec2f,
+    world: f32,
+    globe: u32,
+    centre: vec2f,
+    latitude: vec2f,
+    longitude: f32,
+    radius: f32,
+    ratio: f32,
+    dark: f32,
+}
+
+struct Quick {
+    window: array<vec4u, 256>,  // layer + 1 of each page in view, 0: none
+    nodata: vec4u,
+    axis_y: vec4f,      // first edge, cells of the level per degree, cells (ragged), cells of a page
+    axis_x: vec4f,
+    origin: vec2i,      // first page of the window: y, x
+    columns: u32,       // pages in a row of the window
+    around: i32,        // pages around the globe
+    is_float: u32,
+    shift: u32,         // 32 - bits of a signed type
+    scale: f32,
+    zero: f32,
+    zero_rest: f32,
+    opacity: f32,
+    x_middle: f32,
+    pad: f32,
+}
+
+@group(0) @binding(0) var<uniform> view: View;
+@group(1) @binding(0) var<uniform> quick: Quick;
+@group(1) @binding(1) var atlas: texture_2d_array<u32>;
+@group(2) @binding(0) var texels: texture_2d<u32>;  // row 0: columns of pixels, row 1: rows; page << 10 | texel
+@group(2) @binding(1) var<uniform> colours: array<vec4u, 64>;
+
+@vertex fn vs(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {
+    return vec4f(f32(i & 1u) * 4.0 - 1.0, f32(i >> 1u) * 4.0 - 1.0, 0.0, 1.0);
+}
+
+fn shade(page: u32, texel: vec2u, inside: bool) -> vec4f {
+    let entry = quick.window[page >> 2u][page & 3u];
+    let raw = textureLoad(atlas, texel, max(entry, 1u) - 1u, 0).x;
+    let signed = f32(bitcast<i32>(raw << quick.shift) >> quick.shift);
+    let v = select(select(f32(raw), signed, quick.shift != 0u), bitcast<f32>(raw), quick.is_float != 0u);
+    let nan = quick.is_float != 0u && (raw & 0x7fffffffu) > 0x7f800000u;
+    let t = ((v - quick.zero) - quick.zero_rest) * quick.scale;
+    let index = u32(clamp(floor(t * 256.0), 0.0, 255.0));
+    let colour = unpack4x8unorm(colours[index >> 2u][index & 3u]);
+    let shown = inside && entry != 0u && !nan && !any(vec4u(raw) == quick.nodata);
+    return select(vec4f(0.0), vec4f(colour.rgb * quick.opacity, quick.opacity), shown);
+}
+
+@fragment fn map_fs(@builtin(position) p: vec4f) -> @location(0) vec4f {
+    let x = textureLoad(texels, vec2u(u32(p.x), 0u), 0).x;
+    let y = textureLoad(texels, vec2u(u32(p.y), 1u), 0).x;
+    let page = min((y >> 10u) * quick.columns + (x >> 10u), 1023u);
+    return shade(page, vec2u(x & 1023u, y & 1023u), max(x, y) != 0xffffffffu);
+}
+
+const DEG: f32 = 57.29577951308232;
+
+@fragment fn globe_fs(@builtin(position) p: vec4f) -> @location(0) vec4f {
+    let d = vec2f(p.x - view.size.x * 0.5, view.size.y * 0.5 - p.y) / view.radius;
+    let rr = dot(d, d);
+    let z = sqrt(max(1.0 - rr, 0.0));
+    let lat = asin(clamp(d.y * view.latitude.y + z * view.latitude.x, -1.0, 1.0)) * DEG;
+    var lon = (view.longitude + atan2(d.x, z * view.latitude.y - d.y * view.latitude.x)) * DEG;
+    lon = lon - round((lon - quick.x_middle) / 360.0) * 360.0;
+    let at = (vec2f(lat, lon) - vec2f(quick.axis_y.x, quick.axis_x.x)) * vec2f(quick.axis_y.y, quick.axis_x.y);
+    let end = vec2f(quick.axis_y.z, quick.axis_x.z);
+    let inside = rr <= 1.0 && all(at >= vec2f(0.0)) && all(at <= end);
+    let cell = min(floor(max(at, vec2f(0.0))), ceil(end) - 1.0);
+    let size = vec2f(quick.axis_y.w, quick.axis_x.w);
+    let page = floor((cell + 0.5) / size);
+    let texel = vec2u(cell - page * size);
+    var local = vec2i(page) - quick.origin;
+    if local.y < 0 { local.y += quick.around; }
+    let number = clamp(local.x * i32(quick.columns) + local.y, 0, 1023);
+    let known = local.x >= 0 && local.y < i32(quick.columns);
+    return shade(u32(number), texel.yx, inside && known);
+}
