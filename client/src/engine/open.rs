@@ -255,6 +255,14 @@ impl Engine {
                 )
                 .await;
             let (Some(rows), Some(columns)) = (rows, columns) else { return };
+            let (rows, columns) = match degrees(rows, columns) {
+                Ok(pair) => pair,
+                Err(why) => {
+                    let next = "Only latitude and longitude and Web Mercator (EPSG:3857) can be placed so far.";
+                    let t = trouble("The grid cannot be placed on the map", why, next, &x.meta.path);
+                    return this.say_trouble(t);
+                }
+            };
             let axes = (Axis::new(rows), Axis::longitude(columns));
             let axes = match axes {
                 (Ok(r), Ok(c)) => (Rc::new(r), Rc::new(c)),
@@ -319,6 +327,25 @@ impl Engine {
             this.flush();
         });
     }
+}
+
+/// Coordinates in degrees: as they are, or from metres of Web Mercator, which
+/// nothing else has the extent of.
+fn degrees(rows: Vec<f64>, columns: Vec<f64>) -> Result<(Vec<f64>, Vec<f64>), &'static str> {
+    const HALF_WORLD_M: f64 = 20_037_508.342_789_244;
+    let most = |v: &[f64]| v.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let (tall, wide) = (most(&rows), most(&columns));
+    if wide <= 720.0 && tall <= 90.5 {
+        return Ok((rows, columns));
+    }
+    if wide <= 720.0 || wide > HALF_WORLD_M * 1.001 || tall > HALF_WORLD_M * 1.001 {
+        return Err("its coordinates are neither degrees nor metres of Web Mercator");
+    }
+    let latitude = |y: f64| graticule_shared::raster::mercator_latitude_deg(0.5 - y / HALF_WORLD_M / 2.0);
+    Ok((
+        rows.into_iter().map(latitude).collect(),
+        columns.into_iter().map(|x| x / HALF_WORLD_M * 180.0).collect(),
+    ))
 }
 
 /// Both at once.

@@ -191,9 +191,10 @@ impl Engine {
             .iter()
             .chain(&s.plan.background)
             .filter_map(|p| s.layer.as_ref()?.place(*p, selection));
-        let mut any = false;
+        let (mut any, mut open) = (false, false);
         for place in waiting {
             any |= self.loader.has(&place.key);
+            open |= !self.loader.has(&place.key) && !self.loader.has_failed(&place.key);
         }
         if !any {
             return;
@@ -210,8 +211,9 @@ impl Engine {
             }
             (_, Some(found)) => found,
             (Some(stated), None) => stated,
-            // All no data so far: any range will do until it is asked for again.
-            (None, None) => return s.style.clim = Some((0.0, 1.0)),
+            // All no data so far: more may come; if nothing does, any range will do.
+            (None, None) if open => return,
+            (None, None) => (0.0, 1.0),
         });
         s.draw_dirty = true;
         s.say_style();
