@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::ServiceExt;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -68,7 +69,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(watch_others(Arc::clone(&catalog), Arc::clone(&store), stopping.clone()));
     let app = Arc::new(App {
-        chunks: Chunks::new(Arc::clone(&store)),
+        chunks: Chunks::new(Arc::clone(&store), catalog.follow()),
         opened: quick_cache::sync::Cache::new(routes::KEPT_OPENED),
         queue,
         config,
@@ -89,9 +90,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let _ = s.set_nodelay(true);
     });
     let mut ended = stopping.clone();
-    let server = axum::serve(listener, routes::router(app)).with_graceful_shutdown(async move {
-        let _ = ended.wait_for(|s| *s).await;
-    });
+    let server =
+        axum::serve(listener, routes::front(app).into_make_service()).with_graceful_shutdown(async move {
+            let _ = ended.wait_for(|s| *s).await;
+        });
     let mut late = stopping;
     tokio::select! {
         done = server.into_future() => done?,

@@ -354,8 +354,11 @@ impl Plan {
             } else {
                 let from = if k == 1 { ".".to_owned() } else { format!("{prefix}{}", k - 1) };
                 let mut coarsened = self.fields.iter().filter(|f| f.levels.len() > 1);
-                let method =
-                    if coarsened.all(|f| f.method == Method::Nearest) { Method::Nearest } else { Method::Average };
+                let method = if coarsened.all(|f| f.method == Method::Nearest) {
+                    Method::Nearest
+                } else {
+                    Method::Average
+                };
                 json!({"asset": format!("{prefix}{k}"), "derived_from": from,
                     "transform": {"scale": [2.0, 2.0], "translation": [0.5, 0.5]},
                     "resampling_method": method.name()})

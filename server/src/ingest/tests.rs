@@ -63,7 +63,8 @@ fn grid(steps: u64, rows: u64, columns: u64, chunks: Option<Vec<u64>>) -> Memory
         ],
         chunks,
     };
-    let doubles = |n: u64, f: &dyn Fn(u64) -> f64| (0..n).flat_map(|i| f(i).to_ne_bytes()).collect::<Vec<u8>>();
+    let doubles =
+        |n: u64, f: &dyn Fn(u64) -> f64| (0..n).flat_map(|i| f(i).to_ne_bytes()).collect::<Vec<u8>>();
     let values = [
         ("time".to_owned(), doubles(steps, &|i| i as f64)),
         ("lat".to_owned(), doubles(rows, &|i| -80.0 + 160.0 * i as f64 / rows as f64)),
@@ -72,7 +73,10 @@ fn grid(steps: u64, rows: u64, columns: u64, chunks: Option<Vec<u64>>) -> Memory
     ];
     let header = Header {
         format: "memory".into(),
-        dimensions: dims.iter().map(|(n, len)| Dimension { name: (*n).into(), len: *len, unlimited: false }).collect(),
+        dimensions: dims
+            .iter()
+            .map(|(n, len)| Dimension { name: (*n).into(), len: *len, unlimited: false })
+            .collect(),
         variables: vec![
             axis("time", steps, "days since 2000-01-01"),
             axis("lat", rows, "degrees_north"),
@@ -101,8 +105,13 @@ async fn every_value_comes_back_whatever_the_chunks_of_the_source() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let (steps, rows, columns) = (7, 300, 521);
-    let layouts: [Option<Vec<u64>>; 5] =
-        [None, Some(vec![1, 1, 521]), Some(vec![1, 100, 100]), Some(vec![7, 11, 13]), Some(vec![3, 300, 521])];
+    let layouts: [Option<Vec<u64>>; 5] = [
+        None,
+        Some(vec![1, 1, 521]),
+        Some(vec![1, 100, 100]),
+        Some(vec![7, 11, 13]),
+        Some(vec![3, 300, 521]),
+    ];
     for (n, chunks) in layouts.into_iter().enumerate() {
         let id = format!("c{n}");
         let source = grid(steps, rows, columns, chunks);

@@ -17,12 +17,16 @@ use axum::body::Bytes;
 use axum::http::HeaderValue;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
+use tokio::sync::watch;
 
 use crate::store::{Location, Snapshot, Store, StoreError};
 
 /// Objects kept mapped; the kernel allows 65,530 maps in all.
 const KEPT_OBJECTS: usize = 4096;
 const KEPT_VERSIONS: usize = 256;
+/// A burst of requests looks at the branch's tip once. Short enough that nobody
+/// can tell; and an event, which is what clients act on, ends it at once.
+const HEAD_FRESH_MICROS: u128 = 5_000;
 const IDLE: Duration = Duration::from_secs(20);
 
 /// One stored object.
@@ -38,6 +42,15 @@ pub struct Served {
     number: u64,
     pub snapshot: Arc<Snapshot>,
     pub version: HeaderValue,
+}
+
+/// What "latest" was when last looked at.
+#[derive(Clone)]
+struct Head {
+    served: Arc<Served>,
+    checked_micros: u128,
+    /// Newest event of the log at that time.
+    epoch: i64,
 }
 
 #[derive(PartialEq, Eq)]
@@ -73,17 +86,22 @@ pub struct Chunks {
     store: Arc<Store>,
     objects: Cache<Key, Object>,
     versions: Cache<String, Arc<Served>>,
+    heads: Cache<String, Head>,
+    events: watch::Receiver<i64>,
     next_number: AtomicU64,
     started: Instant,
     last_used_secs: AtomicU64,
 }
 
 impl Chunks {
-    pub fn new(store: Arc<Store>) -> Self {
+    /// `events` follows the log, so that no answer is older than an event that was told.
+    pub fn new(store: Arc<Store>, events: watch::Receiver<i64>) -> Self {
         Self {
             store,
             objects: Cache::new(KEPT_OBJECTS),
             versions: Cache::new(KEPT_VERSIONS),
+            heads: Cache::new(KEPT_VERSIONS),
+            events,
             next_number: AtomicU64::new(0),
             started: Instant::now(),
             last_used_secs: AtomicU64::new(0),
@@ -94,23 +112,34 @@ impl Chunks {
     ///
     /// # Errors
     /// No such collection or version; metadata that cannot be read.
-    pub async fn version(&self, id: &str, version: Option<&str>) -> Result<Arc<Served>, StoreError> {
-        if let Some(version) = version {
-            let reference = format!("{id}@{version}");
-            if let Some(served) = self.versions.get(&reference) {
-                return Ok(served);
-            }
-            let snapshot = self.store.open_version(id, Some(version)).await?;
-            return self.keep(reference, snapshot);
+    pub async fn version(&self, reference: &str) -> Result<Arc<Served>, StoreError> {
+        let Some((id, version)) = reference.split_once('@') else { return self.latest(reference).await };
+        match self.versions.get(reference) {
+            Some(served) => Ok(served),
+            None => self.keep(reference.to_owned(), self.store.open_version(id, Some(version)).await?),
+        }
+    }
+
+    async fn latest(&self, id: &str) -> Result<Arc<Served>, StoreError> {
+        let epoch = *self.events.borrow();
+        let now_micros = self.started.elapsed().as_micros();
+        if let Some(head) = self.heads.get(id)
+            && head.epoch == epoch
+            && now_micros.saturating_sub(head.checked_micros) < HEAD_FRESH_MICROS
+        {
+            return Ok(head.served);
         }
         let Some(latest) = self.store.latest(id)? else {
             return Err(StoreError::NoCollection(id.to_owned()));
         };
         let reference = format!("{id}@{latest}");
-        match self.versions.get(&reference) {
-            Some(served) => Ok(served),
-            None => self.keep(reference, self.store.open_version(id, Some(&latest)).await?),
-        }
+        let served = match self.versions.get(&reference) {
+            Some(served) => served,
+            None => self.keep(reference, self.store.open_version(id, Some(&latest)).await?)?,
+        };
+        self.heads
+            .insert(id.to_owned(), Head { served: Arc::clone(&served), checked_micros: now_micros, epoch });
+        Ok(served)
     }
 
     fn keep(&self, reference: String, snapshot: Arc<Snapshot>) -> Result<Arc<Served>, StoreError> {

@@ -23,7 +23,10 @@ mod web;
 mod zarr;
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
@@ -31,10 +34,11 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, Method, Response};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, get, post};
 use quick_cache::sync::Cache;
 use serde_json::Value;
 use tokio::sync::watch;
+use tower::Service;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::catalog::Catalog;
@@ -167,7 +171,7 @@ pub fn table() -> Vec<Route> {
 
 pub const ZARR: &str = "/zarr/{reference}/{key}";
 
-pub fn router(app: Arc<App>) -> Router {
+pub fn front(app: Arc<App>) -> Front {
     let mut api = Router::new();
     for r in table() {
         api = api.route(r.path, r.handler);
@@ -179,12 +183,33 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(axum::middleware::from_fn(one_shape))
         .layer(CatchPanicLayer::custom(panicked));
-    Router::new()
-        .route("/zarr/{*path}", any(zarr::any))
-        .route("/zarr/", any(zarr::any))
-        .route("/zarr", any(zarr::any))
-        .merge(api)
-        .with_state(app)
+    Front { rest: api.with_state(Arc::clone(&app)), app }
+}
+
+/// The door: `/zarr` goes straight to the chunks, everything else to the router.
+#[derive(Clone)]
+pub struct Front {
+    app: Arc<App>,
+    rest: Router,
+}
+
+impl Service<Request> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let path = request.uri().path();
+        if path.strip_prefix("/zarr").is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let app = Arc::clone(&self.app);
+            return Box::pin(async move { Ok(zarr::any(app, request).await) });
+        }
+        Box::pin(self.rest.call(request))
+    }
 }
 
 /// Gives every refusal the same shape, whoever made it, and says where it happened.

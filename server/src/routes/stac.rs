@@ -86,13 +86,15 @@ fn edr(out: &mut Map<String, Value>, f: &Facts, locatable: &[&VariableFacts], he
         let href = format!("{here}/position?coords=POINT(0 0)");
         queries.insert(
             "position".into(),
-            json!({"link": {"href": href.replace(' ', "%20"), "rel": "data", "type": "application/prs.coverage+json",
+            json!({"link": {"href": href.replace(' ', "%20"), "rel": "data", "type": "application/vnd.cov+json",
                 "variables": {"title": "Values at a place", "query_type": "position",
                     "output_formats": formats, "default_output_format": "CoverageJSON", "crs_details": crs_details}}}),
         );
         if let Some(Value::Array(links)) = out.get_mut("links") {
-            links.push(json!({"rel": "data", "href": href.replace(' ', "%20"), "type": "application/prs.coverage+json",
-                "title": "Values at a place"}));
+            links.push(
+                json!({"rel": "data", "href": href.replace(' ', "%20"), "type": "application/vnd.cov+json",
+                "title": "Values at a place"}),
+            );
         }
     }
     out.insert("data_queries".into(), queries.into());

@@ -1,12 +1,12 @@
 //! `/zarr/{id}/…`: stored bytes, unchanged.
 //!
-//! The hot path of the server: no tracing span, no middleware, and for a chunk
+//! The hot path of the server: no router, no tracing span, no middleware, and for a chunk
 //! that was asked for before no system call beyond the socket.
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -24,7 +24,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 const ANYONE: HeaderValue = HeaderValue::from_static("*");
 
-pub async fn any(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+pub async fn any(app: Arc<App>, request: Request) -> Response<Body> {
     let (request, _) = request.into_parts();
     match answer(&app, &request).await {
         Ok(r) => r,
@@ -59,11 +59,7 @@ async fn answer(app: &App, request: &Parts) -> Result<Response<Body>, Problem> {
         path
     };
     let (reference, key) = path.split_once('/').unwrap_or((path, ""));
-    let (id, version) = match reference.split_once('@') {
-        Some((id, v)) => (id, Some(v)),
-        None => (reference, None),
-    };
-    let served = app.chunks.version(id, version).await.map_err(Problem::from)?;
+    let served = app.chunks.version(reference).await?;
     // The bare address of a hierarchy describes it, as a directory would.
     let key = if key.is_empty() { "zarr.json" } else { key };
     if !is_plain_key(key) {
@@ -74,7 +70,7 @@ async fn answer(app: &App, request: &Parts) -> Result<Response<Body>, Problem> {
             "Nothing is stored at {key:?} in {reference}. A chunk that is not stored is all fill value."
         ))
     })?;
-    send(request, &object, &served, version.is_some())
+    send(request, &object, &served, reference.contains('@'))
 }
 
 /// A key names a node or a chunk and cannot leave the store.
