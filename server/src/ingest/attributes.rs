@@ -194,7 +194,7 @@ mod tests {
             &[("_FillValue", AttrValue::Floats(DataType::Float32, vec![f64::from(1e20f32)]))],
         );
         let (attributes, fill) = of_variable(&v, &mut Vec::new());
-        assert_eq!(attributes["_FillValue"], json!("AAAAQIy1eEQ="));
+        assert_eq!(attributes["_FillValue"], json!("AAAAgB2vFUQ="));
         assert_eq!(fill.bytes, 1e20f32.to_ne_bytes());
         let nan = variable(
             DataType::Float32,
