@@ -6,6 +6,7 @@ pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod ingest;
+pub mod memory;
 pub mod jobs;
 pub mod opened;
 pub mod position;

@@ -89,6 +89,7 @@ impl Store {
     /// # Errors
     /// The directory cannot be made.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
+        crate::memory::return_large_buffers();
         for dir in [root.join("collections"), root.join("tmp")] {
             std::fs::create_dir_all(&dir).map_err(StoreError::io(&dir))?;
         }

@@ -1,0 +1,32 @@
+//! Large buffers go back to the operating system when they are freed.
+//!
+//! glibc raises its threshold for mapping an allocation each time a mapped one is
+//! freed, up to 32 MiB, and keeps what lies below it in the heap: after some bands
+//! of an ingest the process holds several that nobody uses. A fixed threshold
+//! switches that off; it costs one `mmap` per buffer of megabytes.
+
+use std::sync::Once;
+
+const THRESHOLD_BYTES: i32 = 2 << 20;
+
+static SET: Once = Once::new();
+
+/// Fixes the threshold for this process; later calls do nothing.
+pub fn return_large_buffers() {
+    SET.call_once(set);
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code)]
+fn set() {
+    // SAFETY: mallopt takes two integers and may be called at any time; it is
+    // refused (0) rather than undefined for values out of range.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, THRESHOLD_BYTES);
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn set() {
+    let _ = THRESHOLD_BYTES;
+}
