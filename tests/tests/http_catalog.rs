@@ -102,7 +102,8 @@ fn refusals_say_what_was_wrong_and_what_would_be_right() {
         reply.problem(405);
         assert!(reply.header("allow").is_some_and(|a| a.contains("GET")), "{method}");
     }
-    s.send("POST", "/api/runs", &[("content-type", "application/json")], &vec![b'x'; (1 << 20) + 4096]).problem(413);
+    s.send("POST", "/api/runs", &[("content-type", "application/json")], &vec![b'x'; (1 << 20) + 4096])
+        .problem(413);
 }
 
 #[test]

@@ -129,7 +129,12 @@ impl Server {
         let url = loop {
             let line = lines.next().expect("the server says its URL").expect("its output reads");
             if let Some(at) = line.find("http://") {
-                break line[at..].split_whitespace().next().unwrap_or_default().trim_end_matches('/').to_owned();
+                break line[at..]
+                    .split_whitespace()
+                    .next()
+                    .unwrap_or_default()
+                    .trim_end_matches('/')
+                    .to_owned();
             }
         };
         // Whatever else it says must not fill the pipe.
@@ -152,7 +157,9 @@ impl Server {
         let root = self.json("/zarr/killed/zarr.json");
         let nodes = root["consolidated_metadata"]["metadata"].as_object().expect("consolidated metadata");
         let steps = nodes["v"]["shape"][0].as_u64().expect("a shape");
-        let list = |v: &Value| -> Vec<u64> { v.as_array().into_iter().flatten().filter_map(Value::as_u64).collect() };
+        let list = |v: &Value| -> Vec<u64> {
+            v.as_array().into_iter().flatten().filter_map(Value::as_u64).collect()
+        };
         for (path, node) in nodes.iter().filter(|(_, n)| n["node_type"] == "array") {
             let (shape, names) = (list(&node["shape"]), &node["dimension_names"]);
             for (n, name) in shape.iter().zip(names.as_array().into_iter().flatten()) {
@@ -178,10 +185,14 @@ impl Server {
         }
         let (row, column) = (101, 707);
         let (lat, lon) = (-89.875 + row as f64 * 0.25, -179.875 + column as f64 * 0.25);
-        let answer =
-            self.json(&format!("/api/collections/killed/position?coords=POINT({lon}%20{lat})&parameter-name=v"));
-        let got: Vec<f64> =
-            answer["ranges"]["v"]["values"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let answer = self
+            .json(&format!("/api/collections/killed/position?coords=POINT({lon}%20{lat})&parameter-name=v"));
+        let got: Vec<f64> = answer["ranges"]["v"]["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_f64)
+            .collect();
         let want: Vec<f64> = (0..steps as usize).map(|s| f64::from(value(s, row, column))).collect();
         assert_eq!(got, want);
         steps as usize

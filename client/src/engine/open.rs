@@ -258,7 +258,8 @@ impl Engine {
             let (rows, columns) = match degrees(rows, columns) {
                 Ok(pair) => pair,
                 Err(why) => {
-                    let next = "Only latitude and longitude and Web Mercator (EPSG:3857) can be placed so far.";
+                    let next =
+                        "Only latitude and longitude and Web Mercator (EPSG:3857) can be placed so far.";
                     let t = trouble("The grid cannot be placed on the map", why, next, &x.meta.path);
                     return this.say_trouble(t);
                 }

@@ -284,7 +284,7 @@ impl Scene {
                 };
                 let within = cell % grid.block[axis];
                 if let Some(local) = local {
-                    *out = local << 10 | within % grid.page[axis];
+                    *out = (local << 10) | (within % grid.page[axis]);
                 }
             }
         }

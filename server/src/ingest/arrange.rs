@@ -216,20 +216,20 @@ impl Reference {
                 });
             }
         }
-        if let (Some((last, words)), Some((first, _))) = (&self.last, c.span(d)) {
-            if first <= *last {
-                let found = c
-                    .units(d)
-                    .zip(c.axes.get(d).and_then(|a| a.first()))
-                    .and_then(|(u, v)| u.decode(*v).ok())
-                    .map(|t| t.to_string())
-                    .unwrap_or_default();
-                return Err(Failure {
-                    variable: Some(d.to_owned()),
-                    offset: None,
-                    reason: format!("time out of order: expected later than {words}, found {found}"),
-                });
-            }
+        if let (Some((last, words)), Some((first, _))) = (&self.last, c.span(d))
+            && first <= *last
+        {
+            let found = c
+                .units(d)
+                .zip(c.axes.get(d).and_then(|a| a.first()))
+                .and_then(|(u, v)| u.decode(*v).ok())
+                .map(|t| t.to_string())
+                .unwrap_or_default();
+            return Err(Failure {
+                variable: Some(d.to_owned()),
+                offset: None,
+                reason: format!("time out of order: expected later than {words}, found {found}"),
+            });
         }
         Ok(())
     }

@@ -216,15 +216,11 @@ pub async fn stored(
             out[to..to + run].copy_from_slice(&bytes[from..from + run]);
             let Some(a) = (0..rank.saturating_sub(1)).rev().find(|a| index[*a] + 1 < hi[*a]) else { break };
             index[a] += 1;
-            for b in a + 1..rank {
-                index[b] = lo[b];
-            }
+            index[(a + 1)..rank].copy_from_slice(&lo[(a + 1)..rank]);
         }
         let Some(a) = (0..rank).rev().find(|a| at[*a] < last[*a]) else { break };
         at[a] += 1;
-        for b in a + 1..rank {
-            at[b] = first[b];
-        }
+        at[(a + 1)..rank].copy_from_slice(&first[(a + 1)..rank]);
     }
     Ok(out)
 }

@@ -83,12 +83,14 @@ impl<'a> Feed<'a> {
             let end = region.start[axes.row] + region.count[axes.row];
             let here = (end - (row + done)).min(rows - done);
             // The common case: the band is the region.
-            if here == rows && region.start == start && region.count == count {
-                if let Held::Memory(bytes) = &mut region.held {
-                    let bytes = std::mem::take(bytes);
-                    self.region = None;
-                    return Ok(bytes);
-                }
+            if here == rows
+                && region.start == start
+                && region.count == count
+                && let Held::Memory(bytes) = &mut region.held
+            {
+                let bytes = std::mem::take(bytes);
+                self.region = None;
+                return Ok(bytes);
             }
             if out.is_empty() {
                 out = vec![0; (steps * rows * row_bytes) as usize];
@@ -211,7 +213,7 @@ impl<'a> Feed<'a> {
         let chunk = chunks[row].clamp(1, f.shape[row]);
         // Chunk rows that divide a band make regions of whole bands, which are handed on uncopied.
         let band = f.levels[0].layout.shard[1];
-        let chunk = if band % chunk == 0 { band } else { chunk };
+        let chunk = if band.is_multiple_of(chunk) { band } else { chunk };
         n[row] = 1;
         let strips = (MEMORY / (bytes(&n) * chunk).max(1)).max(1);
         from[row] = start[row] / chunk * chunk;

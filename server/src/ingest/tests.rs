@@ -90,7 +90,7 @@ fn grid(steps: u64, rows: u64, columns: u64, chunks: Option<Vec<u64>>) -> Memory
 
 fn cell(i: u64) -> i16 {
     let x = (i as u32).wrapping_mul(2_654_435_761) >> 16;
-    if x % 5 == 0 { -999 } else { (x % 30_000) as i16 }
+    if x.is_multiple_of(5) { -999 } else { (x % 30_000) as i16 }
 }
 
 async fn publish(store: &Store, id: &str, source: Memory) -> String {

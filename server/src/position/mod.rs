@@ -138,7 +138,7 @@ pub async fn answer(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<Place
 }
 
 /// Variables that a position can be read from: on axes of latitude and longitude.
-fn readable<'a>(opened: &'a Opened) -> impl Iterator<Item = &'a Variable> {
+fn readable(opened: &Opened) -> impl Iterator<Item = &Variable> {
     opened
         .cube
         .variables
