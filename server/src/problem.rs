@@ -114,7 +114,7 @@ pub struct Problem {
     pub detail: String,
     pub instance: Option<String>,
     /// Members beside the standard ones.
-    pub extra: Map<String, Value>,
+    pub extra: Vec<(&'static str, Value)>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -123,7 +123,7 @@ pub type Answer<T = Response<Body>> = Result<T, Problem>;
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), instance: None, extra: Map::new(), headers: Vec::new() }
+        Self { kind, detail: detail.into(), instance: None, extra: Vec::new(), headers: Vec::new() }
     }
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(Kind::BadRequest, detail)
@@ -144,8 +144,8 @@ impl Problem {
         let shown: String = value.chars().take(120).collect();
         Self::bad_request(format!("{name}={shown:?}: {expected}")).with("parameter", name)
     }
-    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.extra.insert(key.to_owned(), value.into());
+    pub fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.extra.push((key, value.into()));
         self
     }
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -167,7 +167,7 @@ impl Problem {
             o.insert("instance".into(), json!(i));
         }
         for (k, v) in &self.extra {
-            o.entry(k.clone()).or_insert_with(|| v.clone());
+            o.entry(*k).or_insert_with(|| v.clone());
         }
         serde_json::to_vec(&o).unwrap_or_default()
     }
