@@ -20,6 +20,14 @@ pub struct Ingester {
 
 impl Bake for Ingester {
     fn bake(&self, collection: &str, input: &Path, append: Option<&str>) -> Result<Baked, Failure> {
+        let outcome = self.ingest(collection, input, append);
+        crate::memory::rest();
+        outcome
+    }
+}
+
+impl Ingester {
+    fn ingest(&self, collection: &str, input: &Path, append: Option<&str>) -> Result<Baked, Failure> {
         let request = IngestRequest {
             collection: collection.to_owned(),
             inputs: vec![input.to_owned()],
@@ -84,5 +92,6 @@ pub async fn demo(store: &Store, catalog: &Arc<Catalog>) -> anyhow::Result<usize
             anyhow::bail!("the demo's own data: {f}");
         }
     }
+    crate::memory::rest();
     Ok(crate::web::DEMO.len())
 }

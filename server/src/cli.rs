@@ -175,7 +175,9 @@ fn ingest(i: Ingest) -> anyhow::Result<ExitCode> {
 
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("GRATICULE_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new("warn,graticule_server=info,icechunk_arrow_object_store=error")
+        tracing_subscriber::EnvFilter::new(
+            "warn,graticule_server=info,icechunk_arrow_object_store=error,icechunk_storage=error",
+        )
     });
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

@@ -173,6 +173,7 @@ impl Chunks {
             self.started.elapsed().as_secs().saturating_sub(self.last_used_secs.load(Ordering::Relaxed));
         if idle >= IDLE.as_secs() && !self.objects.is_empty() {
             self.objects.clear();
+            crate::memory::rest();
         }
     }
 }
