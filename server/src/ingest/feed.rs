@@ -13,7 +13,7 @@ use std::path::Path;
 
 use graticule_formats::{FormatError, Source};
 
-use super::plan::Field;
+use super::field::Field;
 
 /// Bytes of a region kept in memory.
 const MEMORY: u64 = 48 << 20;

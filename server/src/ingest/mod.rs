@@ -11,7 +11,9 @@
 mod arrange;
 mod attributes;
 mod concat;
+mod coordinates;
 mod feed;
+mod field;
 pub mod inputs;
 mod layout;
 mod plan;
@@ -312,7 +314,7 @@ async fn write(
         if let Some(g) = &goes_on {
             plan.keep_only_what_grows(g.dimension);
         }
-        progress.begin(&name, plan.fields.iter().map(plan::Field::bytes).sum());
+        progress.begin(&name, plan.fields.iter().map(field::Field::bytes).sum());
         let stored =
             shards::store(source.as_ref(), &plan.fields, &sink, &scratch, progress.as_ref(), &cancel)?;
         let nodes = nodes(plan.clone_metadata(), stored, &mut plan, &sink, goes_on.is_some())?;
@@ -346,6 +348,9 @@ impl Plan {
     }
 }
 
+/// Stored chunks of one array, by index.
+type Chunks = Vec<(Vec<u32>, crate::store::Payload)>;
+
 fn nodes(
     skeleton: Skeleton,
     stored: Vec<shards::Stored>,
@@ -369,7 +374,8 @@ fn nodes(
         }
         out.push(Node { path: w.path, metadata: w.metadata, chunks, keep_chunks: false });
     }
-    let mut chunks: Vec<Vec<Vec<(Vec<u32>, crate::store::Payload)>>> =
+    // By field and level.
+    let mut chunks: Vec<Vec<Chunks>> =
         plan.fields.iter().map(|f| f.levels.iter().map(|_| Vec::new()).collect()).collect();
     for s in stored {
         if let Some(list) = chunks.get_mut(s.field).and_then(|f| f.get_mut(s.level)) {

@@ -10,133 +10,19 @@ use graticule_formats::{FormatError, Header, Source, Variable};
 use graticule_shared::axis::Axis;
 use graticule_shared::cube::{Cube, Packing, Role, role_of};
 use graticule_shared::dtype::DataType;
-use graticule_shared::zarr::{Hierarchy, json_number};
+use graticule_shared::zarr::Hierarchy;
 use serde_json::{Map, Value, json};
 
 use super::attributes::{self, Fill};
+use super::coordinates::Coordinates;
+use super::field::{Field, Level};
 use super::layout::{Axes, Described, Layout, sharded_array, whole_array};
 use super::pyramid::{Method, level_count};
-use crate::codec::Decoder as Codec;
 
 /// Coordinates are stored in one chunk, and other one-dimensional arrays while they are small:
 /// all of them are in memory at once.
 const COORDINATE_BYTES: u64 = 8 << 20;
 const WHOLE_BYTES: u64 = 256 << 10;
-
-/// One resolution of a field.
-pub struct Level {
-    pub path: String,
-    pub metadata: Value,
-    pub layout: Layout,
-    pub columns: u64,
-}
-
-impl Level {
-    /// The codecs of its inner chunks, over the walked axes.
-    pub fn codec(&self) -> Result<Codec, String> {
-        let array = hierarchy([(self.path.clone(), self.metadata.clone())].into(), Map::new())?;
-        let array = array.arrays.values().next().ok_or("no array")?;
-        Codec::new(array.block_metadata())
-    }
-}
-
-/// A variable that is streamed: everything large.
-pub struct Field {
-    /// Name in the source.
-    pub source: String,
-    pub dtype: DataType,
-    pub shape: Vec<u64>,
-    pub axes: Axes,
-    pub source_chunks: Option<Vec<u64>>,
-    /// Finest first.
-    pub levels: Vec<Level>,
-    pub packing: Packing,
-    pub method: Method,
-    /// How a cell without a value is stored.
-    pub nodata: Vec<u8>,
-    /// Relative area of a cell in each row.
-    pub areas: Vec<f64>,
-    /// Steps before this one are stored already.
-    pub from_step: u64,
-}
-
-impl Field {
-    pub fn rows(&self) -> u64 {
-        self.shape.get(self.axes.row).copied().unwrap_or(1)
-    }
-    pub fn columns(&self) -> u64 {
-        self.axes.column.map_or(1, |a| self.shape[a])
-    }
-
-    /// Bytes that will be read.
-    pub fn bytes(&self) -> u64 {
-        let whole = self.shape.iter().product::<u64>() * self.dtype.size() as u64;
-        let steps = self.axes.step.map_or(1, |a| self.shape[a]).max(1);
-        whole / steps * (steps - self.first_step().min(steps))
-    }
-
-    fn first_step(&self) -> u64 {
-        let unit = self.levels[0].layout.shard[0];
-        self.from_step / unit * unit
-    }
-
-    /// Index of each axis, with the steps taken at once, in the order of reading.
-    pub fn groups(&self) -> impl Iterator<Item = (Vec<u64>, u64)> + '_ {
-        let unit = self.levels[0].layout.shard[0];
-        let length = |a: usize| -> u64 {
-            if a == self.axes.row || Some(a) == self.axes.column {
-                1
-            } else if Some(a) == self.axes.step {
-                (self.shape[a] - self.first_step().min(self.shape[a])).div_ceil(unit)
-            } else {
-                self.shape[a]
-            }
-        };
-        let lengths: Vec<u64> = (0..self.shape.len()).map(length).collect();
-        let total: u64 = lengths.iter().product();
-        // Source chunks several indices deep along an axis are finished before the next ones begin.
-        let depth: Vec<u64> = (0..lengths.len())
-            .map(|a| {
-                let chunk = self.source_chunks.as_ref().and_then(|c| c.get(a)).copied().unwrap_or(1).max(1);
-                let chunk = if Some(a) == self.axes.step { chunk.div_ceil(unit) } else { chunk };
-                chunk.min(lengths[a].max(1))
-            })
-            .collect();
-        (0..total).map(move |flat| {
-            let mut lead = blocked(flat, &lengths, &depth);
-            let steps = self.axes.step.map_or(1, |a| {
-                lead[a] = self.first_step() + lead[a] * unit;
-                unit.min(self.shape[a] - lead[a])
-            });
-            (lead, steps)
-        })
-    }
-}
-
-/// The `flat`th index of a box walked block by block of `depth`, C order in each.
-fn blocked(flat: u64, lengths: &[u64], depth: &[u64]) -> Vec<u64> {
-    let rank = lengths.len();
-    let mut index = vec![0; rank];
-    let mut rest = flat;
-    // Blocks first: each axis's block coordinate, slowest first. Blocks at an
-    // edge are smaller, so sizes are worked out on the way down.
-    let mut extent: Vec<u64> = lengths.to_vec();
-    for a in 0..rank {
-        // Cells of one full block-slab along `a`, given the blocks chosen before.
-        let others: u64 = (0..rank).filter(|b| *b != a).map(|b| extent[b]).product();
-        let slab = others * depth[a];
-        let block = rest.checked_div(slab).unwrap_or(0);
-        rest -= block * slab;
-        index[a] = block * depth[a];
-        extent[a] = depth[a].min(lengths[a] - index[a].min(lengths[a]));
-    }
-    for a in (0..rank).rev() {
-        let e = extent[a].max(1);
-        index[a] += rest % e;
-        rest /= e;
-    }
-    index
-}
 
 /// A small array, stored in one chunk: its values are at hand.
 pub struct Whole {
@@ -163,7 +49,7 @@ pub struct Continue<'a> {
     pub from: u64,
 }
 
-fn leaf(name: &str) -> String {
+pub fn leaf(name: &str) -> String {
     name.rsplit('/').next().unwrap_or(name).to_owned()
 }
 
@@ -246,7 +132,7 @@ impl Plan {
         let seen = hierarchy(nodes, root.clone()).map_err(|e| FormatError::new("", e))?;
         let cube = Cube::new(&seen);
         let mut plan = Plan { root, groups: BTreeMap::new(), wholes: Vec::new(), fields: Vec::new(), notes };
-        let mut coordinates = Coordinates { source, header, read: BTreeMap::new() };
+        let mut coordinates = Coordinates::new(source);
         let prefix = if (1..40).any(|k| taken.contains(&k.to_string())) { "pyramid_" } else { "" };
         let mut most = 0;
         let mut extent: Option<(String, String)> = None;
@@ -595,73 +481,9 @@ fn raw_bytes(dtype: DataType, v: f64) -> Vec<u8> {
     }
 }
 
-/// Coordinate values, each read once.
-struct Coordinates<'a> {
-    source: &'a dyn Source,
-    header: &'a Header,
-    read: BTreeMap<String, Vec<u8>>,
-}
-
-impl Coordinates<'_> {
-    fn variable(&self, path: &str) -> Option<&Variable> {
-        self.header.variables.iter().find(|v| v.path == path)
-    }
-
-    fn bytes(&mut self, v: &Variable) -> Result<Vec<u8>, FormatError> {
-        if let Some(b) = self.read.get(&v.path) {
-            return Ok(b.clone());
-        }
-        if v.shape.contains(&0) {
-            return Ok(Vec::new());
-        }
-        let bytes = self.source.read(&v.path, &vec![0; v.shape.len()], &v.shape)?;
-        if v.dims.len() == 1 {
-            self.read.insert(v.path.clone(), bytes.clone());
-        }
-        Ok(bytes)
-    }
-
-    /// The unpacked values as an axis, or why they are none.
-    fn axis(&mut self, path: &str) -> Result<Result<Axis, String>, FormatError> {
-        let Some(v) = self.variable(path).cloned() else { return Ok(Err("no such coordinate".into())) };
-        let number = |k: &str| {
-            attributes::global(&v.attributes).get(k).and_then(json_number).filter(|f| f.is_finite())
-        };
-        let (scale, offset) = (number("scale_factor").filter(|s| *s != 0.0), number("add_offset"));
-        let raw = v.dtype.to_f64_vec(&self.bytes(&v)?);
-        let values = match (scale, offset) {
-            (None, None) => raw,
-            (s, o) => raw.into_iter().map(|r| r * s.unwrap_or(1.0) + o.unwrap_or(0.0)).collect(),
-        };
-        Ok(Axis::new(values).map_err(|e| e.to_string()))
-    }
-
-    fn is_latitude(&self, path: &str) -> bool {
-        let Some(v) = self.variable(path) else { return false };
-        let text =
-            |k: &str| v.attribute(k).and_then(|a| a.as_text()).unwrap_or_default().to_ascii_lowercase();
-        let projected =
-            text("standard_name").starts_with("projection_") || text("standard_name").starts_with("grid_");
-        !projected
-            && (text("units").starts_with("degree")
-                || text("standard_name") == "latitude"
-                || matches!(leaf(path).to_ascii_lowercase().as_str(), "lat" | "latitude" | "nav_lat"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blocks_are_finished_before_the_next_begin_and_nothing_is_left_out() {
-        let lengths = [5, 1, 3];
-        let walk: Vec<Vec<u64>> = (0..15).map(|f| blocked(f, &lengths, &[2, 1, 1])).collect();
-        assert_eq!(walk[..4], [vec![0, 0, 0], vec![1, 0, 0], vec![0, 0, 1], vec![1, 0, 1]]);
-        let all: BTreeSet<&Vec<u64>> = walk.iter().collect();
-        assert_eq!(all.len(), 15);
-        assert!(all.iter().all(|i| i.iter().zip(lengths).all(|(i, n)| *i < n)));
-    }
 
     #[test]
     fn names_that_would_leave_the_store_are_not_carried_over() {

@@ -13,7 +13,7 @@ use graticule_formats::Source;
 use graticule_shared::shard::{Span, encode_index};
 
 use super::feed::Feed;
-use super::plan::{Field, Level};
+use super::field::{Field, Level};
 use super::progress::Progress;
 use super::pyramid::Cascade;
 use crate::codec::Decoder as Codec;
