@@ -34,12 +34,18 @@ async function instantiate(backend) {
   return app;
 }
 
+function begin(backend) {
+  if (!loaded.has(backend)) loaded.set(backend, instantiate(backend));
+  return loaded.get(backend);
+}
+
 /** One instance of the viewer for the page, however many maps are on it. */
 export async function load(wanted) {
   decoder();
+  // The likely build comes while the adapter is still being asked for.
+  if (wanted !== 'webgl' && navigator.gpu) begin('webgpu').catch(() => {});
   const backend = await choose(wanted);
-  if (!loaded.has(backend)) loaded.set(backend, instantiate(backend));
-  return { app: await loaded.get(backend), backend };
+  return { app: await begin(backend), backend };
 }
 
 /** What the decode workers are made from; the module is compiled once and posted to each. */

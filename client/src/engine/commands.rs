@@ -22,7 +22,16 @@ impl Engine {
             Command::SetVariable(path) => self.set_variable(path),
             Command::Probe { longitude_deg, latitude_deg } => self.probe(longitude_deg, latitude_deg),
             Command::AutoClim => self.auto_clim(),
-            other => self.state.borrow_mut().apply(other),
+            other => {
+                let mut s = self.state.borrow_mut();
+                let at_once = matches!(other, Command::SetIndex { .. } | Command::Prefetch(_));
+                s.apply(other);
+                // Another step: its requests do not wait for the next frame, unless
+                // steps come faster than they can be answered.
+                if at_once && s.plan_dirty && self.loader.is_idle() {
+                    self.replan(&mut s);
+                }
+            }
         }
     }
 }

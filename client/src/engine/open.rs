@@ -30,6 +30,7 @@ impl Engine {
             let mut s = self.state.borrow_mut();
             s.generation = s.generation.wrapping_add(1);
             s.troubles = 0;
+            s.opening = true;
             if !refresh {
                 s.style.clim = None;
                 s.wanted_variable = s.wanted_variable.take().filter(|_| s.store.is_none());
@@ -43,6 +44,7 @@ impl Engine {
             if this.state.borrow().generation != generation {
                 return;
             }
+            this.state.borrow_mut().opening = false;
             match read {
                 Ok(hierarchy) => this.opened(url, hierarchy, refresh),
                 Err(t) => this.say_trouble(t),
@@ -130,6 +132,7 @@ impl Engine {
             if let (Some(axes), Some(layer)) = (early.clone(), &mut s.layer) {
                 layer.axes = Some(axes);
             }
+            self.replan(&mut s);
             early.is_some()
         };
         self.flush();
@@ -285,6 +288,7 @@ impl Engine {
                 if !s.view_set {
                     look_at(s, &axes);
                 }
+                this.replan(s);
             }
             this.flush();
             this.ask_frame();

@@ -12,7 +12,7 @@ use crate::view::camera::wrap_longitude_deg;
 use crate::view::levels::PageId;
 
 /// Numbers looked at for a histogram or a range.
-const SAMPLES: usize = 48 << 10;
+const SAMPLES: usize = 20 << 10;
 const BINS: usize = 96;
 
 /// A cell of some level at a place.

@@ -352,8 +352,8 @@ impl Engine {
                 if !lost {
                     more = self.update(&mut s, &gpu);
                 }
-            } else if s.layer.is_some() && s.plan_dirty {
-                self.want_early(&mut s);
+            } else if s.plan_dirty {
+                self.replan(&mut s);
             }
             self.update_readout(&mut s);
             let progress = self.loader.progress();
@@ -396,12 +396,12 @@ impl Engine {
                 &layer.variable.packing,
                 (y, x),
             ));
-            s.plan_dirty = true;
             s.place_dirty = true;
         }
         if s.plan_dirty {
-            self.replan(s, gpu, scene);
+            self.replan(s);
         }
+        self.reserve(s, gpu);
         let mut more = self.put_up(s, gpu);
         self.settle_frame(s, gpu);
         if s.colours_dirty
@@ -418,14 +418,39 @@ impl Engine {
             scene.set_graticule(gpu, &layers::graticule(step));
             s.graticule_step = step;
         }
-        if s.draw_dirty {
+        // An empty picture costs a frame that the first whole one then waits for.
+        if s.draw_dirty && (s.complete.is_some() || s.base_map) {
             more |= !self.draw(s, gpu, scene, ratio);
         }
         more
     }
 
+    /// Writes the tables of cells for what is to be drawn.
+    fn put_cells(&self, s: &mut State, gpu: &Gpu, scene: &mut Scene) {
+        if !std::mem::take(&mut s.place_dirty) {
+            return;
+        }
+        match &s.previous {
+            Some(p) => {
+                if let Some((y, x)) = &p.layer.axes {
+                    let (columns, rows) = s.cells_for((y, x));
+                    scene.put_cells(gpu, &columns, &rows);
+                }
+                // Those of the wanted layer follow when it is shown.
+            }
+            None => {
+                scene.put_cells(gpu, &s.columns, &s.rows);
+                let grid = s.layer.as_ref().and_then(|l| l.grids.get(s.plan.level));
+                if let (Some(grid), Some(window)) = (grid, &s.window) {
+                    scene.put_texels(gpu, (&s.columns, &s.rows), grid, window);
+                }
+            }
+        }
+    }
+
     fn draw(&self, s: &mut State, gpu: &Rc<Gpu>, scene: &mut Scene, ratio: f64) -> bool {
         let camera = s.camera;
+        self.put_cells(s, gpu, scene);
         let look = s.style.look();
         let window = if s.previous.is_none() { s.window } else { None };
         let (shown, level) = match &mut s.previous {
@@ -435,10 +460,6 @@ impl Engine {
         let (mut ready, mut quick) = (false, false);
         let pages = &s.plan.pages;
         if let (Some(layer), Some(look)) = (shown, look) {
-            if s.place_dirty {
-                scene.place_cells(gpu, &camera, ratio, layer.axes.as_ref().map(|(y, x)| (&**y, &**x)));
-                s.place_dirty = false;
-            }
             let (magnified, wraps) = (layer.is_magnified(level, &camera, ratio), layer.wraps());
             if let Some(mut field) = layer.field.take() {
                 let globe = camera.projection == graticule_shared::raster::Projection::Globe;
@@ -497,31 +518,29 @@ impl Engine {
         self.loader.want(keys);
     }
 
-    fn replan(&self, s: &mut State, gpu: &Rc<Gpu>, scene: &mut Scene) {
+    /// Decides which pages are wanted, and asks for what is not here. Needs no
+    /// device and no animation frame: requests leave at once.
+    pub(super) fn replan(&self, s: &mut State) {
+        if s.camera.width_px <= 1.0 {
+            return;
+        }
         let selection = s.selection();
         let ahead: Vec<Vec<u64>> = s.prefetch.iter().take(64).filter_map(|t| s.selection_at(*t)).collect();
-        let Some(layer) = &mut s.layer else { return };
-        let (Some((y, x)), Some(field)) = (layer.axes.clone(), &mut layer.field) else {
+        let Some((y, x)) = s.layer.as_ref().and_then(|l| l.axes.clone()) else {
             self.want_early(s);
             return;
         };
+        if std::mem::take(&mut s.view_dirty) {
+            (s.columns, s.rows) = s.cells_for((&y, &x));
+            if let Some(layer) = &s.layer {
+                s.plan = plan(&s.camera, s.ratio, &layer.grids, (&y, &x), &s.columns, &s.rows);
+                let grid = layer.grids.get(s.plan.level);
+                s.window = grid.and_then(|g| Window::around(g, s.plan.level, &s.plan.pages));
+            }
+            s.place_dirty = true;
+        }
         s.plan_dirty = false;
-        if s.place_dirty || s.previous.is_some() || scene.columns.is_empty() {
-            scene.place_cells(gpu, &s.camera, s.ratio, Some((&y, &x)));
-            // What is still shown may have other axes: its own are placed when drawing.
-            s.place_dirty = s.previous.is_some();
-        }
-        s.plan = plan(&s.camera, s.ratio, &layer.grids, (&y, &x), &scene.columns, &scene.rows);
-        s.window = layer.grids.get(s.plan.level).and_then(|grid| {
-            let window = Window::around(grid, s.plan.level, &s.plan.pages)?;
-            scene.place_texels(gpu, grid, &window);
-            Some(window)
-        });
-        let pages = s.plan.pages.len() + s.plan.background.len();
-        if field.reserve(gpu, 2 * pages) {
-            s.draw_dirty = true;
-        }
-        let layer = &*layer;
+        let Some(layer) = &s.layer else { return };
         let mut keys = Vec::new();
         let mut add = |page, selection: &[u64]| {
             if let Some(p) = layer.place(page, selection)
@@ -543,6 +562,16 @@ impl Engine {
             s.plan.pages.iter().for_each(|p| add(*p, selection));
         }
         self.loader.want(keys);
+    }
+
+    /// Room on the device for the planned pages, of the plane shown and the wanted one.
+    fn reserve(&self, s: &mut State, gpu: &Gpu) {
+        let pages = s.plan.pages.len() + s.plan.background.len();
+        if let Some(field) = s.layer.as_mut().and_then(|l| l.field.as_mut())
+            && field.reserve(gpu, 2 * pages)
+        {
+            s.draw_dirty = true;
+        }
     }
 
     /// Uploads pages of the wanted plane that have arrived. True where some are left for the next frame.
@@ -640,7 +669,8 @@ impl Engine {
         let detail = {
             let mut s = self.state.borrow_mut();
             let wanted = if s.camera.zoom >= 3.5 { 2 } else { 1 };
-            if s.scene.is_none() || s.complete.is_none() || s.coast_detail >= wanted {
+            let waiting = s.complete.is_none() && (s.layer.is_some() || s.opening);
+            if s.scene.is_none() || waiting || s.coast_detail >= wanted {
                 return;
             }
             s.coast_detail = wanted;
@@ -667,6 +697,7 @@ impl Engine {
                 if let Some(mesh) = mesh {
                     scene.set_land(gpu, &mesh);
                 }
+                s.base_map = true;
                 s.draw_dirty = true;
             }
             this.ask_frame();

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use graticule_shared::axis::Axis;
 use graticule_shared::colormap::Stretch;
 use graticule_shared::cube::{Cube, Role, Variable};
-use graticule_shared::raster::{Camera, Projection};
+use graticule_shared::raster::{Camera, Cell, Projection, mercator_columns, mercator_rows};
 use graticule_shared::zarr::Hierarchy;
 
 use crate::chunks::source::{BlockKey, Source};
@@ -158,8 +158,15 @@ pub struct State {
     /// Whether the picture is whole for what is wanted; `None` before the first frame.
     pub complete: Option<bool>,
     pub prefetch: Vec<u64>,
+    /// The view moved: cells and plan are to be made anew.
+    pub view_dirty: bool,
+    /// What is wanted changed, or the view did.
     pub plan_dirty: bool,
+    /// The shader's tables of cells are not those of the picture to draw.
     pub place_dirty: bool,
+    /// Cells of the screen's columns and rows on a Mercator map, in the wanted layer.
+    pub columns: Vec<Cell>,
+    pub rows: Vec<Cell>,
     pub draw_dirty: bool,
     pub colours_dirty: bool,
     pub stats_due: bool,
@@ -171,6 +178,10 @@ pub struct State {
     pub troubles: u32,
     pub graticule_step: u32,
     pub coast_detail: u8,
+    /// Coastlines and land are here.
+    pub base_map: bool,
+    /// Metadata is being read.
+    pub opening: bool,
     pub frames: u32,
 }
 
@@ -213,8 +224,11 @@ impl State {
             quick: false,
             complete: None,
             prefetch: Vec::new(),
+            view_dirty: true,
             plan_dirty: true,
             place_dirty: true,
+            columns: Vec::new(),
+            rows: Vec::new(),
             draw_dirty: true,
             colours_dirty: true,
             stats_due: false,
@@ -226,6 +240,8 @@ impl State {
             troubles: 0,
             graticule_step: 0,
             coast_detail: 0,
+            base_map: false,
+            opening: false,
             frames: 0,
         }
     }
@@ -293,8 +309,25 @@ impl State {
         self.outbox.push(Signal::Selected { variable, indices });
     }
 
+    /// Device pixels of the canvas.
+    pub fn size_px(&self) -> [u32; 2] {
+        [self.camera.width_px, self.camera.height_px].map(|n| (n * self.ratio).round().max(1.0) as u32)
+    }
+
+    /// Cells of the screen's columns and rows for these axes; empty on the globe.
+    pub fn cells_for(&self, (y, x): (&Axis, &Axis)) -> (Vec<Cell>, Vec<Cell>) {
+        let (mut columns, mut rows) = (Vec::new(), Vec::new());
+        if self.camera.projection == Projection::Mercator {
+            let [width, height] = self.size_px();
+            mercator_columns(&self.camera, self.ratio, width, x, &mut columns);
+            mercator_rows(&self.camera, self.ratio, height, y, &mut rows);
+        }
+        (columns, rows)
+    }
+
     /// The camera moved.
     pub fn moved(&mut self) {
+        self.view_dirty = true;
         self.plan_dirty = true;
         self.place_dirty = true;
         self.draw_dirty = true;

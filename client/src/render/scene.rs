@@ -1,9 +1,8 @@
 //! One canvas: what lies under the field, the field, what lies over it.
 
 use bytemuck::{Pod, Zeroable};
-use graticule_shared::axis::Axis;
 use graticule_shared::colormap::Lut;
-use graticule_shared::raster::{Camera, Cell, Projection, mercator_columns, mercator_rows, mercator_y};
+use graticule_shared::raster::{Camera, Cell, Projection, mercator_y};
 use wgpu::util::DeviceExt;
 
 use crate::render::field::{Field, Window, texture, write_whole};
@@ -93,9 +92,6 @@ pub struct Scene {
     coastlines: Option<Drawn>,
     graticule: Option<Drawn>,
     land: Option<Drawn>,
-    /// Cells of the screen's columns and rows, on a Mercator map.
-    pub columns: Vec<Cell>,
-    pub rows: Vec<Cell>,
 }
 
 /// What a frame shows besides the camera.
@@ -154,8 +150,6 @@ impl Scene {
             coastlines: None,
             graticule: None,
             land: None,
-            columns: Vec::new(),
-            rows: Vec::new(),
         }
     }
 
@@ -250,16 +244,11 @@ impl Scene {
         self.land = drawn(gpu, bytemuck::cast_slice(&mesh.vertices), &mesh.indices);
     }
 
-    /// Recomputes which cell each column and row of pixels shows, for a Mercator map.
-    pub fn place_cells(&mut self, gpu: &Gpu, camera: &Camera, ratio: f64, axes: Option<(&Axis, &Axis)>) {
-        let (Some((y, x)), Some((texture, width))) = (axes, &self.screen) else { return };
-        if camera.projection != Projection::Mercator {
-            return;
-        }
-        mercator_columns(camera, ratio, self.size[0], x, &mut self.columns);
-        mercator_rows(camera, ratio, self.size[1], y, &mut self.rows);
+    /// Which cell each column and row of pixels shows, on a Mercator map.
+    pub fn put_cells(&mut self, gpu: &Gpu, columns: &[Cell], rows: &[Cell]) {
+        let Some((texture, width)) = &self.screen else { return };
         let mut both: Vec<[f32; 2]> = Vec::with_capacity(2 * *width as usize);
-        for line in [&self.columns, &self.rows] {
+        for line in [columns, rows] {
             both.extend(line.iter().take(*width as usize).map(|c| [c.index, c.fraction]));
             let missing = *width as usize - line.len().min(*width as usize);
             both.extend(std::iter::repeat_n([-1.0, 0.0], missing));
@@ -268,12 +257,18 @@ impl Scene {
     }
 
     /// For the quick shader: where in which page of the window each column and row lies.
-    pub fn place_texels(&mut self, gpu: &Gpu, grid: &Grid, window: &Window) {
+    pub fn put_texels(
+        &mut self,
+        gpu: &Gpu,
+        (columns, rows): (&[Cell], &[Cell]),
+        grid: &Grid,
+        window: &Window,
+    ) {
         let (Some(texture), Some((_, width))) = (&self.texels, &self.screen) else { return };
         let width = *width as usize;
         let mut both = vec![u32::MAX; 2 * width];
-        let (columns, rows) = both.split_at_mut(width);
-        for (axis, cells, out) in [(1, &self.columns, columns), (0, &self.rows, rows)] {
+        let (out_columns, out_rows) = both.split_at_mut(width);
+        for (axis, cells, out) in [(1, columns, out_columns), (0, rows, out_rows)] {
             for (cell, out) in cells.iter().zip(out).filter(|(c, _)| c.index >= 0.0) {
                 let cell = grid.cell(axis, cell.index as u32);
                 let page = grid.page_at(axis, cell);
