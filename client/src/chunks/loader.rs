@@ -193,9 +193,28 @@ impl Loader {
         if open == 0 { (0, 0, 0) } else { (inner.done, inner.done + open, inner.bytes) }
     }
 
+    /// True when nothing that is wanted is missing; requests for it are over.
+    pub fn is_whole(&self) -> bool {
+        self.0.try_borrow().is_ok_and(|inner| inner.open_count() == 0)
+    }
+
     pub fn is_idle(&self) -> bool {
         let inner = self.0.borrow();
         inner.open_count() == 0 && inner.active.is_empty()
+    }
+
+    /// Asks for a small array at once, ahead of whatever is wanted next; it is
+    /// awaited with [`Loader::read_all`] later.
+    pub fn ask_first(&self, source: &Source) {
+        {
+            let mut inner = self.0.borrow_mut();
+            for number in 0..source.block_count() {
+                let key = BlockKey { array: source.id, number };
+                inner.awaited.entry(key).or_default();
+                inner.urgent.push(key);
+            }
+        }
+        self.pump();
     }
 
     /// One block, whatever the view wants; `None` where it cannot be had.

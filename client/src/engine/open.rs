@@ -132,16 +132,16 @@ impl Engine {
             if let (Some(axes), Some(layer)) = (early.clone(), &mut s.layer) {
                 layer.axes = Some(axes);
             }
-            self.replan(&mut s);
             early.is_some()
         };
-        self.flush();
         let generation = self.state.borrow().generation;
         // The stored coordinates, and the data beside them if its place can be guessed.
         self.read_axes(generation, path.to_owned(), y.coordinate.clone(), x.coordinate.clone(), early);
+        self.replan(&mut self.state.borrow_mut());
         for dim in outer {
             self.read_coordinate(generation, dim.name.clone(), dim.coordinate.clone());
         }
+        self.flush();
         self.ask_frame();
     }
 
@@ -247,6 +247,8 @@ impl Engine {
             Ok(pair) => pair,
             Err(t) => return self.say_trouble(t),
         };
+        self.loader.ask_first(&y);
+        self.loader.ask_first(&x);
         let this = self.clone();
         spawn_local(async move {
             let (ya, xa) = (this.clone(), this.clone());
@@ -291,7 +293,7 @@ impl Engine {
                 this.replan(s);
             }
             this.flush();
-            this.ask_frame();
+            this.act();
         });
     }
 

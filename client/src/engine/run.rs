@@ -100,7 +100,7 @@ impl Engine {
             let (ask, fail) = (weak.clone(), weak.clone());
             let changed = Rc::new(move || {
                 if let Some(e) = ask.upgrade() {
-                    e.ask_frame();
+                    e.heard_of_data();
                 }
             });
             let on_failure = Rc::new(move |f: Failure| {
@@ -164,8 +164,25 @@ impl Engine {
 
     pub fn send(self: &Rc<Self>, command: Command) {
         self.apply(command);
-        self.ask_frame();
+        self.act();
         self.flush();
+    }
+
+    /// Draws now, if no animation frame is being waited for. On a slow device the
+    /// next one may be far off, and what is drawn before it is shown with it.
+    pub(super) fn act(self: &Rc<Self>) {
+        if !self.frame_asked.get() {
+            self.frame();
+        }
+        self.ask_frame();
+    }
+
+    /// Something arrived: the last of what was missing is drawn at once.
+    fn heard_of_data(self: &Rc<Self>) {
+        if self.loader.is_whole() {
+            self.frame();
+        }
+        self.ask_frame();
     }
 
     /// True when nothing is loading and the picture is whole.
@@ -310,6 +327,7 @@ impl Engine {
         }
         self.gpu_known(Ok(()));
         self.flush();
+        self.frame();
         self.ask_frame();
     }
 
@@ -334,7 +352,8 @@ impl Engine {
         let mut more = false;
         let mut lost = false;
         {
-            let mut s = self.state.borrow_mut();
+            // Called from within a change: the animation frame that was asked for does it.
+            let Ok(mut s) = self.state.try_borrow_mut() else { return };
             if let Some(gpu) = s.gpu.clone() {
                 lost = gpu.is_lost();
                 for e in gpu.take_errors() {
