@@ -210,8 +210,10 @@ impl Loader {
             let mut inner = self.0.borrow_mut();
             for number in 0..source.block_count() {
                 let key = BlockKey { array: source.id, number };
-                inner.awaited.entry(key).or_default();
-                inner.urgent.push(key);
+                if !inner.cache.contains(&key) {
+                    inner.awaited.entry(key).or_default();
+                    inner.urgent.push(key);
+                }
             }
         }
         self.pump();

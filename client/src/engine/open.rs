@@ -61,6 +61,7 @@ impl Engine {
             if !refresh && s.store.is_some() {
                 s.indices.clear();
             }
+            s.sources.clear();
             let current = s.layer.as_ref().filter(|_| refresh).map(|l| l.variable.path.clone());
             let wanted = s.wanted_variable.take().or(current);
             s.store = Some(Rc::new(Store { url: url.clone(), hierarchy, cube: cube.clone() }));
@@ -211,6 +212,10 @@ impl Engine {
                 path,
             )
         };
+        // A variable seen before finds its blocks again.
+        if let Some(known) = s.sources.get(path) {
+            return Ok(known.clone());
+        }
         let meta = store.hierarchy.arrays.get(path).ok_or_else(missing)?;
         s.next_source += 1;
         let source = Source::new(s.next_source, &store.url, meta, store.hierarchy.format).map_err(|e| {
@@ -219,6 +224,7 @@ impl Engine {
         })?;
         let source = Rc::new(source);
         self.loader.add_source(source.clone());
+        s.sources.insert(path.to_owned(), source.clone());
         Ok(source)
     }
 

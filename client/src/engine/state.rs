@@ -174,6 +174,8 @@ pub struct State {
     pub steps: Vec<StepState>,
     pub progress: (u32, u32, u64),
     pub next_source: u32,
+    /// Arrays of the open store that were used, by path.
+    pub sources: BTreeMap<String, Rc<Source>>,
     pub outbox: Vec<Signal>,
     pub troubles: u32,
     pub graticule_step: u32,
@@ -236,6 +238,7 @@ impl State {
             steps: Vec::new(),
             progress: (0, 0, 0),
             next_source: 0,
+            sources: BTreeMap::new(),
             outbox: Vec::new(),
             troubles: 0,
             graticule_step: 0,
