@@ -11,7 +11,7 @@ use js_sys::{Array, Function, Object, Reflect, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, HtmlCanvasElement};
 
-use crate::engine::api::{Command, Projection, Signal, Theme};
+use crate::engine::api::{Command, Projection, Signal, Theme, View};
 use crate::ui::hook::{readout_object, state_object};
 use crate::ui::session::Session;
 use crate::ui::state::{State, readout_words};
@@ -117,6 +117,11 @@ impl GraticuleMap {
                 let ends: Vec<f64> = value.split(',').filter_map(|v| v.trim().parse().ok()).collect();
                 let [low, high] = ends[..] else { return };
                 Command::SetClim(low, high)
+            }
+            "view" => {
+                let place: Vec<f64> = value.split(',').filter_map(|v| v.trim().parse().ok()).collect();
+                let [longitude_deg, latitude_deg, zoom] = place[..] else { return };
+                Command::SetView(View { longitude_deg, latitude_deg, zoom })
             }
             "projection" => {
                 Command::SetProjection(address::projection(value).unwrap_or(Projection::Mercator))

@@ -33,7 +33,7 @@ export async function startServer(collections = {}) {
   const ingest = (file, id) => run(BIN, ['ingest', file, '--collection', id, '--data', data]);
   for (const [id, file] of Object.entries(collections)) await ingest(file, id);
   const port = await freePort();
-  const child = spawn(BIN, ['serve', '--data', data, '--bind', `127.0.0.1:${port}`, '--token', 'browser-test'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(BIN, ['serve', '--data', data, '--bind', `127.0.0.1:${port}`, '--token', 'browser-tests-only'], { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   child.stderr.on('data', (d) => { log = (log + d).slice(-4000); });
   const url = `http://127.0.0.1:${port}`;
@@ -48,7 +48,7 @@ export async function startServer(collections = {}) {
     ingest,
     /** Hands a file to the running server, as an operator would, and waits for the run's end. */
     async publish(file, id) {
-      const headers = { authorization: 'Bearer browser-test', 'content-type': 'application/json' };
+      const headers = { authorization: 'Bearer browser-tests-only', 'content-type': 'application/json' };
       const answer = await fetch(`${url}/api/runs`, { method: 'POST', headers, body: JSON.stringify({ inputs: [file], collection: id }) });
       if (answer.status !== 202) throw new Error(`POST /api/runs: ${answer.status} ${await answer.text()}`);
       return new URL(answer.headers.get('location'), url).href;

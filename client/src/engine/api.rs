@@ -136,7 +136,7 @@ pub enum Signal {
         url: String,
         cube: std::rc::Rc<Cube>,
     },
-    /// Values of the coordinate of a non-spatial dimension.
+    /// Values of the coordinate of a non-spatial dimension, or of x.
     Coordinate {
         dim: String,
         values: Vec<f64>,

@@ -292,6 +292,11 @@ impl Engine {
                     layer.field = None;
                 }
                 layer.axes = Some(axes.clone());
+                // How wide a cell is, for the readout's words.
+                let across = layer.variable.dims.last().map(|d| d.name.clone());
+                if let Some(dim) = across {
+                    s.say(Signal::Coordinate { dim, values: axes.1.values().to_vec() });
+                }
                 s.moved();
                 if !s.view_set {
                     look_at(s, &axes);

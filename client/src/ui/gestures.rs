@@ -129,7 +129,16 @@ pub fn attach(surface: &Element, send: Send, tap: Tap, abort: &AbortController) 
     }
 
     let s = send.clone();
-    on("pointerleave", true, Box::new(move |_| s(Command::Pointer(None))));
+    on(
+        "pointerleave",
+        true,
+        Box::new(move |e| {
+            // A finger that is lifted was never hovering.
+            if e.dyn_into::<PointerEvent>().is_ok_and(|e| e.pointer_type() != "touch") {
+                s(Command::Pointer(None));
+            }
+        }),
+    );
 
     let s = send.clone();
     on(

@@ -227,6 +227,7 @@ fn number(m: Model, high_end: bool) -> impl IntoView {
     let shown = move || m.style.with(|s| numbers::in_range(value(), (s.clim.1 - s.clim.0).abs()));
     Effect::new(move |_| {
         if let (true, Some(f)) = (typing.get(), field.get()) {
+            f.set_value(&value_now(m, high_end).to_string());
             let _ = f.focus();
             f.select();
         }
@@ -243,9 +244,8 @@ fn number(m: Model, high_end: bool) -> impl IntoView {
     };
     move || {
         if typing.get() {
-            let text = format!("{}", value_now(m, high_end));
             view! {
-                <input class="g-number g-num" node_ref=field inputmode="decimal" aria-label=name prop:value=text
+                <input class="g-number g-num" node_ref=field inputmode="decimal" aria-label=name
                     on:keydown=move |e| match e.key().as_str() {
                         "Enter" => done(event_target_value(&e)),
                         "Escape" => typing.set(false),

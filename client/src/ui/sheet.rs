@@ -128,7 +128,8 @@ fn details(m: Model) -> impl IntoView {
                             {entry("Dimensions", meta.map(|v| v.dims.iter().map(|d| format!("{} {}", d.name, d.len)).collect::<Vec<_>>().join(" × ")))}
                             {entry("Stored as", meta.map(|v| {
                                 let packed = if v.packing.is_identity() { String::new() } else { format!(", × {} + {}", v.packing.scale, v.packing.offset) };
-                                format!("{}{packed}; {} levels", v.packing.dtype.zarr_name(), v.levels.len())
+                                let levels = match v.levels.len() { 1 => "one level".to_owned(), n => format!("{n} levels") };
+                                format!("{}{packed}; {levels}", v.packing.dtype.zarr_name())
                             }))}
                             {entry("Source", attribute(&["source"]))}
                             {entry("Institution", attribute(&["institution", "creator_name"]))}

@@ -149,7 +149,15 @@ impl Steps {
             (|t| t.year.div_euclid(5), year_label),
             (|t| t.year.div_euclid(10), year_label),
         ];
-        for (key, label) in ranks {
+        // A monthly axis has no first of the month to speak of, a daily one no hours.
+        let finest = if self.monthly {
+            7
+        } else if self.daily {
+            4
+        } else {
+            0
+        };
+        for (key, label) in ranks.into_iter().skip(finest) {
             let turns: Vec<usize> = (0..self.times.len())
                 .filter(|&i| i == 0 || key(&self.times[i]) != key(&self.times[i - 1]))
                 .collect();
