@@ -213,6 +213,20 @@ describe('without any GPU', { skip: missing }, () => {
   });
 });
 
+describe('at the first look', { skip: missing }, () => {
+  test('time moves by itself, unless the reader asked for stillness', async () => {
+    const browser = await launch('webgl');
+    for (const [reducedMotion, moves] of [['no-preference', true], ['reduce', false]]) {
+      const { page, context } = await openMap(browser, `${server.url}/`, { complete: false, reducedMotion });
+      await page.waitForFunction(() => window.graticule?.state().steps > 1, null, { timeout: 20_000 });
+      const moved = await page.waitForFunction(() => window.graticule.state().step > 0, null, { timeout: moves ? 20_000 : 3000 }).then(() => true, () => false);
+      assert.equal(moved, moves, reducedMotion);
+      await context.close();
+    }
+    await browser.close();
+  });
+});
+
 describe('on a phone', { skip: missing }, () => {
   test('a tap reads the value there, and nothing is wider than the screen', async () => {
     const browser = await launch('webgl');

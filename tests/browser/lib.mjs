@@ -6,6 +6,7 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { after } from 'node:test';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { chromium } from 'playwright-core';
@@ -92,10 +93,20 @@ export const BACKENDS = {
   webgl: ['--disable-features=WebGPU', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
 };
 
-export const launch = (backend) => chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--hide-scrollbars', ...BACKENDS[backend]],
-});
+const open = new Set();
+
+export async function launch(backend) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--hide-scrollbars', ...BACKENDS[backend]],
+  });
+  open.add(browser);
+  browser.once('disconnected', () => open.delete(browser));
+  return browser;
+}
+
+// A failed test must not leave a browser behind, which would keep the run from ending.
+after(() => Promise.all([...open].map((b) => b.close())));
 
 /** A page at `url` whose map is complete; counts data requests. */
 export async function openMap(browser, url, { width = 900, height = 600, complete = true, ...options } = {}) {
