@@ -28,8 +28,10 @@ test: build
 	@scripts/setup.sh test
 	$(MAKE) unit python browser
 
+# Two selections: one would unify features and compile every dependency again.
 unit:
-	GRATICULE_BIN=$(abspath $(BIN)) $(CARGO) test --release --workspace
+	GRATICULE_BIN=$(abspath $(BIN)) $(CARGO) test --release -p graticule -p graticule-shared -p graticule-formats -p graticule-tests
+	$(CARGO) test --release -p graticule-client -p graticule-decode
 
 python:
 	GRATICULE_BIN=$(abspath $(BIN)) $(VENV)/bin/python -m pytest -q tests/python
