@@ -80,16 +80,7 @@ pub async fn find(app: &App, id: &str) -> Answer<Collection> {
 }
 
 pub fn describe_list() -> Value {
-    doc::get(
-        "Catalog",
-        "All collections",
-        &[
-            doc::query("bbox", "west,south,east,north in degrees", "-30,-20,30,20"),
-            doc::query("datetime", "Instant or interval, open ends as ..", "2020-01-01T00:00:00Z/.."),
-            doc::limit(),
-        ],
-        "application/json",
-    )
+    doc::get("Catalog", "All collections", &[doc::bbox(), doc::datetime(), doc::limit()], "application/json")
 }
 
 pub fn describe_one() -> Value {

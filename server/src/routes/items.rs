@@ -110,10 +110,10 @@ pub fn describe_list() -> Value {
         "Items: the granules a collection was made from",
         &[
             doc::id(),
-            doc::query("bbox", "west,south,east,north in degrees", "-30,-20,30,20"),
-            doc::query("datetime", "Instant or interval, open ends as ..", "2020-01-01T00:00:00Z/.."),
+            doc::bbox(),
+            doc::datetime(),
             doc::limit(),
-            doc::query("token", "Where the page starts, from a \"next\" link", ""),
+            doc::number("token", "Where the page starts, from a \"next\" link"),
         ],
         GEOJSON,
     )

@@ -81,12 +81,8 @@ pub fn describe() -> Value {
         "Values at places, through all selected times and levels",
         &[
             doc::id(),
-            doc::query("coords", "WKT POINT or MULTIPOINT, longitude before latitude", "POINT(4.9 52.4)"),
-            doc::query(
-                "datetime",
-                "Instant, date or interval; all times when absent",
-                "2020-01-01/2020-02-01",
-            ),
+            doc::coords(),
+            doc::datetime(),
             doc::query("z", "Level, list or interval; all levels when absent", "850"),
             doc::query("parameter-name", "Variables, separated by commas; all when absent", "sst"),
             doc::query("crs", "CRS84", "CRS84"),
@@ -94,7 +90,10 @@ pub fn describe() -> Value {
         ],
         COVERAGE_JSON,
     );
-    operation["parameters"][1]["required"] = Value::from(true);
+    operation["description"] = Value::from(
+        "The nearest cell's stored values, decoded in float64; no data is null. A dimension that is neither place, \
+         level nor time is chosen by `dim:NAME=VALUE`, such as `dim:month=7`.",
+    );
     operation["responses"]["200"]["content"]["text/csv"] = serde_json::json!({"schema": {"type": "string"}});
     operation
 }

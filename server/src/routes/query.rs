@@ -56,8 +56,11 @@ impl Query {
     /// Not a number, or below the range.
     pub fn limit(&self, default: u32, most: u32) -> Result<u32, Problem> {
         let Some(text) = self.get("limit") else { return Ok(default) };
-        match text.parse::<u64>() {
-            Ok(n) if n >= 1 => Ok(u32::try_from(n).unwrap_or(u32::MAX).min(most)),
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        // More digits than fit are a number all the same.
+        match text.parse::<u32>() {
+            Ok(n) if n >= 1 => Ok(n.min(most)),
+            Err(_) if digits => Ok(most),
             _ => Err(Problem::parameter("limit", text, format!("expected a whole number from 1 to {most}"))),
         }
     }

@@ -206,7 +206,7 @@ pub fn describe_one() -> Value {
 pub fn describe_granules() -> Value {
     operation(
         "Granules of a run, and why each failed one did",
-        &[run_id(), doc::limit(), doc::query("after", "Only granules after this one", "0")],
+        &[run_id(), doc::limit(), doc::number("after", "Only granules after this one")],
         "200",
     )
 }
