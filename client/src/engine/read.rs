@@ -141,16 +141,16 @@ impl Engine {
     /// A sample of the values in view at the planned level.
     fn sample(&self, s: &State, selection: &[u64]) -> Vec<f64> {
         let Some(layer) = &s.layer else { return Vec::new() };
-        let here: Vec<(PageId, Block)> = s
-            .plan
-            .pages
-            .iter()
-            .chain(&s.plan.background)
-            .filter_map(|p| Some((*p, self.loader.get(&layer.place(*p, selection)?.key)?)))
-            .collect();
-        // One level only: a coarse background would count places twice.
+        let here = |pages: &[PageId]| -> Vec<(PageId, Block)> {
+            let block = |p: &PageId| Some((*p, self.loader.get(&layer.place(*p, selection)?.key)?));
+            pages.iter().filter_map(block).collect()
+        };
+        // One level only: a coarse background would count places twice. The
+        // planned one if it is whole, else the background, which covers more.
+        let fine = here(&s.plan.pages);
+        let coarse = if fine.len() < s.plan.pages.len() { here(&s.plan.background) } else { Vec::new() };
+        let here = if coarse.is_empty() { fine } else { coarse };
         let Some(level) = here.first().map(|(p, _)| p.level) else { return Vec::new() };
-        let here: Vec<_> = here.into_iter().filter(|(p, _)| p.level == level).collect();
         let each = SAMPLES / here.len().max(1);
         let mut out = Vec::with_capacity(SAMPLES);
         for (page, block) in &here {
