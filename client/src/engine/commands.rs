@@ -46,6 +46,7 @@ impl State {
                 if self.indices.insert(dim, index) != Some(index) {
                     self.plan_dirty = true;
                     self.readout = None;
+                    self.sharpened = None;
                     self.stats_due = true;
                     self.say_selected();
                 }
@@ -64,6 +65,7 @@ impl State {
             Command::SetClim(low, high) => {
                 if low.is_finite() && high.is_finite() && low != high {
                     self.style.clim = Some((low, high));
+                    self.clim_partial = false;
                     self.restyled();
                 }
             }

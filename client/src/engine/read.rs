@@ -199,6 +199,11 @@ impl Engine {
         if !any {
             return;
         }
+        let behind = !s.plan.background.is_empty()
+            && s.plan.background.iter().all(|p| {
+                s.layer.as_ref().and_then(|l| l.place(*p, selection)).is_some_and(|p| self.loader.has(&p.key))
+            });
+        s.clim_partial = open && !behind;
         let mut values = self.sample(s, selection);
         let stated = s.layer.as_ref().and_then(|l| l.variable.valid_range);
         let found = percentiles(&mut values);
@@ -217,6 +222,30 @@ impl Engine {
         });
         s.draw_dirty = true;
         s.say_style();
+    }
+
+    /// Where the pointer rests on a coarse number, the stored one is fetched.
+    pub(super) fn sharpen_readout(self: &Rc<Self>) {
+        let key = {
+            let mut s = self.state.borrow_mut();
+            let coarse = matches!(&s.readout, Some(Some(r)) if r.level > 0);
+            let Some((x, y)) = s.pointer.filter(|p| coarse && s.sharpened != Some(*p)) else { return };
+            s.sharpened = Some((x, y));
+            let selection = s.selection();
+            s.camera.unproject(x, y).and_then(|(longitude, latitude)| {
+                let layer = s.layer.as_ref()?;
+                let spot = layer.spot(0, longitude, latitude)?;
+                Some(layer.place(layer.page_of(&spot)?, &selection)?.key)
+            })
+        };
+        let Some(key) = key else { return };
+        let this = self.clone();
+        spawn_local(async move {
+            if this.loader.wait_for(key).await.is_some() {
+                this.state.borrow_mut().readout = None;
+                this.ask_frame();
+            }
+        });
     }
 
     pub(super) fn auto_clim(&self) {

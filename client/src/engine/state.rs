@@ -11,9 +11,10 @@ use graticule_shared::zarr::Hierarchy;
 
 use crate::chunks::source::{BlockKey, Source};
 use crate::engine::api::{Readout, Scale, Signal, StepState, Theme};
-use crate::render::field::{Field, Look, PageKey, Window};
+use crate::render::field::{Field, Look, PageKey};
 use crate::render::gpu::Gpu;
 use crate::render::scene::{DARK, LIGHT, Palette, Scene};
+use crate::render::window::Window;
 use crate::view::levels::{Cut, Grid, PageId};
 use crate::view::plan::Plan;
 
@@ -171,6 +172,10 @@ pub struct State {
     pub colours_dirty: bool,
     pub stats_due: bool,
     pub readout: Option<Option<Readout>>,
+    /// Where the pointer was when the finest block under it was last asked for.
+    pub sharpened: Option<(f64, f64)>,
+    /// The range was taken before all pages in view were here.
+    pub clim_partial: bool,
     pub steps: Vec<StepState>,
     pub progress: (u32, u32, u64),
     pub next_source: u32,
@@ -235,6 +240,8 @@ impl State {
             colours_dirty: true,
             stats_due: false,
             readout: None,
+            sharpened: None,
+            clim_partial: false,
             steps: Vec::new(),
             progress: (0, 0, 0),
             next_source: 0,
@@ -335,6 +342,7 @@ impl State {
         self.place_dirty = true;
         self.draw_dirty = true;
         self.readout = None;
+        self.sharpened = None;
         self.stats_due = true;
     }
 }

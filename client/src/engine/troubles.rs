@@ -41,3 +41,27 @@ pub fn network(what: &str, url: &str, why: &str) -> Trouble {
         &format!("GET {url}: {why}"),
     )
 }
+
+/// Of a block that could not be had.
+#[cfg(target_arch = "wasm32")]
+pub fn failure(f: &crate::chunks::loader::Failure) -> Trouble {
+    let what = format!("Part of {} could not be loaded", f.array);
+    use crate::chunks::loader::FailureKind;
+    match &f.kind {
+        FailureKind::Status(code) => status(&what, *code, &f.url),
+        FailureKind::Cors => cors(&what, &f.url),
+        FailureKind::Network(why) => network(&what, &f.url, why),
+        FailureKind::Decode(why) => trouble(
+            &what,
+            &format!("the chunk cannot be decoded: {why}"),
+            "The stored object may be damaged, or be written with an option that the viewer does not know.",
+            &format!("{}: {why}", f.url),
+        ),
+        FailureKind::ShardIndex(why) => trouble(
+            &what,
+            &format!("the shard's index cannot be read: {why}"),
+            "The stored object may be damaged, or the server answers Range requests wrongly.",
+            &format!("{}: {why}", f.url),
+        ),
+    }
+}

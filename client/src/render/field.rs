@@ -13,6 +13,7 @@ use graticule_shared::cube::Packing;
 use graticule_shared::dtype::DataType;
 
 use crate::render::gpu::Gpu;
+use crate::render::window::{WINDOW, Window};
 use crate::view::levels::{Grid, MAX_LEVELS, PageId};
 
 const TABLE_WIDTH: u32 = 1024;
@@ -62,9 +63,6 @@ struct FieldUniform {
     pad: [u32; 3],
 }
 
-/// Pages in view that the quick shaders can hold.
-const WINDOW: usize = 1024;
-
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct QuickUniform {
@@ -83,42 +81,6 @@ struct QuickUniform {
     opacity: f32,
     x_middle: f32,
     pad: f32,
-}
-
-/// The rectangle of pages of one level that a view needs; columns may run on
-/// past the last page to the first.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Window {
-    pub level: usize,
-    pub origin: [u32; 2],
-    pub size: [u32; 2],
-}
-
-impl Window {
-    /// The smallest around `pages`; `None` where it is too large for the quick shaders.
-    pub fn around(grid: &Grid, level: usize, pages: &[PageId]) -> Option<Self> {
-        let (y0, y1) = (pages.iter().map(|p| p.y).min()?, pages.iter().map(|p| p.y).max()?);
-        let mut xs: Vec<u32> = pages.iter().map(|p| p.x).collect();
-        xs.sort_unstable();
-        xs.dedup();
-        // Everything but the widest gap, which may lie across the seam.
-        let n = grid.pages[1];
-        let (mut x0, mut gap) = (*xs.first()?, xs.first()? + n - xs.last()?);
-        for pair in xs.windows(2) {
-            if pair[1] - pair[0] > gap {
-                (x0, gap) = (pair[1], pair[1] - pair[0]);
-            }
-        }
-        let size = [y1 - y0 + 1, n - gap + 1];
-        (size[0] as usize * size[1] as usize <= WINDOW).then_some(Self { level, origin: [y0, x0], size })
-    }
-
-    /// Where a page stands in the window.
-    pub fn local(&self, grid: &Grid, y: u32, x: u32) -> Option<[u32; 2]> {
-        let row = y.checked_sub(self.origin[0])?;
-        let column = (x + grid.pages[1] - self.origin[1]) % grid.pages[1];
-        (row < self.size[0] && column < self.size[1]).then_some([row, column])
-    }
 }
 
 /// What the shader needs to know of how values become colours.

@@ -8,3 +8,4 @@ pub mod field;
 pub mod gpu;
 pub mod layers;
 pub mod scene;
+pub mod window;

@@ -5,9 +5,10 @@ use graticule_shared::colormap::Lut;
 use graticule_shared::raster::{Camera, Cell, Projection, mercator_y};
 use wgpu::util::DeviceExt;
 
-use crate::render::field::{Field, Window, texture, write_whole};
+use crate::render::field::{Field, texture, write_whole};
 use crate::render::gpu::{Draw, Gpu};
 use crate::render::layers::{Mesh, Segment};
+use crate::render::window::Window;
 use crate::view::levels::Grid;
 
 /// Slots of the item buffer: disc, then land, graticule and coastlines once for each copy of the world.

@@ -1,0 +1,376 @@
+//! What one animation frame does: plan, put up what has arrived, draw.
+
+use std::rc::Rc;
+
+use graticule_shared::colormap;
+
+use crate::chunks::loader::Block;
+use crate::engine::api::Signal;
+use crate::engine::run::{Engine, MAX_TROUBLES};
+use crate::engine::state::{Layer, State};
+use crate::engine::troubles::trouble;
+use crate::render::gpu::Gpu;
+use crate::render::layers;
+use crate::render::scene::{Frame, Scene};
+use crate::render::window::Window;
+use crate::view::levels::PageId;
+use crate::view::plan::plan;
+
+/// Bytes of pages put up in one animation frame, so that none takes long.
+const UPLOAD_BYTES: u64 = 6 << 20;
+
+impl Engine {
+    /// One animation frame: plan, put up what has arrived, draw if anything changed.
+    pub(super) fn frame(self: &Rc<Self>) {
+        let mut more = false;
+        let mut lost = false;
+        {
+            // Called from within a change: the animation frame that was asked for does it.
+            let Ok(mut s) = self.state.try_borrow_mut() else { return };
+            if let Some(gpu) = s.gpu.clone() {
+                lost = gpu.is_lost();
+                for e in gpu.take_errors() {
+                    s.troubles += 1;
+                    if s.troubles <= MAX_TROUBLES {
+                        let next = "Reload the page; if it stays, another browser may do better.";
+                        s.say(Signal::Trouble(trouble(
+                            "Drawing failed",
+                            "the graphics device refused a call",
+                            next,
+                            &e,
+                        )));
+                    }
+                }
+                if !lost {
+                    more = self.update(&mut s, &gpu);
+                }
+            } else if s.plan_dirty {
+                self.replan(&mut s);
+            }
+            self.update_readout(&mut s);
+            let progress = self.loader.progress();
+            if progress != s.progress {
+                s.progress = progress;
+                s.say(Signal::Progress { done: progress.0, total: progress.1, bytes: progress.2 });
+            }
+        }
+        if lost {
+            self.rebuild();
+        }
+        self.flush();
+        self.ask_settle(120);
+        if more {
+            self.ask_frame();
+        }
+    }
+
+    /// True where another frame is needed to finish.
+    fn update(&self, s: &mut State, gpu: &Rc<Gpu>) -> bool {
+        let Some(mut scene) = s.scene.take() else { return false };
+        let more = self.update_scene(s, gpu, &mut scene);
+        s.scene = Some(scene);
+        more
+    }
+
+    fn update_scene(&self, s: &mut State, gpu: &Rc<Gpu>, scene: &mut Scene) -> bool {
+        if s.camera.width_px <= 1.0 {
+            return false;
+        }
+        let (camera, ratio) = (s.camera, s.ratio);
+        // The wanted layer's geometry; what is still shown has the same kind of axes or its own.
+        if let Some(layer) = &mut s.layer
+            && layer.field.is_none()
+            && let Some((y, x)) = &layer.axes
+        {
+            layer.field = Some(crate::render::field::Field::new(
+                gpu,
+                layer.grids.clone(),
+                &layer.variable.packing,
+                (y, x),
+            ));
+            s.place_dirty = true;
+        }
+        if s.plan_dirty {
+            self.replan(s);
+        }
+        self.reserve(s, gpu);
+        let mut more = self.put_up(s, gpu);
+        self.settle_frame(s, gpu);
+        if s.colours_dirty
+            && let Some(mut lut) = colormap::lut(&s.style.colormap)
+        {
+            if s.style.reversed {
+                lut.reverse();
+            }
+            scene.set_colours(gpu, &lut);
+            s.colours_dirty = false;
+        }
+        let step = layers::graticule_step_deg(camera.zoom);
+        if s.style.graticule && s.graticule_step != step {
+            scene.set_graticule(gpu, &layers::graticule(step));
+            s.graticule_step = step;
+        }
+        // An empty picture costs a frame that the first whole one then waits for.
+        if s.draw_dirty && (s.complete.is_some() || s.base_map) {
+            more |= !self.draw(s, gpu, scene, ratio);
+        }
+        more
+    }
+
+    /// Writes the tables of cells for what is to be drawn.
+    fn put_cells(&self, s: &mut State, gpu: &Gpu, scene: &mut Scene) {
+        if !std::mem::take(&mut s.place_dirty) {
+            return;
+        }
+        match &s.previous {
+            Some(p) => {
+                if let Some((y, x)) = &p.layer.axes {
+                    let (columns, rows) = s.cells_for((y, x));
+                    scene.put_cells(gpu, &columns, &rows);
+                }
+                // Those of the wanted layer follow when it is shown.
+            }
+            None => {
+                scene.put_cells(gpu, &s.columns, &s.rows);
+                let grid = s.layer.as_ref().and_then(|l| l.grids.get(s.plan.level));
+                if let (Some(grid), Some(window)) = (grid, &s.window) {
+                    scene.put_texels(gpu, (&s.columns, &s.rows), grid, window);
+                }
+            }
+        }
+    }
+
+    fn draw(&self, s: &mut State, gpu: &Rc<Gpu>, scene: &mut Scene, ratio: f64) -> bool {
+        let camera = s.camera;
+        self.put_cells(s, gpu, scene);
+        let look = s.style.look();
+        let window = if s.previous.is_none() { s.window } else { None };
+        let (shown, level) = match &mut s.previous {
+            Some(p) => (Some(&mut p.layer), p.plan_level),
+            None => (s.layer.as_mut(), s.plan.level),
+        };
+        let (mut ready, mut quick) = (false, false);
+        let pages = &s.plan.pages;
+        if let (Some(layer), Some(look)) = (shown, look) {
+            let (magnified, wraps) = (layer.is_magnified(level, &camera, ratio), layer.wraps());
+            if let Some(mut field) = layer.field.take() {
+                let globe = camera.projection == graticule_shared::raster::Projection::Globe;
+                let plane = field.shown_plane();
+                let here = |p: &PageId| layer.page_key(*p, plane).is_some_and(|k| field.has(k));
+                match window {
+                    Some(window)
+                        if field.is_simple(&look, level, globe, magnified) && pages.iter().all(here) =>
+                    {
+                        field.prepare_quick(gpu, &look, &window);
+                        quick = true;
+                    }
+                    _ => field.prepare(gpu, &look, level, magnified, wraps),
+                }
+                layer.field = Some(field);
+                ready = true;
+            }
+        }
+        let field = match &s.previous {
+            Some(p) => p.layer.field.as_ref(),
+            None => s.layer.as_ref().and_then(|l| l.field.as_ref()),
+        };
+        let frame = Frame {
+            palette: s.style.palette(),
+            coastlines: s.style.coastlines,
+            graticule: s.style.graticule,
+            field: field.filter(|_| ready && s.complete.is_some()),
+            quick,
+        };
+        s.quick = quick;
+        if scene.draw(gpu, &camera, ratio, &frame) {
+            s.draw_dirty = false;
+            s.frames += 1;
+            return true;
+        }
+        false
+    }
+
+    /// Before there is a device: the data may already be asked for.
+    fn want_early(&self, s: &mut State) {
+        let Some(layer) = &s.layer else { return };
+        let Some(grid) = layer.grids.last().filter(|g| g.page_count() <= 16) else { return };
+        let level = (layer.grids.len() - 1) as u8;
+        let selection = s.selection();
+        let mut keys = Vec::new();
+        for y in 0..grid.pages[0] {
+            for x in 0..grid.pages[1] {
+                let page = PageId { level, y, x };
+                if let Some(place) = layer.place(page, &selection)
+                    && !keys.contains(&place.key)
+                {
+                    keys.push(place.key);
+                }
+            }
+        }
+        self.loader.want(keys);
+    }
+
+    /// Decides which pages are wanted, and asks for what is not here. Needs no
+    /// device and no animation frame: requests leave at once.
+    pub(super) fn replan(&self, s: &mut State) {
+        if s.camera.width_px <= 1.0 {
+            return;
+        }
+        let selection = s.selection();
+        let ahead: Vec<Vec<u64>> = s.prefetch.iter().take(64).filter_map(|t| s.selection_at(*t)).collect();
+        let Some((y, x)) = s.layer.as_ref().and_then(|l| l.axes.clone()) else {
+            self.want_early(s);
+            return;
+        };
+        if std::mem::take(&mut s.view_dirty) {
+            (s.columns, s.rows) = s.cells_for((&y, &x));
+            if let Some(layer) = &s.layer {
+                s.plan = plan(&s.camera, s.ratio, &layer.grids, (&y, &x), &s.columns, &s.rows);
+                let grid = layer.grids.get(s.plan.level);
+                s.window = grid.and_then(|g| Window::around(g, s.plan.level, &s.plan.pages));
+            }
+            s.place_dirty = true;
+        }
+        s.plan_dirty = false;
+        let Some(layer) = &s.layer else { return };
+        let mut keys = Vec::new();
+        let mut add = |page, selection: &[u64]| {
+            if let Some(p) = layer.place(page, selection)
+                && !keys.contains(&p.key)
+            {
+                keys.push(p.key);
+            }
+        };
+        // Background first only where there is nothing to look at yet.
+        let first = s.complete.is_none();
+        if first {
+            s.plan.background.iter().for_each(|p| add(*p, &selection));
+        }
+        s.plan.pages.iter().for_each(|p| add(*p, &selection));
+        if !first {
+            s.plan.background.iter().for_each(|p| add(*p, &selection));
+        }
+        for selection in &ahead {
+            s.plan.pages.iter().for_each(|p| add(*p, selection));
+        }
+        self.loader.want(keys);
+    }
+
+    /// Room on the device for the planned pages, of the plane shown and the wanted one.
+    fn reserve(&self, s: &mut State, gpu: &Gpu) {
+        let pages = s.plan.pages.len() + s.plan.background.len();
+        if let Some(field) = s.layer.as_mut().and_then(|l| l.field.as_mut())
+            && field.reserve(gpu, 2 * pages)
+        {
+            s.draw_dirty = true;
+        }
+    }
+
+    /// Uploads pages of the wanted plane that have arrived. True where some are left for the next frame.
+    fn put_up(&self, s: &mut State, gpu: &Rc<Gpu>) -> bool {
+        let selection = s.selection();
+        if s.style.clim.is_none() {
+            self.first_clim(s, &selection);
+        }
+        let Some(layer) = &mut s.layer else { return false };
+        let Some(mut field) = layer.field.take() else { return false };
+        let plane = layer.plane(&selection);
+        let keys = s.plan.pages.iter().chain(&s.plan.background).filter_map(|p| layer.page_key(*p, plane));
+        field.touch(keys);
+        let mut bytes = 0;
+        let mut more = false;
+        for page in s.plan.pages.iter().chain(&s.plan.background) {
+            let (Some(key), Some(place)) = (layer.page_key(*page, plane), layer.place(*page, &selection))
+            else {
+                continue;
+            };
+            if field.has(key) {
+                continue;
+            }
+            let Some(block) = self.loader.get(&place.key) else { continue };
+            if bytes >= UPLOAD_BYTES {
+                more = true;
+                break;
+            }
+            bytes += upload(gpu, layer, &mut field, page.level, key, &place, &block);
+            if field.shown_plane() == plane {
+                s.draw_dirty = true;
+            }
+        }
+        layer.field = Some(field);
+        more
+    }
+
+    /// Decides whether the wanted plane is whole, and shows it if so.
+    fn settle_frame(&self, s: &mut State, _gpu: &Rc<Gpu>) {
+        let selection = s.selection();
+        let index = s.time_index();
+        if s.style.clim.is_none() || s.plan_dirty {
+            return;
+        }
+        let first = s.complete.is_none();
+        let (plane, whole, shown, any) = {
+            let Some(layer) = &s.layer else { return };
+            let Some(field) = &layer.field else { return };
+            let plane = layer.plane(&selection);
+            let here = |page: &PageId| {
+                layer.page_key(*page, plane).is_some_and(|k| field.has(k))
+                    || layer.place(*page, &selection).is_some_and(|p| self.loader.has_failed(&p.key))
+            };
+            let whole = s.plan.pages.iter().all(here);
+            let any = s.plan.pages.iter().chain(&s.plan.background).any(here);
+            (plane, whole, field.shown_plane() == plane, any)
+        };
+        // A range from the first few pages is taken again from all.
+        if whole && std::mem::take(&mut s.clim_partial) {
+            s.style.clim = None;
+            self.first_clim(s, &selection);
+        }
+        let was = s.complete;
+        if whole || (first && any) {
+            if let Some(field) = s.layer.as_mut().and_then(|l| l.field.as_mut())
+                && (!shown || s.previous.is_some())
+            {
+                field.show(plane);
+                s.previous = None;
+                s.place_dirty = true;
+                s.draw_dirty = true;
+            }
+            s.complete = Some(whole);
+            if !shown || was != Some(whole) {
+                s.say(Signal::Frame { index, complete: whole });
+            }
+        } else if !first {
+            s.complete = Some(false);
+        }
+    }
+}
+
+/// One page from its block to the atlas; the bytes that were written.
+fn upload(
+    gpu: &Gpu,
+    layer: &Layer,
+    field: &mut crate::render::field::Field,
+    level: u8,
+    key: crate::render::field::PageKey,
+    place: &crate::engine::state::Place,
+    block: &Block,
+) -> u64 {
+    let Some(source) = layer.sources.get(level as usize) else { return 0 };
+    let Some(columns) = source.meta.block_shape().last().copied() else { return 0 };
+    match block {
+        Block::Fill => field.upload_fill(gpu, key, &source.fill(), place.cut.size),
+        Block::Data(data) => {
+            let item = source.chain.dtype.size() as u64;
+            let [y, x] = place.cut.origin.map(u64::from);
+            let [rows, width] = place.cut.size.map(u64::from);
+            if rows == 0 || width == 0 {
+                return 0;
+            }
+            let from = (place.plane_offset + y * columns + x) * item;
+            let to = from + ((rows - 1) * columns + width) * item;
+            let bytes = data.subarray(from as u32, to as u32).to_vec();
+            field.upload(gpu, key, &bytes, columns as u32, place.cut.size)
+        }
+    }
+}
