@@ -48,7 +48,8 @@ for (const backend of Object.keys(BACKENDS)) {
         await page.waitForFunction(() => heard.some(([i, n, d]) => i === 'b' && n === 'timechange' && d.time === '1996-03-01T00:00:00'));
         await page.evaluate(() => { document.getElementById('a').setClim(280, 300); });
         assert.equal(await page.evaluate(() => document.getElementById('a').clim), '280,300');
-        assert.equal(requests.filter((r) => /app-web[a-z]+[^/]*\.wasm/.test(r)).length, 1);
+        const build = backend === 'webgl' ? /app-webgl-[^/]*\.wasm/ : /app-webgpu-[^/]*\.wasm/;
+        assert.equal(requests.filter((r) => build.test(r)).length, 1);
 
         await page.evaluate((u) => { document.getElementById('a').src = u; }, `${server.url}/zarr/nowhere`);
         await page.waitForFunction(() => heard.some(([i, n]) => i === 'a' && n === 'error'));

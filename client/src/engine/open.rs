@@ -122,6 +122,7 @@ impl Engine {
                 let name = colormap::default_for(v.standard_name.as_deref(), name, v.units.as_deref());
                 s.style.colormap = name.to_owned();
                 s.colours_dirty = true;
+                s.say_style();
             }
             let same = !opened && s.layer.as_ref().is_some_and(|l| l.variable.path == layer.variable.path);
             if !same && !opened {

@@ -59,12 +59,12 @@ fn press(m: Model, e: &KeyboardEvent) -> bool {
         "t" => rail::turn_theme(m),
         "c" => m.editor.update(|o| *o = !*o),
         "a" => m.send(Command::AutoClim),
-        "l" => m.layers.update(|o| *o = !*o),
+        "l" => rail::toggle_layers(m),
         "i" => m.sheet.update(|s| *s = if s.is_some() { None } else { Some(Sheet::Details) }),
         "s" => rail::share(m),
         "f" => rail::full_screen(),
         "d" => m.chrome.update(|c| *c = !*c),
-        "?" => m.help.update(|h| *h = !*h),
+        "?" => rail::toggle_help(m),
         "Escape" => {
             m.help.set(false);
             m.layers.set(false);

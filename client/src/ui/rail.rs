@@ -14,12 +14,12 @@ pub fn rail(m: Model) -> impl IntoView {
             <button class="g-icon" title="Globe or map  g" aria-label=move || if globe() { "Show as a map" } else { "Show as a globe" }
                 on:click=move |_| turn_globe(m)>{move || if globe() { icon(FLAT).into_any() } else { icon(GLOBE).into_any() }}</button>
             <button class="g-icon" title="Layers  l" aria-label="Layers" aria-expanded=move || m.layers.get().to_string()
-                on:click=move |_| m.layers.update(|o| *o = !*o)>{icon(LAYERS)}</button>
+                on:click=move |_| toggle_layers(m)>{icon(LAYERS)}</button>
             <button class="g-icon" title="Dark or light  t" aria-label="Dark or light" on:click=move |_| turn_theme(m)>{icon(THEME)}</button>
             <button class="g-icon" title="Copy a link to exactly this  s" aria-label="Copy a link to exactly this" on:click=move |_| share(m)>{icon(SHARE)}</button>
             <button class="g-icon" title="Full screen  f" aria-label="Full screen" on:click=move |_| full_screen()>{icon(FULL)}</button>
             <button class="g-icon" title="Keys  ?" aria-label="Keys" aria-expanded=move || m.help.get().to_string()
-                on:click=move |_| m.help.update(|o| *o = !*o)>{icon(HELP)}</button>
+                on:click=move |_| toggle_help(m)>{icon(HELP)}</button>
         </nav>
         {move || m.layers.get().then(|| layers(m))}
         {move || m.help.get().then(|| help(m))}
@@ -66,6 +66,17 @@ fn help(m: Model) -> impl IntoView {
             <button class="g-text" on:click=move |_| m.help.set(false)>"Close"</button>
         </div>
     }
+}
+
+/// One at a time: they open in the same place.
+pub fn toggle_layers(m: Model) {
+    m.help.set(false);
+    m.layers.update(|o| *o = !*o);
+}
+
+pub fn toggle_help(m: Model) {
+    m.layers.set(false);
+    m.help.update(|o| *o = !*o);
 }
 
 pub fn turn_globe(m: Model) {

@@ -126,6 +126,7 @@ fn details(m: Model) -> impl IntoView {
                             }))}
                             {entry("Unit", meta.and_then(|v| v.units.clone()))}
                             {entry("Dimensions", meta.map(|v| v.dims.iter().map(|d| format!("{} {}", d.name, d.len)).collect::<Vec<_>>().join(" × ")))}
+                            {entry("Calendar", s.strip().and_then(|t| t.calendar).map(|c| c.name().replace('_', " ")))}
                             {entry("Stored as", meta.map(|v| {
                                 let packed = if v.packing.is_identity() { String::new() } else { format!(", × {} + {}", v.packing.scale, v.packing.offset) };
                                 let levels = match v.levels.len() { 1 => "one level".to_owned(), n => format!("{n} levels") };

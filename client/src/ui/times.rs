@@ -106,6 +106,11 @@ impl Steps {
         }
     }
 
+    /// Labels are dates without a clock.
+    fn is_dated(&self) -> bool {
+        self.daily && self.times.first().is_some_and(|t| t.micros_of_day == 0)
+    }
+
     fn is_month(&self) -> bool {
         self.dim.eq_ignore_ascii_case("month")
             && self.values.iter().all(|v| v.fract() == 0.0 && (1.0..=12.0).contains(v))
@@ -115,6 +120,8 @@ impl Steps {
     pub fn calendar_words(&self) -> Option<&'static str> {
         Some(match self.calendar? {
             _ if self.climatology => "climatology",
+            // Where no clock is shown there is no zone to speak of.
+            Calendar::Standard | Calendar::ProlepticGregorian if self.is_dated() => return None,
             Calendar::Standard | Calendar::ProlepticGregorian => "UTC",
             Calendar::NoLeap => "365-day calendar",
             Calendar::AllLeap => "366-day calendar",
