@@ -191,8 +191,14 @@ fn paint(canvas: &web_sys::HtmlCanvasElement, width: f64, len: u64, states: &[St
     let pixels = (width * ratio).round().max(1.0);
     canvas.set_width(pixels as u32);
     canvas.set_height((4.0 * ratio).round() as u32);
-    let Some(context) =
-        canvas.get_context("2d").ok().flatten().and_then(|c| c.dyn_into::<CanvasRenderingContext2d>().ok())
+    // Kept off the GPU: a strip of a few pixels would wait for it behind the map's first picture.
+    let options = js_sys::Object::new();
+    let _ = js_sys::Reflect::set(&options, &"willReadFrequently".into(), &true.into());
+    let Some(context) = canvas
+        .get_context_with_context_options("2d", &options)
+        .ok()
+        .flatten()
+        .and_then(|c| c.dyn_into::<CanvasRenderingContext2d>().ok())
     else {
         return;
     };
