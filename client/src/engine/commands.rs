@@ -66,6 +66,7 @@ impl State {
                 if low.is_finite() && high.is_finite() && low != high {
                     self.style.clim = Some((low, high));
                     self.clim_partial = false;
+                    self.clim_forgotten = false;
                     self.restyled();
                 }
             }

@@ -97,6 +97,7 @@ impl Engine {
         let mut more = self.put_up(s, gpu);
         self.settle_frame(s, gpu);
         if s.colours_dirty
+            && s.previous.is_none()
             && let Some(mut lut) = colormap::lut(&s.style.colormap)
         {
             if s.style.reversed {
@@ -143,7 +144,10 @@ impl Engine {
     fn draw(&self, s: &mut State, gpu: &Rc<Gpu>, scene: &mut Scene, ratio: f64) -> bool {
         let camera = s.camera;
         self.put_cells(s, gpu, scene);
-        let look = s.style.look();
+        let look = match &s.previous {
+            Some(p) => p.look,
+            None => s.style.look(),
+        };
         let window = if s.previous.is_none() { s.window } else { None };
         let (shown, level) = match &mut s.previous {
             Some(p) => (Some(&mut p.layer), p.plan_level),

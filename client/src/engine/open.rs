@@ -32,7 +32,7 @@ impl Engine {
             s.troubles = 0;
             s.opening = true;
             if !refresh {
-                s.style.clim = None;
+                s.clim_forgotten = true;
                 s.wanted_variable = s.wanted_variable.take().filter(|_| s.store.is_none());
             }
             s.generation
@@ -124,8 +124,9 @@ impl Engine {
                 s.colours_dirty = true;
                 s.say_style();
             }
-            let same = !opened && s.layer.as_ref().is_some_and(|l| l.variable.path == layer.variable.path);
-            if !same && !opened {
+            // Before the range changes: what is shown keeps its own.
+            self.keep_showing(&mut s);
+            if std::mem::take(&mut s.clim_forgotten) || !opened {
                 s.style.clim = None;
             }
             self.replace_layer(&mut s, layer);

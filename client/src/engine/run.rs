@@ -68,6 +68,8 @@ pub struct Engine {
     canvas: HtmlCanvasElement,
     on_signal: Box<dyn Fn(Signal)>,
     frame_asked: Rc<Cell<bool>>,
+    frame_handle: Cell<i32>,
+    timer_handle: Cell<i32>,
     on_frame: RefCell<Option<Closure<dyn FnMut()>>>,
     timer: RefCell<Option<Closure<dyn FnMut()>>>,
     timer_asked: Cell<bool>,
@@ -109,6 +111,8 @@ impl Engine {
                 canvas,
                 on_signal: Box::new(on_signal),
                 frame_asked: Rc::new(Cell::new(false)),
+                frame_handle: Cell::new(0),
+                timer_handle: Cell::new(0),
                 on_frame: RefCell::new(None),
                 timer: RefCell::new(None),
                 timer_asked: Cell::new(false),
@@ -234,7 +238,7 @@ impl Engine {
             return;
         }
         if let (Some(w), Some(f)) = (web_sys::window(), self.on_frame.borrow().as_ref()) {
-            let _ = w.request_animation_frame(f.as_ref().unchecked_ref());
+            self.frame_handle.set(w.request_animation_frame(f.as_ref().unchecked_ref()).unwrap_or(0));
         }
     }
 
@@ -244,8 +248,9 @@ impl Engine {
             return;
         }
         if let (Some(w), Some(f)) = (web_sys::window(), self.timer.borrow().as_ref()) {
-            let _ =
-                w.set_timeout_with_callback_and_timeout_and_arguments_0(f.as_ref().unchecked_ref(), delay_ms);
+            let callback = f.as_ref().unchecked_ref();
+            let asked = w.set_timeout_with_callback_and_timeout_and_arguments_0(callback, delay_ms);
+            self.timer_handle.set(asked.unwrap_or(0));
         }
     }
 
@@ -341,16 +346,19 @@ impl Engine {
         spawn_local(async move { this.start_gpu().await });
     }
 
-    /// Keeps the layer that is shown until the new one is whole.
-    pub(super) fn replace_layer(&self, s: &mut State, layer: Layer) {
-        let plan_level = s.plan.level;
+    /// Keeps the layer that is shown until the next one is whole.
+    pub(super) fn keep_showing(&self, s: &mut State) {
+        let (plan_level, look) = (s.plan.level, s.style.look());
         if s.complete.is_some()
             && s.previous.is_none()
             && let Some(old) = s.layer.take()
             && old.field.is_some()
         {
-            s.previous = Some(Showing { layer: old, plan_level });
+            s.previous = Some(Showing { layer: old, plan_level, look });
         }
+    }
+
+    pub(super) fn replace_layer(&self, s: &mut State, layer: Layer) {
         s.layer = Some(layer);
         s.plan = Default::default();
         s.steps.clear();
@@ -413,6 +421,16 @@ impl Engine {
         self.flush();
         if more {
             self.ask_settle(200);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // What was asked for would find nobody.
+        if let Some(w) = web_sys::window() {
+            let _ = w.cancel_animation_frame(self.frame_handle.get());
+            w.clear_timeout_with_handle(self.timer_handle.get());
         }
     }
 }

@@ -133,6 +133,8 @@ impl Layer {
 pub struct Showing {
     pub layer: Layer,
     pub plan_level: usize,
+    /// How it looked: the next one may have another range.
+    pub look: Option<Look>,
 }
 
 pub struct State {
@@ -176,6 +178,8 @@ pub struct State {
     pub sharpened: Option<(f64, f64)>,
     /// The range was taken before all pages in view were here.
     pub clim_partial: bool,
+    /// Something else is being opened: its range is its own, unless one is said meanwhile.
+    pub clim_forgotten: bool,
     pub steps: Vec<StepState>,
     pub progress: (u32, u32, u64),
     pub next_source: u32,
@@ -242,6 +246,7 @@ impl State {
             readout: None,
             sharpened: None,
             clim_partial: false,
+            clim_forgotten: false,
             steps: Vec::new(),
             progress: (0, 0, 0),
             next_source: 0,
