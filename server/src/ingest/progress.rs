@@ -55,7 +55,7 @@ impl Progress for Bar {
 
     fn end(&self, outcome: &str) {
         if let Some(bar) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            bar.println(format!("{}: {outcome}", bar.prefix()));
+            bar.println(outcome);
             bar.finish_and_clear();
         }
     }
@@ -93,8 +93,8 @@ impl Progress for Lines {
     }
 
     fn end(&self, outcome: &str) {
-        if let Some(line) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            say(&format!("{}: {outcome}", line.granule));
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            say(outcome);
         }
     }
 }
