@@ -26,6 +26,8 @@ pub struct Address {
     pub coastlines: Option<bool>,
     pub graticule: Option<bool>,
     pub smooth: Option<bool>,
+    /// False: the map alone, as after the key `d`.
+    pub chrome: Option<bool>,
     /// `webgl` forces the other backend.
     pub gpu: Option<String>,
 }
@@ -47,7 +49,7 @@ impl Address {
                 "data" | "src" => a.data = some(value),
                 "var" | "variable" => a.variable = some(value),
                 "time" => a.time = some(value),
-                "at" => {
+                "at" | "view" => {
                     if let [longitude_deg, latitude_deg, zoom] = numbers(&value)[..] {
                         a.view = Some(View { longitude_deg, latitude_deg, zoom });
                     }
@@ -66,6 +68,8 @@ impl Address {
                 "coastlines" => a.coastlines = flag(),
                 "graticule" => a.graticule = flag(),
                 "smooth" => a.smooth = flag(),
+                "chrome" => a.chrome = flag(),
+                "lines" => a.coastlines = flag(),
                 "gpu" => a.gpu = some(value),
                 _ => {
                     if let (Some(dim), Ok(index)) = (key.strip_prefix("dim."), value.parse()) {

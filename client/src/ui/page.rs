@@ -76,6 +76,9 @@ fn restore(m: Model, a: &Address) {
     if let Some(theme) = a.theme.or_else(theme_of_page) {
         rail::set_theme(m, theme);
     }
+    if a.chrome == Some(false) {
+        set(m.chrome, false);
+    }
     if let Some(p) = a.projection {
         m.send(Command::SetProjection(p));
     }

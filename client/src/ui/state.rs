@@ -213,6 +213,7 @@ impl State {
             coastlines: (!self.coastlines).then_some(false),
             graticule: default_off(self.graticule),
             smooth: default_off(self.smooth),
+            chrome: None,
             gpu,
         }
     }
