@@ -120,6 +120,7 @@ impl Address {
         put("coastlines", self.coastlines.map(flag));
         put("graticule", self.graticule.map(flag));
         put("smooth", self.smooth.map(flag));
+        put("chrome", self.chrome.map(flag));
         put("gpu", self.gpu.clone());
         let text: Vec<String> =
             out.into_iter().map(|(k, v)| format!("{}={}", encode(&k), encode(&v))).collect();
@@ -258,6 +259,7 @@ mod tests {
             coastlines: Some(false),
             graticule: Some(true),
             smooth: Some(true),
+            chrome: Some(false),
             gpu: Some("webgl".into()),
         };
         assert_eq!(Address::parse(&a.query()), a);
