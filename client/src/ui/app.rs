@@ -42,6 +42,10 @@ pub async fn explore(host: HtmlElement) -> Result<(), JsError> {
 
     let session = Session::start(canvas.clone())?;
     let model = Model::new(&session, bare);
+    fit(&canvas, &session);
+    hands(&canvas, model);
+    // Two short tasks instead of a long one: the page stays responsive while it starts.
+    breathe().await;
     mount_to(overlay, move || {
         keys::listen(model);
         page::start(model);
@@ -52,13 +56,19 @@ pub async fn explore(host: HtmlElement) -> Result<(), JsError> {
     if let Ok(Some(skeleton)) = document().query_selector(".g-frame") {
         skeleton.remove();
     }
-    fit(&canvas, &session);
-    hands(&canvas, model);
     Hook::install(model);
     match session.engine() {
         Some(engine) => Ok(engine.ready().await?),
         None => Ok(()),
     }
+}
+
+/// Lets the browser do what else it has to do.
+async fn breathe() {
+    let turn = js_sys::Promise::new(&mut |resolve, _| {
+        let _ = window().set_timeout_with_callback(&resolve);
+    });
+    let _ = wasm_bindgen_futures::JsFuture::from(turn).await;
 }
 
 fn frame(m: Model) -> impl IntoView {
