@@ -48,16 +48,42 @@ export async function load(wanted) {
   return { app: await begin(backend), backend };
 }
 
-/** What the decode workers are made from; the module is compiled once and posted to each. */
+/**
+ * The decode workers of a page: `module` is compiled once and posted to each,
+ * `hire()` gives the workers of one map. Those of the first start with the page:
+ * they are ready before the viewer is.
+ */
 export function decoder() {
-  globalThis.graticuleDecode ??= {
-    worker: asset('decode-worker.js'),
-    script: asset('decode.js'),
-    module: WebAssembly.compileStreaming(fetch(asset('decode.wasm'))),
-  };
+  if (globalThis.graticuleDecode) return globalThis.graticuleDecode;
+  const module = WebAssembly.compileStreaming(fetch(asset('decode.wasm')));
   // Whoever awaits it hears of a failure; without this the console would shout first.
-  globalThis.graticuleDecode.module.catch(() => {});
+  module.catch(() => {});
+  const count = Math.min(4, Math.max(1, (navigator.hardwareConcurrency || 2) - 1));
+  const hire = () => Array.from({ length: count }, () => {
+    const worker = start(asset('decode-worker.js'));
+    const glue = asset('decode.js');
+    module.then((module) => worker.postMessage({ glue, module }), () => {});
+    return worker;
+  });
+  let first = hire();
+  globalThis.graticuleDecode = {
+    base: new URL('./', import.meta.url).href,
+    module,
+    hire() {
+      const workers = first ?? hire();
+      first = null;
+      return workers;
+    },
+  };
   return globalThis.graticuleDecode;
+}
+
+/** A worker from another origin is refused, a blob that imports from there is not. */
+function start(script) {
+  if (script.startsWith(`${location.origin}/`)) return new Worker(script, { type: 'module' });
+  const blob = new Blob([`import ${JSON.stringify(script)}`], { type: 'text/javascript' });
+  // The URL must outlive the worker's start; it is one short string.
+  return new Worker(URL.createObjectURL(blob), { type: 'module' });
 }
 
 /** Starts the explorer in `host`. */

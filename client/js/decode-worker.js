@@ -1,7 +1,7 @@
-// Decodes chunks off the main thread. The first message brings the compiled
-// module and the address of its glue; then `{array, chain}` names an array's
-// codec chain and `{job, array, bytes}` asks for one block. Buffers are
-// transferred, never copied.
+// Decodes chunks off the main thread. One message brings the compiled module and
+// the address of its glue, `{array, chain}` names an array's codec chain and
+// `{job, array, bytes}` asks for one block; jobs may come before the module.
+// Buffers are transferred, never copied.
 let Decoder
 const decoders = new Map()
 
@@ -9,12 +9,14 @@ async function start({ glue, module }) {
   const m = await import(glue)
   await m.default({ module_or_path: module })
   Decoder = m.Decoder
-  postMessage({ ready: true })
 }
 
-let started
+let hello
+const started = new Promise((resolve) => { hello = resolve }).then(start)
+started.catch((e) => postMessage({ broken: String(e) }))
+
 onmessage = async ({ data }) => {
-  if (data.glue) { started = start(data); started.catch((e) => postMessage({ broken: String(e) })); return }
+  if (data.glue) { hello(data); return }
   try { await started } catch { return }
   if (data.chain !== undefined) { decoders.set(data.array, data.chain); return }
   try {

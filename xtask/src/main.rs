@@ -26,7 +26,9 @@ fn main() -> anyhow::Result<()> {
 
 /// The workspace's root, wherever the command was given.
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").components().collect()
+    // Cargo names the crate that it runs; checkouts may share one compiled binary.
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    PathBuf::from(here).join("..").components().collect()
 }
 
 /// Where the client is laid out: `GRATICULE_DIST`, or `dist/` in the workspace.

@@ -8,15 +8,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
+use web_sys::{MessageEvent, Worker};
 
 use crate::chunks::source::Source;
 
 const JOBS_EACH: usize = 2;
-const MAX_WORKERS: usize = 4;
 
 type Reply = Result<Uint8Array, String>;
 
@@ -49,9 +48,9 @@ fn set(object: &Object, key: &str, value: &JsValue) {
 }
 
 impl Pool {
-    /// `script` and `glue` are absolute URLs; `module` resolves to a compiled
-    /// `WebAssembly.Module`.
-    pub fn new(script: String, glue: String, module: js_sys::Promise) -> Self {
+    /// `hire` gives the workers, which may not have started yet; `module` rejects
+    /// where the decoder does not load.
+    pub fn new(hire: &Function, module: Promise) -> Self {
         let pool = Self(Rc::new(RefCell::new(Inner {
             hands: Vec::new(),
             queue: VecDeque::new(),
@@ -59,48 +58,31 @@ impl Pool {
             next_job: 0,
             broken: None,
         })));
-        let count = web_sys::window()
-            .map_or(1.0, |w| w.navigator().hardware_concurrency() - 1.0)
-            .clamp(1.0, MAX_WORKERS as f64) as usize;
-        let hands: Result<Vec<Worker>, JsValue> = (0..count).map(|_| start(&script)).collect();
-        match hands {
-            Ok(workers) => {
-                let hire = pool.clone();
-                wasm_bindgen_futures::spawn_local(async move {
-                    match JsFuture::from(module).await {
-                        Ok(module) => hire.hire(workers, &glue, &module),
-                        Err(e) => hire.fail(format!("the decoder did not load: {}", words(&e))),
-                    }
-                });
-            }
+        match hire.call0(&JsValue::UNDEFINED) {
+            Ok(workers) => Array::from(&workers).iter().for_each(|w| pool.take_on(w.unchecked_into())),
             Err(e) => pool.fail(format!("the browser starts no worker: {}", words(&e))),
         }
+        let waiting = pool.clone();
+        wasm_bindgen_futures::spawn_local(async move {
+            if let Err(e) = JsFuture::from(module).await {
+                waiting.fail(format!("the decoder did not load: {}", words(&e)));
+            }
+        });
         pool
     }
 
-    fn hire(&self, workers: Vec<Worker>, glue: &str, module: &JsValue) {
-        for worker in workers {
-            let n = self.0.borrow().hands.len();
-            // Not owned: the pool owns the workers.
-            let pool = Rc::downgrade(&self.0);
-            let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |e: MessageEvent| {
-                if let Some(inner) = pool.upgrade() {
-                    Pool(inner).heard(n, &e.data());
-                }
-            });
-            worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-            let hello = Object::new();
-            set(&hello, "glue", &glue.into());
-            set(&hello, "module", module);
-            let _ = worker.post_message(&hello);
-            self.0.borrow_mut().hands.push(Hand {
-                worker,
-                busy: 0,
-                knows: HashSet::new(),
-                _on_message: on_message,
-            });
-        }
-        self.assign();
+    fn take_on(&self, worker: Worker) {
+        let n = self.0.borrow().hands.len();
+        // Not owned: the pool owns the workers.
+        let pool = Rc::downgrade(&self.0);
+        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |e: MessageEvent| {
+            if let Some(inner) = pool.upgrade() {
+                Pool(inner).heard(n, &e.data());
+            }
+        });
+        worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        let hand = Hand { worker, busy: 0, knows: HashSet::new(), _on_message: on_message };
+        self.0.borrow_mut().hands.push(hand);
     }
 
     fn fail(&self, why: String) {
@@ -207,23 +189,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.hands.iter().for_each(|h| h.worker.terminate());
     }
-}
-
-/// A worker from another origin is refused, a blob that imports from there is not.
-fn start(script: &str) -> Result<Worker, JsValue> {
-    let options = WorkerOptions::new();
-    options.set_type(WorkerType::Module);
-    let origin = web_sys::window().and_then(|w| w.location().origin().ok()).unwrap_or_default();
-    if script.starts_with(&format!("{origin}/")) {
-        return Worker::new_with_options(script, &options);
-    }
-    let parts = Array::of1(&format!("import {script:?}").into());
-    let kind = web_sys::BlobPropertyBag::new();
-    kind.set_type("text/javascript");
-    let blob = web_sys::Blob::new_with_str_sequence_and_options(&parts, &kind)?;
-    let url = web_sys::Url::create_object_url_with_blob(&blob)?;
-    // The URL must outlive the worker's start; it is one short string.
-    Worker::new_with_options(&url, &options)
 }
 
 pub fn words(e: &JsValue) -> String {

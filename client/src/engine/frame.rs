@@ -2,16 +2,20 @@
 
 use std::rc::Rc;
 
-use graticule_shared::colormap;
+use graticule_shared::axis::Axis;
+use graticule_shared::colormap::{self, Stretch};
+use graticule_shared::raster::{MERCATOR_LATITUDE_DEG, Projection};
 
 use crate::chunks::loader::Block;
 use crate::engine::api::Signal;
 use crate::engine::run::{Engine, MAX_TROUBLES};
 use crate::engine::state::{Layer, State};
 use crate::engine::troubles::trouble;
+use crate::render::field::{Field, Look};
 use crate::render::gpu::Gpu;
 use crate::render::layers;
-use crate::render::scene::{Frame, Scene};
+use crate::render::patches::patches;
+use crate::render::scene::{Frame, Scene, Way};
 use crate::render::window::Window;
 use crate::view::levels::PageId;
 use crate::view::plan::plan;
@@ -88,7 +92,7 @@ impl Engine {
                 &layer.variable.packing,
                 (y, x),
             ));
-            s.place_dirty = true;
+            s.place += 1;
         }
         if s.plan_dirty {
             self.replan(s);
@@ -118,62 +122,27 @@ impl Engine {
         more
     }
 
-    /// Writes the tables of cells for what is to be drawn.
-    fn put_cells(&self, s: &mut State, gpu: &Gpu, scene: &mut Scene) {
-        if !std::mem::take(&mut s.place_dirty) {
-            return;
-        }
-        match &s.previous {
-            Some(p) => {
-                if let Some((y, x)) = &p.layer.axes {
-                    let (columns, rows) = s.cells_for((y, x));
-                    scene.put_cells(gpu, &columns, &rows);
-                }
-                // Those of the wanted layer follow when it is shown.
-            }
-            None => {
-                scene.put_cells(gpu, &s.columns, &s.rows);
-                let grid = s.layer.as_ref().and_then(|l| l.grids.get(s.plan.level));
-                if let (Some(grid), Some(window)) = (grid, &s.window) {
-                    scene.put_texels(gpu, (&s.columns, &s.rows), grid, window);
-                }
-            }
-        }
-    }
-
     fn draw(&self, s: &mut State, gpu: &Rc<Gpu>, scene: &mut Scene, ratio: f64) -> bool {
         let camera = s.camera;
-        self.put_cells(s, gpu, scene);
-        let look = match &s.previous {
-            Some(p) => p.look,
-            None => s.style.look(),
+        s.way = Way::General;
+        let mut ready = false;
+        // Taken out meanwhile: what is shown is part of the state.
+        let mut previous = s.previous.take();
+        let mut layer = s.layer.take();
+        let wanted = previous.is_none();
+        let (shown, look, level) = match &mut previous {
+            Some(p) => (Some(&mut p.layer), p.look, p.plan_level),
+            None => (layer.as_mut(), s.style.look(), s.plan.level),
         };
-        let window = if s.previous.is_none() { s.window } else { None };
-        let (shown, level) = match &mut s.previous {
-            Some(p) => (Some(&mut p.layer), p.plan_level),
-            None => (s.layer.as_mut(), s.plan.level),
-        };
-        let (mut ready, mut quick) = (false, false);
-        let pages = &s.plan.pages;
-        if let (Some(layer), Some(look)) = (shown, look) {
-            let (magnified, wraps) = (layer.is_magnified(level, &camera, ratio), layer.wraps());
-            if let Some(mut field) = layer.field.take() {
-                let globe = camera.projection == graticule_shared::raster::Projection::Globe;
-                let plane = field.shown_plane();
-                let here = |p: &PageId| layer.page_key(*p, plane).is_some_and(|k| field.has(k));
-                match window {
-                    Some(window)
-                        if field.is_simple(&look, level, globe, magnified) && pages.iter().all(here) =>
-                    {
-                        field.prepare_quick(gpu, &look, &window);
-                        quick = true;
-                    }
-                    _ => field.prepare(gpu, &look, level, magnified, wraps),
-                }
-                layer.field = Some(field);
-                ready = true;
-            }
+        if let (Some(shown), Some(look)) = (shown, look)
+            && let Some(mut field) = shown.field.take()
+        {
+            s.way =
+                prepare(s, gpu, scene, &mut Shown { layer: shown, field: &mut field, level, wanted }, &look);
+            shown.field = Some(field);
+            ready = true;
         }
+        (s.previous, s.layer) = (previous, layer);
         let field = match &s.previous {
             Some(p) => p.layer.field.as_ref(),
             None => s.layer.as_ref().and_then(|l| l.field.as_ref()),
@@ -183,9 +152,8 @@ impl Engine {
             coastlines: s.style.coastlines,
             graticule: s.style.graticule,
             field: field.filter(|_| ready && s.complete.is_some()),
-            quick,
+            way: s.way,
         };
-        s.quick = quick;
         if scene.draw(gpu, &camera, ratio, &frame) {
             s.draw_dirty = false;
             s.frames += 1;
@@ -230,10 +198,11 @@ impl Engine {
             (s.columns, s.rows) = s.cells_for((&y, &x));
             if let Some(layer) = &s.layer {
                 s.plan = plan(&s.camera, s.ratio, &layer.grids, (&y, &x), &s.columns, &s.rows);
-                let grid = layer.grids.get(s.plan.level);
+                let globe = s.camera.projection == Projection::Globe;
+                let grid = layer.grids.get(s.plan.level).filter(|_| globe);
                 s.window = grid.and_then(|g| Window::around(g, s.plan.level, &s.plan.pages));
             }
-            s.place_dirty = true;
+            s.place += 1;
         }
         s.plan_dirty = false;
         let Some(layer) = &s.layer else { return };
@@ -337,7 +306,7 @@ impl Engine {
             {
                 field.show(plane);
                 s.previous = None;
-                s.place_dirty = true;
+                s.place += 1;
                 s.draw_dirty = true;
             }
             s.complete = Some(whole);
@@ -348,6 +317,66 @@ impl Engine {
             s.complete = Some(false);
         }
     }
+}
+
+/// What a frame draws.
+struct Shown<'a> {
+    layer: &'a Layer,
+    field: &'a mut Field,
+    level: usize,
+    /// It is what is wanted, not what stays until that is whole.
+    wanted: bool,
+}
+
+/// Writes what the shaders need for `shown`, and says which of them can draw it.
+fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look: &Look) -> Way {
+    let Shown { layer, field, level, wanted } = shown;
+    let (level, wanted) = (*level, *wanted);
+    let Some((y, x)) = &layer.axes else { return Way::General };
+    let magnified = layer.is_magnified(level, &s.camera, s.ratio);
+    let flat = look.stretch == Stretch::Linear && !(look.smooth && magnified);
+    let globe = s.camera.projection == Projection::Globe;
+    // The view's own cells are those of the wanted layer.
+    let cells = |s: &State| if wanted { (s.columns.clone(), s.rows.clone()) } else { s.cells_for((y, x)) };
+    if flat && globe && wanted && field.is_regular(level) {
+        let plane = field.shown_plane();
+        let here = |p: &PageId| layer.page_key(*p, plane).is_some_and(|k| field.has(k));
+        let enough = field.has_only(level) || s.plan.pages.iter().all(here);
+        if let Some(window) = s.window.filter(|w| w.level == level && enough) {
+            field.prepare_quick(gpu, look, Some(&window));
+            return Way::Globe;
+        }
+    }
+    if flat && !globe {
+        let now = (s.place, field.changes());
+        if s.patches_of != now {
+            let (columns, rows) = cells(s);
+            let around = covers_world(y) && columns.iter().all(|c| c.index >= 0.0);
+            let made = patches(&columns, &rows, &layer.grids, level, |page| field.layer_of(page));
+            s.patched = made.map(|p| {
+                scene.put_patches(gpu, &p);
+                around && p.covers && p.quads.iter().all(|q| field.is_opaque(u32::from(q.layer)))
+            });
+            s.patches_of = now;
+        }
+        if let Some(opaque) = s.patched {
+            field.prepare_quick(gpu, look, None);
+            return Way::Map { opaque: opaque && look.opacity >= 1.0 };
+        }
+    }
+    if s.cells_of != s.place {
+        let (columns, rows) = cells(s);
+        scene.put_cells(gpu, &columns, &rows);
+        s.cells_of = s.place;
+    }
+    field.prepare(gpu, look, level, magnified, layer.wraps());
+    Way::General
+}
+
+/// True where a Mercator map has no row beside the axis.
+fn covers_world(latitude: &Axis) -> bool {
+    let (a, b) = latitude.edges();
+    a.min(b) <= -MERCATOR_LATITUDE_DEG && a.max(b) >= MERCATOR_LATITUDE_DEG
 }
 
 /// One page from its block to the atlas; the bytes that were written.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use graticule_shared::raster::Projection;
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -17,32 +18,31 @@ use crate::engine::troubles::{failure, trouble};
 use crate::render::gpu::Gpu;
 use crate::render::layers;
 use crate::render::scene::{Frame, Scene};
+use crate::render::warm::warm_up;
 
 /// Troubles said before the rest is only counted: a dead server fails every chunk.
 pub(super) const MAX_TROUBLES: u32 = 8;
 
-/// Where the viewer's own files are: absolute URLs.
+/// What the loader script has prepared.
 pub struct Assets {
-    /// Folder of `index.html`, with a slash at the end.
+    /// Absolute URL of the folder of `index.html`, with a slash at the end.
     pub base: String,
-    pub worker: String,
-    pub decode_glue: String,
+    /// Gives the decode workers of one map.
+    pub hire: Function,
     /// Resolves to the decoder's compiled `WebAssembly.Module`.
     pub decode_module: Promise,
 }
 
 impl Assets {
     /// From `globalThis.graticuleDecode`, which the loader script sets:
-    /// `{worker, script, module}`.
+    /// `{base, hire, module}`.
     fn of_page() -> Option<Self> {
         let decode = Reflect::get(&js_sys::global(), &"graticuleDecode".into()).ok()?;
-        let text = |key: &str| Reflect::get(&decode, &key.into()).ok()?.as_string();
-        let worker = text("worker")?;
+        let get = |key: &str| Reflect::get(&decode, &key.into()).ok();
         Some(Self {
-            base: format!("{}/", worker.rsplit_once('/')?.0),
-            decode_glue: text("script")?,
-            decode_module: Promise::resolve(&Reflect::get(&decode, &"module".into()).ok()?),
-            worker,
+            base: get("base")?.as_string()?,
+            hire: get("hire")?.dyn_into().ok()?,
+            decode_module: Promise::resolve(&get("module")?),
         })
     }
 }
@@ -91,8 +91,7 @@ impl Engine {
     ) -> Result<Rc<Self>, EngineError> {
         let assets = Assets::of_page().ok_or(EngineError::Assets)?;
         let engine = Rc::new_cyclic(|weak: &std::rc::Weak<Self>| {
-            let pool =
-                Pool::new(assets.worker.clone(), assets.decode_glue.clone(), assets.decode_module.clone());
+            let pool = Pool::new(&assets.hire, assets.decode_module.clone());
             let (ask, fail) = (weak.clone(), weak.clone());
             let changed = Rc::new(move || {
                 if let Some(e) = ask.upgrade() {
@@ -210,7 +209,7 @@ impl Engine {
                 coastlines: state.style.coastlines,
                 graticule: state.style.graticule,
                 field: field.filter(|_| state.complete.is_some()),
-                quick: state.quick,
+                way: state.way,
             };
             scene.read_back(&gpu, &state.camera, state.ratio, &frame, move |bytes| drop(send.send(bytes)));
             (gpu.clone(), scene.size())
@@ -311,6 +310,7 @@ impl Engine {
         SHARED.with(|s| *s.borrow_mut() = Rc::downgrade(&gpu));
         {
             let mut s = self.state.borrow_mut();
+            warm_up(&gpu, s.camera.projection == Projection::Globe);
             let mut scene = Scene::new(&gpu, surface);
             if s.camera.width_px > 1.0 {
                 let (w, h, r) = (s.camera.width_px, s.camera.height_px, s.ratio);

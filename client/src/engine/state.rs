@@ -13,7 +13,7 @@ use crate::chunks::source::{BlockKey, Source};
 use crate::engine::api::{Readout, Scale, Signal, StepState, Theme};
 use crate::render::field::{Field, Look, PageKey};
 use crate::render::gpu::Gpu;
-use crate::render::scene::{DARK, LIGHT, Palette, Scene};
+use crate::render::scene::{DARK, LIGHT, Palette, Scene, Way};
 use crate::render::window::Window;
 use crate::view::levels::{Cut, Grid, PageId};
 use crate::view::plan::Plan;
@@ -154,10 +154,10 @@ pub struct State {
     pub layer: Option<Layer>,
     pub previous: Option<Showing>,
     pub plan: Plan,
-    /// The plan's pages as the quick shaders take them, where they can.
+    /// The plan's pages as the quick shader takes them on the globe, where it can.
     pub window: Option<Window>,
-    /// The last picture was drawn by a quick shader.
-    pub quick: bool,
+    /// How the last picture was drawn.
+    pub way: Way,
     /// Whether the picture is whole for what is wanted; `None` before the first frame.
     pub complete: Option<bool>,
     pub prefetch: Vec<u64>,
@@ -165,8 +165,14 @@ pub struct State {
     pub view_dirty: bool,
     /// What is wanted changed, or the view did.
     pub plan_dirty: bool,
-    /// The shader's tables of cells are not those of the picture to draw.
-    pub place_dirty: bool,
+    /// Counts the changes of what lies where on the screen.
+    pub place: u64,
+    /// Of which place the general shader's tables are, and of which place and
+    /// state of the field the patches.
+    pub cells_of: u64,
+    pub patches_of: (u64, u64),
+    /// Whether the patches hide all land in view; `None` where the view cannot be cut into patches.
+    pub patched: Option<bool>,
     /// Cells of the screen's columns and rows on a Mercator map, in the wanted layer.
     pub columns: Vec<Cell>,
     pub rows: Vec<Cell>,
@@ -232,12 +238,15 @@ impl State {
             previous: None,
             plan: Plan::default(),
             window: None,
-            quick: false,
+            way: Way::default(),
             complete: None,
             prefetch: Vec::new(),
             view_dirty: true,
             plan_dirty: true,
-            place_dirty: true,
+            place: 1,
+            cells_of: 0,
+            patches_of: (0, 0),
+            patched: None,
             columns: Vec::new(),
             rows: Vec::new(),
             draw_dirty: true,
@@ -344,7 +353,7 @@ impl State {
     pub fn moved(&mut self) {
         self.view_dirty = true;
         self.plan_dirty = true;
-        self.place_dirty = true;
+        self.place += 1;
         self.draw_dirty = true;
         self.readout = None;
         self.sharpened = None;

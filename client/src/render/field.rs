@@ -83,6 +83,9 @@ struct QuickUniform {
     pad: f32,
 }
 
+/// Size of the quick shaders' uniform.
+pub const QUICK_BYTES: usize = size_of::<QuickUniform>();
+
 /// What the shader needs to know of how values become colours.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Look {
@@ -156,8 +159,11 @@ pub struct Field {
     resident: HashMap<PageKey, u32>,
     owners: Vec<Option<PageKey>>,
     used: Vec<u64>,
+    /// Layers without any cell that is no data.
+    opaque: Vec<bool>,
     clock: u64,
     shown: u64,
+    changes: u64,
 }
 
 impl Field {
@@ -218,10 +224,12 @@ impl Field {
             table_dirty: true,
             owners: vec![None; layers as usize],
             used: vec![0; layers as usize],
+            opaque: vec![false; layers as usize],
             resident: HashMap::new(),
             packing: packing.clone(),
             clock: 0,
             shown: u64::MAX,
+            changes: 0,
             grids,
             hold,
             uniform,
@@ -246,6 +254,34 @@ impl Field {
         self.shown
     }
 
+    /// Grows with each change of what is shown from where.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The layer that holds a page of the plane shown.
+    pub fn layer_of(&self, page: PageId) -> Option<u32> {
+        let number = self.grids.get(usize::from(page.level))?.page_number(page);
+        self.table_cpu.get(number as usize)?.checked_sub(1)
+    }
+
+    /// True where every cell of a layer's page is a number.
+    pub fn is_opaque(&self, layer: u32) -> bool {
+        self.opaque.get(layer as usize).copied().unwrap_or(false)
+    }
+
+    /// True where the plane shown has pages of no level but this one.
+    pub fn has_only(&self, level: usize) -> bool {
+        let Some(grid) = self.grids.get(level) else { return false };
+        let numbers = grid.first_page..grid.first_page + grid.page_count() as u32;
+        self.resident.keys().filter(|k| k.plane == self.shown).all(|k| numbers.contains(&k.number))
+    }
+
+    fn table_changed(&mut self) {
+        self.table_dirty = true;
+        self.changes += 1;
+    }
+
     /// Points the table at `plane`.
     pub fn show(&mut self, plane: u64) {
         if self.shown == plane {
@@ -258,7 +294,7 @@ impl Field {
                 *entry = layer + 1;
             }
         }
-        self.table_dirty = true;
+        self.table_changed();
     }
 
     /// Marks pages as wanted now: they are the last to be evicted.
@@ -286,8 +322,9 @@ impl Field {
         self.resident.clear();
         self.owners = vec![None; self.layers as usize];
         self.used = vec![0; self.layers as usize];
+        self.opaque = vec![false; self.layers as usize];
         self.table_cpu.fill(0);
-        self.table_dirty = true;
+        self.table_changed();
         true
     }
 
@@ -300,7 +337,7 @@ impl Field {
                 && let Some(entry) = self.table_cpu.get_mut(old.number as usize)
             {
                 *entry = 0;
-                self.table_dirty = true;
+                self.table_changed();
             }
         }
         self.owners[layer] = Some(key);
@@ -310,7 +347,7 @@ impl Field {
             && let Some(entry) = self.table_cpu.get_mut(key.number as usize)
         {
             *entry = layer as u32 + 1;
-            self.table_dirty = true;
+            self.table_changed();
         }
         layer as u32
     }
@@ -332,6 +369,9 @@ impl Field {
         } else {
             (&bytes[..needed], item as u32)
         };
+        let row = (columns * width) as usize;
+        self.opaque[layer as usize] =
+            data.chunks((row_cells * width) as usize).all(|r| self.has_no_gap(&r[..row.min(r.len())]));
         gpu.queue.write_texture(
             wgpu::TexelCopyTextureInfo {
                 texture: &self.atlas,
@@ -355,6 +395,19 @@ impl Field {
         let cells = (size[0] * size[1]) as usize;
         let bytes = fill.repeat(cells);
         self.upload(gpu, key, &bytes, size[1], size)
+    }
+
+    /// True where none of these numbers, as they are held, is no data.
+    fn has_no_gap(&self, data: &[u8]) -> bool {
+        let nodata = &self.uniform.nodata[..self.uniform.nodata_count as usize];
+        match self.hold.bytes() {
+            1 => data.iter().all(|b| !nodata.contains(&u32::from(*b))),
+            2 => data.as_chunks::<2>().0.iter().all(|b| !nodata.contains(&u32::from(u16::from_ne_bytes(*b)))),
+            _ => data.as_chunks::<4>().0.iter().all(|b| {
+                let bits = u32::from_ne_bytes(*b);
+                bits & 0x7fff_ffff <= 0x7f80_0000 && !nodata.contains(&bits)
+            }),
+        }
     }
 
     fn narrow(&self, bytes: &[u8]) -> Vec<u8> {
@@ -384,18 +437,35 @@ impl Field {
         ((scale / span) as f32, zero as f32, (zero - f64::from(zero as f32)) as f32)
     }
 
-    /// True where the quick shaders give the same answer as the general one, if
-    /// all pages of the window that are in view are here.
-    pub fn is_simple(&self, look: &Look, level: usize, globe: bool, magnified: bool) -> bool {
+    /// True where the quick shader can place cells on the globe.
+    pub fn is_regular(&self, level: usize) -> bool {
         let regular = self.uniform.axis_y[3] == 0.0 && self.uniform.axis_x[3] == 0.0;
-        let uncut = self.grids.get(level).is_some_and(|g| g.cuts == [1, 1]);
-        look.stretch == Stretch::Linear && !(look.smooth && magnified) && (!globe || (regular && uncut))
+        regular && self.grids.get(level).is_some_and(|g| g.cuts == [1, 1])
     }
 
-    /// Writes the uniform of the quick shaders.
-    pub fn prepare_quick(&mut self, gpu: &Gpu, look: &Look, window: &Window) {
-        let Some(grid) = self.grids.get(window.level) else { return };
+    /// Writes the uniform of the quick shaders; the globe needs the `window`.
+    pub fn prepare_quick(&mut self, gpu: &Gpu, look: &Look, window: Option<&Window>) {
         let mut q = QuickUniform::zeroed();
+        if let Some(window) = window {
+            self.write_window(&mut q, window);
+        }
+        let u = &self.uniform;
+        // Unused places repeat a number that is no data anyway, or cannot occur.
+        let none = if self.hold.bytes() < 4 { u32::MAX } else { f32::NAN.to_bits() };
+        q.nodata = u.nodata;
+        for (i, n) in q.nodata.iter_mut().enumerate().skip(u.nodata_count as usize) {
+            *n = if i == 0 || u.nodata_count == 0 { none } else { u.nodata[0] };
+        }
+        q.is_float = u32::from(u.kind == 0);
+        q.shift = if u.kind >= 64 { 32 - (u.kind - 64) } else { 0 };
+        (q.scale, q.zero, q.zero_rest) = self.ramp(look);
+        q.opacity = look.opacity.clamp(0.0, 1.0) as f32;
+        q.x_middle = u.x_middle;
+        gpu.queue.write_buffer(&self.quick_buffer, 0, bytemuck::bytes_of(&q));
+    }
+
+    fn write_window(&self, q: &mut QuickUniform, window: &Window) {
+        let Some(grid) = self.grids.get(window.level) else { return };
         for row in 0..window.size[0] {
             for column in 0..window.size[1] {
                 let (y, x) = (window.origin[0] + row, (window.origin[1] + column) % grid.pages[1]);
@@ -409,12 +479,6 @@ impl Field {
             }
         }
         let u = &self.uniform;
-        // Unused places repeat a number that is no data anyway, or cannot occur.
-        let none = if self.hold.bytes() < 4 { u32::MAX } else { f32::NAN.to_bits() };
-        q.nodata = u.nodata;
-        for (i, n) in q.nodata.iter_mut().enumerate().skip(u.nodata_count as usize) {
-            *n = if i == 0 || u.nodata_count == 0 { none } else { u.nodata[0] };
-        }
         let axis = |a: [f32; 4], d: usize| {
             let f = grid.factor[d] as f32;
             [a[0], a[1] / f, a[2] / f, grid.block[d] as f32]
@@ -424,12 +488,6 @@ impl Field {
         q.origin = window.origin.map(|n| n as i32);
         q.columns = window.size[1];
         q.around = grid.pages[1] as i32;
-        q.is_float = u32::from(u.kind == 0);
-        q.shift = if u.kind >= 64 { 32 - (u.kind - 64) } else { 0 };
-        (q.scale, q.zero, q.zero_rest) = self.ramp(look);
-        q.opacity = look.opacity.clamp(0.0, 1.0) as f32;
-        q.x_middle = u.x_middle;
-        gpu.queue.write_buffer(&self.quick_buffer, 0, bytemuck::bytes_of(&q));
     }
 
     /// Writes what changed since the last frame, for the general shader.

@@ -201,7 +201,7 @@ impl Layouts {
             ),
             style: layout("style", &[texture(0, float, false), texture(1, float, false)]),
             quick: layout("quick", &[uniform(0, S::FRAGMENT, false), texture(1, T::Uint, true)]),
-            quick_style: layout("quick style", &[texture(0, T::Uint, false), uniform(1, S::FRAGMENT, false)]),
+            quick_style: layout("quick style", &[texture(0, T::Uint, false), texture(1, float, false)]),
             item: layout("item", &[uniform(0, S::VERTEX_FRAGMENT, true)]),
         }
     }
@@ -216,8 +216,8 @@ impl Gpu {
         let quick = [Some(&l.view), Some(&l.quick), Some(&l.quick_style)];
         let (source, vs, fs, groups): (&'static str, _, _, &[Option<&wgpu::BindGroupLayout>]) = match draw {
             Draw::Field => (include_str!("field.wgsl"), "vs", "fs", &field),
-            Draw::QuickMap => (include_str!("quick.wgsl"), "vs", "map_fs", &quick),
-            Draw::QuickGlobe => (include_str!("quick.wgsl"), "vs", "globe_fs", &quick),
+            Draw::QuickMap => (include_str!("quick.wgsl"), "map_vs", "map_fs", &quick),
+            Draw::QuickGlobe => (include_str!("quick.wgsl"), "globe_vs", "globe_fs", &quick),
             Draw::Disc => (include_str!("base.wgsl"), "disc_vs", "disc_fs", &under),
             Draw::Land => (include_str!("base.wgsl"), "land_vs", "land_fs", &under),
             Draw::Line => (include_str!("base.wgsl"), "line_vs", "line_fs", &under),
@@ -232,6 +232,11 @@ impl Gpu {
                 array_stride: 12,
                 step_mode: wgpu::VertexStepMode::Vertex,
                 attributes: &wgpu::vertex_attr_array![0 => Snorm16x4, 1 => Snorm16x2],
+            }),
+            Draw::QuickMap => Some(wgpu::VertexBufferLayout {
+                array_stride: 8,
+                step_mode: wgpu::VertexStepMode::Vertex,
+                attributes: &wgpu::vertex_attr_array![0 => Uint16x2, 1 => Uint16x2],
             }),
             _ => None,
         };

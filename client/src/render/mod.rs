@@ -7,5 +7,7 @@
 pub mod field;
 pub mod gpu;
 pub mod layers;
+pub mod patches;
 pub mod scene;
+pub mod warm;
 pub mod window;

@@ -1,8 +1,8 @@
-// The field where every page in view is here, cells are flat and the scale is
-// linear: nearly every frame. Same answer as field.wgsl, a fraction of the work;
-// a software GPU draws it several times faster. The window of pages in view and
-// the colours stand in uniforms; on a Mercator map the CPU has found each
-// column's and row's place in its page.
+// The field where cells are flat and the scale is linear: nearly every frame.
+// Same answer as field.wgsl, a fraction of the work; a software GPU draws it
+// several times faster. A Mercator map comes as rectangles of one page each,
+// with each column's and row's texel found by the CPU (patches.rs). The globe
+// needs every page in view to be here and finds it in a window of pages.
 
 struct View {
     size: vec2f,
@@ -37,31 +37,36 @@ struct Quick {
 @group(0) @binding(0) var<uniform> view: View;
 @group(1) @binding(0) var<uniform> quick: Quick;
 @group(1) @binding(1) var atlas: texture_2d_array<u32>;
-@group(2) @binding(0) var texels: texture_2d<u32>;  // row 0: columns of pixels, row 1: rows; page << 10 | texel
-@group(2) @binding(1) var<uniform> colours: array<vec4u, 64>;
+@group(2) @binding(0) var texels: texture_2d<u32>;  // two rows a table: of columns of pixels, of rows
+@group(2) @binding(1) var lut: texture_2d<f32>;
 
-@vertex fn vs(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {
-    return vec4f(f32(i & 1u) * 4.0 - 1.0, f32(i >> 1u) * 4.0 - 1.0, 0.0, 1.0);
-}
-
-fn shade(page: u32, texel: vec2u, inside: bool) -> vec4f {
-    let entry = quick.window[page >> 2u][page & 3u];
-    let raw = textureLoad(atlas, texel, max(entry, 1u) - 1u, 0).x;
+fn colour_of(texel: vec2u, layer: u32, inside: bool) -> vec4f {
+    let raw = textureLoad(atlas, texel, layer, 0).x;
     let signed = f32(bitcast<i32>(raw << quick.shift) >> quick.shift);
     let v = select(select(f32(raw), signed, quick.shift != 0u), bitcast<f32>(raw), quick.is_float != 0u);
     let nan = quick.is_float != 0u && (raw & 0x7fffffffu) > 0x7f800000u;
     let t = ((v - quick.zero) - quick.zero_rest) * quick.scale;
-    let index = u32(clamp(floor(t * 256.0), 0.0, 255.0));
-    let colour = unpack4x8unorm(colours[index >> 2u][index & 3u]);
-    let shown = inside && entry != 0u && !nan && !any(vec4u(raw) == quick.nodata);
+    let colour = textureLoad(lut, vec2u(u32(clamp(floor(t * 256.0), 0.0, 255.0)), 0u), 0);
+    let shown = inside && !nan && !any(vec4u(raw) == quick.nodata);
     return select(vec4f(0.0), vec4f(colour.rgb * quick.opacity, quick.opacity), shown);
 }
 
-@fragment fn map_fs(@builtin(position) p: vec4f) -> @location(0) vec4f {
-    let x = textureLoad(texels, vec2u(u32(p.x), 0u), 0).x;
-    let y = textureLoad(texels, vec2u(u32(p.y), 1u), 0).x;
-    let page = min((y >> 10u) * quick.columns + (x >> 10u), 1023u);
-    return shade(page, vec2u(x & 1023u, y & 1023u), max(x, y) != 0xffffffffu);
+struct Patch { @builtin(position) position: vec4f, @location(0) @interpolate(flat) page: vec2u }
+
+// `page`: layer of the atlas, first row of its table.
+@vertex fn map_vs(@location(0) px: vec2u, @location(1) page: vec2u) -> Patch {
+    let at = vec2f(px) / view.size;
+    return Patch(vec4f(at.x * 2.0 - 1.0, 1.0 - at.y * 2.0, 0.0, 1.0), page);
+}
+
+@fragment fn map_fs(v: Patch) -> @location(0) vec4f {
+    let x = textureLoad(texels, vec2u(u32(v.position.x), v.page.y), 0).x;
+    let y = textureLoad(texels, vec2u(u32(v.position.y), v.page.y + 1u), 0).x;
+    return colour_of(vec2u(x, y), v.page.x, true);
+}
+
+@vertex fn globe_vs(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {
+    return vec4f(f32(i & 1u) * 4.0 - 1.0, f32(i >> 1u) * 4.0 - 1.0, 0.0, 1.0);
 }
 
 const DEG: f32 = 57.29577951308232;
@@ -84,5 +89,6 @@ const DEG: f32 = 57.29577951308232;
     if local.y < 0 { local.y += quick.around; }
     let number = clamp(local.x * i32(quick.columns) + local.y, 0, 1023);
     let known = local.x >= 0 && local.y < i32(quick.columns);
-    return shade(u32(number), texel.yx, inside && known);
+    let entry = quick.window[number >> 2][number & 3];
+    return colour_of(texel.yx, max(entry, 1u) - 1u, inside && known && entry != 0u);
 }

@@ -8,8 +8,7 @@ use wgpu::util::DeviceExt;
 use crate::render::field::{Field, texture, write_whole};
 use crate::render::gpu::{Draw, Gpu};
 use crate::render::layers::{Mesh, Segment};
-use crate::render::window::Window;
-use crate::view::levels::Grid;
+use crate::render::patches::{Patches, TABLES};
 
 /// Slots of the item buffer: disc, then land, graticule and coastlines once for each copy of the world.
 const MAX_COPIES: i32 = 9;
@@ -88,7 +87,7 @@ pub struct Scene {
     lut: wgpu::Texture,
     style_group: Option<wgpu::BindGroup>,
     texels: Option<wgpu::Texture>,
-    colours: wgpu::Buffer,
+    patches: Option<Patched>,
     quick_group: Option<wgpu::BindGroup>,
     coastlines: Option<Drawn>,
     graticule: Option<Drawn>,
@@ -101,8 +100,26 @@ pub struct Frame<'a> {
     pub coastlines: bool,
     pub graticule: bool,
     pub field: Option<&'a Field>,
-    /// The field's quick uniform and the texels are written for this view.
-    pub quick: bool,
+    pub way: Way,
+}
+
+/// How the field is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Way {
+    /// By the shader that can do everything.
+    #[default]
+    General,
+    /// The quick way on a Mercator map: the patches are put up for this view.
+    /// `opaque`: they hide all land in view.
+    Map { opaque: bool },
+    /// The quick way on the globe: the window is written for this view.
+    Globe,
+}
+
+/// Six corners for each patch.
+struct Patched {
+    vertices: wgpu::Buffer,
+    count: u32,
 }
 
 impl Scene {
@@ -146,7 +163,7 @@ impl Scene {
             lut: texture(gpu, "colours", [256, 1, 1], wgpu::TextureFormat::Rgba8Unorm),
             style_group: None,
             texels: None,
-            colours: buffer("colours", 1024),
+            patches: None,
             quick_group: None,
             coastlines: None,
             graticule: None,
@@ -171,7 +188,7 @@ impl Scene {
         if self.screen.as_ref().is_none_or(|(_, w)| *w != width) {
             let t = texture(gpu, "screen cells", [width, 2, 1], wgpu::TextureFormat::Rg32Float);
             self.style_group = Some(self.bind_style(gpu, &t));
-            let texels = texture(gpu, "texels", [width, 2, 1], wgpu::TextureFormat::R32Uint);
+            let texels = texture(gpu, "texels", [width, 2 * TABLES as u32, 1], wgpu::TextureFormat::R32Uint);
             self.quick_group = Some(gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some("quick style"),
                 layout: &gpu.layouts.quick_style,
@@ -182,7 +199,12 @@ impl Scene {
                             &texels.create_view(&Default::default()),
                         ),
                     },
-                    wgpu::BindGroupEntry { binding: 1, resource: self.colours.as_entire_binding() },
+                    wgpu::BindGroupEntry {
+                        binding: 1,
+                        resource: wgpu::BindingResource::TextureView(
+                            &self.lut.create_view(&Default::default()),
+                        ),
+                    },
                 ],
             }));
             self.texels = Some(texels);
@@ -230,7 +252,6 @@ impl Scene {
     pub fn set_colours(&mut self, gpu: &Gpu, lut: &Lut) {
         let rgba: Vec<u8> = lut.iter().flat_map(|c| [c[0], c[1], c[2], 255]).collect();
         write_whole(gpu, &self.lut, &rgba, 1024, [256, 1]);
-        gpu.queue.write_buffer(&self.colours, 0, &rgba);
     }
 
     pub fn set_coastlines(&mut self, gpu: &Gpu, segments: &[Segment]) {
@@ -257,34 +278,47 @@ impl Scene {
         write_whole(gpu, texture, bytemuck::cast_slice(&both), width * 8, [*width, 2]);
     }
 
-    /// For the quick shader: where in which page of the window each column and row lies.
-    pub fn put_texels(
-        &mut self,
-        gpu: &Gpu,
-        (columns, rows): (&[Cell], &[Cell]),
-        grid: &Grid,
-        window: &Window,
-    ) {
+    /// What the quick way draws on a Mercator map.
+    pub fn put_patches(&mut self, gpu: &Gpu, patches: &Patches) {
         let (Some(texture), Some((_, width))) = (&self.texels, &self.screen) else { return };
-        let width = *width as usize;
-        let mut both = vec![u32::MAX; 2 * width];
-        let (out_columns, out_rows) = both.split_at_mut(width);
-        for (axis, cells, out) in [(1, columns, out_columns), (0, rows, out_rows)] {
-            for (cell, out) in cells.iter().zip(out).filter(|(c, _)| c.index >= 0.0) {
-                let cell = grid.cell(axis, cell.index as u32);
-                let page = grid.page_at(axis, cell);
-                let local = if axis == 1 {
-                    window.local(grid, window.origin[0], page).map(|l| l[1])
-                } else {
-                    window.local(grid, page, window.origin[1]).map(|l| l[0])
-                };
-                let within = cell % grid.block[axis];
-                if let Some(local) = local {
-                    *out = (local << 10) | (within % grid.page[axis]);
-                }
+        let mut texels = Vec::with_capacity(2 * patches.tables.len() * *width as usize);
+        for line in patches.tables.iter().take(TABLES).flatten() {
+            let end = texels.len() + *width as usize;
+            texels.extend(line.iter().take(*width as usize));
+            texels.resize(end, 0);
+        }
+        if texels.is_empty() {
+            self.patches = None;
+            return;
+        }
+        let rows = (texels.len() / *width as usize) as u32;
+        write_whole(gpu, texture, bytemuck::cast_slice(&texels), width * 4, [*width, rows]);
+        let corners: Vec<[u16; 4]> = patches
+            .quads
+            .iter()
+            .flat_map(|p| {
+                let at = |x: usize, y: usize| [p.x[x], p.y[y], p.layer, 2 * p.table];
+                [at(0, 0), at(1, 0), at(0, 1), at(0, 1), at(1, 0), at(1, 1)]
+            })
+            .collect();
+        let bytes: &[u8] = bytemuck::cast_slice(&corners);
+        let count = corners.len() as u32;
+        match &mut self.patches {
+            Some(held) if held.vertices.size() >= bytes.len() as u64 => {
+                gpu.queue.write_buffer(&held.vertices, 0, bytes);
+                held.count = count;
+            }
+            _ => {
+                let vertices = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("patches"),
+                    size: bytes.len().next_power_of_two() as u64,
+                    usage: wgpu::BufferUsages::VERTEX | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                });
+                gpu.queue.write_buffer(&vertices, 0, bytes);
+                self.patches = Some(Patched { vertices, count });
             }
         }
-        write_whole(gpu, texture, bytemuck::cast_slice(&both), width as u32 * 4, [width as u32, 2]);
     }
 
     /// Draws to the canvas. False where the canvas gives no picture to draw on
@@ -455,7 +489,8 @@ impl Scene {
             pass.set_bind_group(1, &self.item_group, &offset(0));
             pass.draw(0..3, 0..1);
         }
-        if let Some(land) = &self.land {
+        let hidden = frame.field.is_some() && frame.way == (Way::Map { opaque: true });
+        if let Some(land) = self.land.as_ref().filter(|_| !hidden) {
             pass.set_pipeline(gpu.pipeline(Draw::Land));
             pass.set_vertex_buffer(0, land.vertices.slice(..));
             pass.set_index_buffer(land.indices.slice(..), wgpu::IndexFormat::Uint32);
@@ -465,15 +500,22 @@ impl Scene {
             }
         }
         if let (Some(field), Some(style), Some(quick)) = (frame.field, &self.style_group, &self.quick_group) {
-            let (draw, group, style) = match (frame.quick, globe) {
-                (true, false) => (Draw::QuickMap, &field.quick_group, quick),
-                (true, true) => (Draw::QuickGlobe, &field.quick_group, quick),
-                (false, _) => (Draw::Field, &field.bind_group, style),
+            let (draw, group, style) = match frame.way {
+                Way::Map { .. } => (Draw::QuickMap, &field.quick_group, quick),
+                Way::Globe => (Draw::QuickGlobe, &field.quick_group, quick),
+                Way::General => (Draw::Field, &field.bind_group, style),
             };
             pass.set_pipeline(gpu.pipeline(draw));
             pass.set_bind_group(1, group, &[]);
             pass.set_bind_group(2, style, &[]);
-            pass.draw(0..3, 0..1);
+            match (&self.patches, draw) {
+                (Some(p), Draw::QuickMap) => {
+                    pass.set_vertex_buffer(0, p.vertices.slice(..));
+                    pass.draw(0..p.count, 0..1);
+                }
+                (None, Draw::QuickMap) => {}
+                _ => pass.draw(0..3, 0..1),
+            }
         }
         let over = [(frame.graticule, &self.graticule, 1u64), (frame.coastlines, &self.coastlines, 2)];
         for (wanted, lines, row) in over {

@@ -43,12 +43,13 @@ pub async fn explore(host: HtmlElement) -> Result<(), JsError> {
     let session = Session::start(canvas.clone())?;
     let model = Model::new(&session, bare);
     fit(&canvas, &session);
+    let address = page::begin(model);
     hands(&canvas, model);
     // Two short tasks instead of a long one: the page stays responsive while it starts.
     breathe().await;
     mount_to(overlay, move || {
         keys::listen(model);
-        page::start(model);
+        page::start(model, address);
         readout::follow(model);
         frame(model)
     })

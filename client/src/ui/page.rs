@@ -24,8 +24,8 @@ pub fn here(path: &str) -> String {
     web_sys::Url::new_with_base(path, &base).map_or_else(|_| path.to_owned(), |u| u.href())
 }
 
-/// Reads the address and starts with what it says.
-pub fn start(m: Model) {
+/// Reads the address and asks for what it says, before there is an interface.
+pub fn begin(m: Model) -> Address {
     let a = Address::parse(&window().location().search().unwrap_or_default());
     m.gpu.set_value(a.gpu.clone());
     restore(m, &a);
@@ -41,6 +41,11 @@ pub fn start(m: Model) {
     if let Some((low, high)) = a.clim {
         m.send(Command::SetClim(low, high));
     }
+    a
+}
+
+/// The rest of what the address says, the server's catalog, and the address itself.
+pub fn start(m: Model, a: Address) {
     seek_time(m, a.time.clone());
     let nothing_named = a.data.is_none() && a.collection.is_none();
     let pinned = a.time.is_some() || !a.indices.is_empty();

@@ -82,7 +82,8 @@ impl Grid {
         let along = |axis: usize| {
             let (block, part) = (at[axis] / self.cuts[axis], at[axis] % self.cuts[axis]);
             let origin = part * self.page[axis];
-            let used = self.block[axis].min(self.cells[axis]);
+            // What a block holds past the end of the array is padding.
+            let used = self.cells[axis].saturating_sub(block * self.block[axis]).min(self.block[axis]);
             (block, origin, self.page[axis].min(used.saturating_sub(origin)))
         };
         let (y, x) = (along(0), along(1));
@@ -117,6 +118,9 @@ mod tests {
         assert_eq!((g.page, g.cuts, g.pages), ([721, 720], [1, 2], [1, 2]));
         let cut = g.cut(PageId { level: 0, y: 0, x: 1 });
         assert_eq!((cut.block, cut.origin, cut.size), ([0, 0], [0, 720], [721, 720]));
+        // 721 = 2 * 361 - 1: the last row of the second block is padding.
+        let h = Grid::new([721, 1440], [1.0, 1.0], [361, 360]).unwrap();
+        assert_eq!(h.cut(PageId { level: 0, y: 1, x: 0 }).size, [360, 360]);
         assert_eq!(g.page_at(1, 719), 0);
         assert_eq!(g.page_at(1, 720), 1);
     }
