@@ -31,6 +31,8 @@ async function instantiate(backend) {
   const wasm = fetch(asset(`app-${backend}.wasm`));
   const app = await import(asset(`app-${backend}.js`));
   await app.default({ module_or_path: wasm });
+  // Starting is a task of its own: the page stays responsive in between.
+  await (globalThis.scheduler?.yield?.() ?? new Promise((resolve) => setTimeout(resolve)));
   return app;
 }
 

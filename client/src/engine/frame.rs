@@ -23,6 +23,9 @@ use crate::view::plan::plan;
 /// Bytes of pages put up in one animation frame, so that none takes long.
 const UPLOAD_BYTES: u64 = 6 << 20;
 
+/// How long the first page waits for company before it is shown alone.
+const FIRST_PAGES_MS: f64 = 80.0;
+
 impl Engine {
     /// One animation frame: plan, put up what has arrived, draw if anything changed.
     pub(super) fn frame(self: &Rc<Self>) {
@@ -117,9 +120,10 @@ impl Engine {
         }
         // An empty picture costs a frame that the first whole one then waits for.
         if s.draw_dirty && (s.complete.is_some() || s.base_map) {
-            more |= !self.draw(s, gpu, scene, ratio);
+            more |= scene.is_busy() || !self.draw(s, gpu, scene, ratio);
         }
-        more
+        // The first pages are followed by others within moments: one picture of both.
+        more | s.first_page.is_some_and(|_| s.complete.is_none())
     }
 
     fn draw(&self, s: &mut State, gpu: &Rc<Gpu>, scene: &mut Scene, ratio: f64) -> bool {
@@ -300,7 +304,11 @@ impl Engine {
             self.first_clim(s, &selection);
         }
         let was = s.complete;
-        if whole || (first && any) {
+        if any && first && s.first_page.is_none() {
+            s.first_page = Some(now_ms());
+        }
+        let waited = s.first_page.is_some_and(|t| now_ms() - t >= FIRST_PAGES_MS);
+        if whole || (first && any && waited) {
             if let Some(field) = s.layer.as_mut().and_then(|l| l.field.as_mut())
                 && (!shown || s.previous.is_some())
             {
@@ -371,6 +379,10 @@ fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look:
     }
     field.prepare(gpu, look, level, magnified, layer.wraps());
     Way::General
+}
+
+fn now_ms() -> f64 {
+    web_sys::window().and_then(|w| w.performance()).map_or(f64::INFINITY, |p| p.now())
 }
 
 /// True where a Mercator map has no row beside the axis.

@@ -25,4 +25,4 @@ mod steps;
 pub mod troubles;
 
 #[cfg(target_arch = "wasm32")]
-pub use run::{Engine, EngineError};
+pub use run::{Engine, EngineError, breathe};

@@ -308,9 +308,11 @@ impl Engine {
             }
         };
         SHARED.with(|s| *s.borrow_mut() = Rc::downgrade(&gpu));
+        let globe = self.state.borrow().camera.projection == Projection::Globe;
+        warm_up(&gpu, globe);
+        breathe().await;
         {
             let mut s = self.state.borrow_mut();
-            warm_up(&gpu, s.camera.projection == Projection::Globe);
             let mut scene = Scene::new(&gpu, surface);
             if s.camera.width_px > 1.0 {
                 let (w, h, r) = (s.camera.width_px, s.camera.height_px, s.ratio);
@@ -338,6 +340,7 @@ impl Engine {
             s.scene = None;
             s.previous = None;
             s.complete = None;
+            s.first_page = None;
             if let Some(l) = &mut s.layer {
                 l.field = None;
             }
@@ -433,6 +436,16 @@ impl Drop for Engine {
             w.clear_timeout_with_handle(self.timer_handle.get());
         }
     }
+}
+
+/// Lets the browser do what else it has to do: short tasks instead of a long one.
+pub async fn breathe() {
+    let turn = Promise::new(&mut |resolve, _| {
+        if let Some(w) = web_sys::window() {
+            let _ = w.set_timeout_with_callback(&resolve);
+        }
+    });
+    let _ = JsFuture::from(turn).await;
 }
 
 async fn next_frame() {

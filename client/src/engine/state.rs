@@ -160,6 +160,8 @@ pub struct State {
     pub way: Way,
     /// Whether the picture is whole for what is wanted; `None` before the first frame.
     pub complete: Option<bool>,
+    /// When the first page of what is being opened arrived, in milliseconds of the page.
+    pub first_page: Option<f64>,
     pub prefetch: Vec<u64>,
     /// The view moved: cells and plan are to be made anew.
     pub view_dirty: bool,
@@ -240,6 +242,7 @@ impl State {
             window: None,
             way: Way::default(),
             complete: None,
+            first_page: None,
             prefetch: Vec::new(),
             view_dirty: true,
             plan_dirty: true,

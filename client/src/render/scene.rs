@@ -1,5 +1,8 @@
 //! One canvas: what lies under the field, the field, what lies over it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytemuck::{Pod, Zeroable};
 use graticule_shared::colormap::Lut;
 use graticule_shared::raster::{Camera, Cell, Projection, mercator_y};
@@ -79,6 +82,8 @@ pub struct Scene {
     surface: wgpu::Surface<'static>,
     size: [u32; 2],
     configured: bool,
+    /// Pictures handed in that the device has not finished.
+    drawing: Arc<AtomicU32>,
     view_buffer: wgpu::Buffer,
     view_group: wgpu::BindGroup,
     item_buffer: wgpu::Buffer,
@@ -155,6 +160,7 @@ impl Scene {
             surface,
             size: [0, 0],
             configured: false,
+            drawing: Arc::default(),
             view_buffer,
             view_group,
             item_buffer,
@@ -346,7 +352,22 @@ impl Scene {
         self.encode(gpu, &mut encoder, &view, camera, ratio, frame);
         gpu.queue.submit([encoder.finish()]);
         gpu.queue.present(target);
+        // WebGL tells only when it is asked: nothing is counted there.
+        if cfg!(feature = "webgpu") {
+            self.drawing.fetch_add(1, Ordering::Relaxed);
+            let drawing = self.drawing.clone();
+            gpu.queue.on_submitted_work_done(move || {
+                drawing.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
         true
+    }
+
+    /// True while another picture would only queue up behind those that are not
+    /// finished: on a slow device that is how a map comes to lag behind the hand.
+    /// One is drawn while the next is prepared.
+    pub fn is_busy(&self) -> bool {
+        self.drawing.load(Ordering::Relaxed) > 1
     }
 
     /// Draws the same frame into a texture and returns its bytes once the GPU has them.

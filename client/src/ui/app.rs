@@ -12,6 +12,7 @@ use super::model::Model;
 use super::session::Session;
 use super::{gestures, headline, keys, legend, notices, page, rail, readout, sheet, strip};
 use crate::engine::api::Command;
+use crate::engine::breathe;
 
 /// Starts the explorer in `host`; resolves once the graphics device is there.
 ///
@@ -62,14 +63,6 @@ pub async fn explore(host: HtmlElement) -> Result<(), JsError> {
         Some(engine) => Ok(engine.ready().await?),
         None => Ok(()),
     }
-}
-
-/// Lets the browser do what else it has to do.
-async fn breathe() {
-    let turn = js_sys::Promise::new(&mut |resolve, _| {
-        let _ = window().set_timeout_with_callback(&resolve);
-    });
-    let _ = wasm_bindgen_futures::JsFuture::from(turn).await;
 }
 
 fn frame(m: Model) -> impl IntoView {
