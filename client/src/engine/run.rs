@@ -324,6 +324,7 @@ impl Engine {
             s.colours_dirty = true;
             s.graticule_step = 0;
             s.coast_detail = 0;
+            s.land_detail = 0;
             s.moved();
         }
         self.gpu_known(Ok(()));
@@ -370,27 +371,33 @@ impl Engine {
 
     /// Fetches the base map's lines and land: coarse after the first picture, fine when near.
     pub(super) fn fetch_base_map(self: &Rc<Self>) {
-        let detail = {
+        let (detail, with_lines, with_land) = {
             let mut s = self.state.borrow_mut();
             let wanted = if s.camera.zoom >= 3.5 { 2 } else { 1 };
             let waiting = s.complete.is_none() && (s.layer.is_some() || s.opening);
-            if s.scene.is_none() || waiting || s.coast_detail >= wanted {
+            let lines = s.style.coastlines && s.coast_detail < wanted;
+            let land = s.land_detail < wanted;
+            if s.scene.is_none() || waiting || !(lines || land) {
                 return;
             }
-            s.coast_detail = wanted;
-            if wanted == 2 { "50m" } else { "110m" }
+            if lines {
+                s.coast_detail = wanted;
+            }
+            s.land_detail = wanted;
+            (if wanted == 2 { "50m" } else { "110m" }, lines, land)
         };
         let this = self.clone();
         spawn_local(async move {
-            let url =
-                |kind: &str, ext: &str| format!("{}assets/vector/{kind}-{detail}.{ext}", this.assets.base);
-            let lines = fetch::get(&url("coastline", "lines"), Range::All, None).await;
-            let mesh = fetch::get(&url("land", "mesh"), Range::All, None).await;
-            let bytes = |f: fetch::Fetched| js_sys::Uint8Array::new(&f.bytes).to_vec();
-            let (lines, mesh) = (
-                lines.ok().and_then(|f| layers::parse_lines(&bytes(f))),
-                mesh.ok().and_then(|f| layers::parse_mesh(&bytes(f))),
-            );
+            let base = &this.assets.base;
+            let get = async |wanted: bool, file: &str| {
+                let url = format!("{base}assets/vector/{file}");
+                let fetched = if wanted { fetch::get(&url, Range::All, None).await.ok() } else { None };
+                fetched.map(|f| js_sys::Uint8Array::new(&f.bytes).to_vec())
+            };
+            let lines = get(with_lines, &format!("coastline-{detail}.lines")).await;
+            let mesh = get(with_land, &format!("land-{detail}.mesh")).await;
+            let (lines, mesh) =
+                (lines.and_then(|b| layers::parse_lines(&b)), mesh.and_then(|b| layers::parse_mesh(&b)));
             {
                 let mut s = this.state.borrow_mut();
                 let s = &mut *s;

@@ -196,7 +196,9 @@ pub struct State {
     pub outbox: Vec<Signal>,
     pub troubles: u32,
     pub graticule_step: u32,
+    /// Which coastlines and which land are here or asked for: 0 none, 1 coarse, 2 fine.
     pub coast_detail: u8,
+    pub land_detail: u8,
     /// Coastlines and land are here.
     pub base_map: bool,
     /// Metadata is being read.
@@ -267,6 +269,7 @@ impl State {
             troubles: 0,
             graticule_step: 0,
             coast_detail: 0,
+            land_detail: 0,
             base_map: false,
             opening: false,
             frames: 0,

@@ -15,6 +15,8 @@ use crate::engine::api::{Command, Projection, View};
 
 /// The address is written at most this often; browsers refuse more.
 const WRITE_EVERY: Duration = Duration::from_millis(350);
+/// How long the catalog waits for the first picture at most.
+const PATIENCE_MS: i32 = 2000;
 /// Steps per second of the playback that nobody asked for.
 const GENTLE: f64 = 2.0;
 
@@ -50,6 +52,10 @@ pub fn start(m: Model, a: Address) {
     let nothing_named = a.data.is_none() && a.collection.is_none();
     let pinned = a.time.is_some() || !a.indices.is_empty();
     spawn_local(async move {
+        // What else there is can wait for the picture that was asked for.
+        if !nothing_named {
+            first_picture(m).await;
+        }
         let catalog = collections().await;
         if let Some(list) = &catalog {
             live(m);
@@ -136,6 +142,19 @@ fn seek_time(m: Model, iso: Option<String>) {
             }
         }
     });
+}
+
+/// Resolves with the first whole picture, or when that takes long.
+async fn first_picture(m: Model) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, PATIENCE_MS);
+        Effect::new(move |_| {
+            if m.frame.get().is_some_and(|(_, whole)| whole) {
+                let _ = resolve.call0(&JsValue::NULL);
+            }
+        });
+    });
+    let _ = JsFuture::from(promise).await;
 }
 
 fn play_when_whole(m: Model) {
