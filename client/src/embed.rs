@@ -129,6 +129,10 @@ impl GraticuleMap {
             "theme" => Command::SetTheme(address::theme(value).unwrap_or(Theme::Dark)),
             "opacity" => Command::SetOpacity(value.parse().unwrap_or(1.0)),
             "scale" => Command::SetScale(address::scale(value).unwrap_or_default()),
+            "unit" => {
+                self.session.choose_unit(value);
+                return;
+            }
             "time" => {
                 self.want(String::new(), Wanted::Iso(value.to_owned()));
                 return;
@@ -194,8 +198,10 @@ impl GraticuleMap {
     pub fn labels(&self) -> Array {
         let s = self.session.state();
         let (low, high) = s.style.clim;
+        let unit = s.unit();
+        let (low, high) = (unit.from_stored(low), unit.from_stored(high));
         let number = |v: f64| JsValue::from(crate::ui::numbers::in_range(v, (high - low).abs()));
-        Array::of3(&number(low), &number(high), &s.unit().into())
+        Array::of3(&number(low), &number(high), &unit.label.into())
     }
 
     /// The stored value at a place; `null` outside the data.

@@ -16,4 +16,5 @@ pub mod dtype;
 pub mod raster;
 pub mod shard;
 pub mod time;
+pub mod units;
 pub mod zarr;

@@ -26,6 +26,8 @@ pub struct Address {
     pub coastlines: Option<bool>,
     pub graticule: Option<bool>,
     pub smooth: Option<bool>,
+    /// What the legend and the readout say values in, as UDUNITS spells it.
+    pub unit: Option<String>,
     /// False: the map alone, as after the key `d`.
     pub chrome: Option<bool>,
     /// `webgl` forces the other backend.
@@ -68,6 +70,7 @@ impl Address {
                 "coastlines" => a.coastlines = flag(),
                 "graticule" => a.graticule = flag(),
                 "smooth" => a.smooth = flag(),
+                "unit" => a.unit = some(value),
                 "chrome" => a.chrome = flag(),
                 "lines" => a.coastlines = flag(),
                 "gpu" => a.gpu = some(value),
@@ -120,6 +123,7 @@ impl Address {
         put("coastlines", self.coastlines.map(flag));
         put("graticule", self.graticule.map(flag));
         put("smooth", self.smooth.map(flag));
+        put("unit", self.unit.clone());
         put("chrome", self.chrome.map(flag));
         put("gpu", self.gpu.clone());
         let text: Vec<String> =
@@ -259,6 +263,7 @@ mod tests {
             coastlines: Some(false),
             graticule: Some(true),
             smooth: Some(true),
+            unit: Some("km/h".into()),
             chrome: Some(false),
             gpu: Some("webgl".into()),
         };

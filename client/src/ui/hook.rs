@@ -111,6 +111,7 @@ pub fn state_object(session: &Rc<Session>) -> Object {
         put(&indices, dim, *index as f64);
     }
     put(&o, "indices", indices);
+    put(&o, "unit", s.unit().id);
     let strip = s.strip();
     put(&o, "step", s.strip_index() as f64);
     put(&o, "steps", strip.as_ref().map_or(0.0, |t| t.len as f64));

@@ -58,6 +58,7 @@ fn press(m: Model, e: &KeyboardEvent) -> bool {
         "g" => rail::turn_globe(m),
         "t" => rail::turn_theme(m),
         "c" => m.editor.update(|o| *o = !*o),
+        "u" => m.turn_unit(false),
         "a" => m.send(Command::AutoClim),
         "l" => rail::toggle_layers(m),
         "i" => m.sheet.update(|s| *s = if s.is_some() { None } else { Some(Sheet::Details) }),

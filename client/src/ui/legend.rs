@@ -1,7 +1,8 @@
 //! The legend, which is the colour editor.
 //!
 //! The bar spans what is in view and the ends of the scale both; the coloured
-//! part lies between its ends, which can be dragged or typed.
+//! part lies between its ends, which can be dragged or typed. Ends are said in
+//! the unit shown and kept in the stored one, which is what the shader draws by.
 
 use graticule_shared::colormap;
 use leptos::html;
@@ -114,7 +115,7 @@ fn panel(m: Model) -> impl IntoView {
         let (Some(high_end), Some(b)) = (held.get_untracked(), bar.get_untracked()) else { return };
         let rect = b.get_bounding_client_rect();
         let t = (f64::from(e.client_x()) - rect.left()) / rect.width().max(1.0);
-        let v = round_to_pixel(domain.get_untracked(), t, rect.width());
+        let v = round_to_pixel(m, domain.get_untracked(), t, rect.width());
         let (low, high) = m.style.with_untracked(|s| s.clim);
         set_clim(m, if high_end { (low, v) } else { (v, high) });
     };
@@ -126,7 +127,8 @@ fn panel(m: Model) -> impl IntoView {
         let now = move || m.style.with(|s| if high_end { s.clim.1 } else { s.clim.0 });
         view! {
             <i class="g-grip" role="slider" tabindex="0" aria-label=name style:left=at
-                aria-valuenow=move || now().to_string()
+                aria-valuenow=move || m.unit.with(|u| u.from_stored(now())).to_string()
+                aria-valuetext=move || m.unit.with(|u| numbers::with_unit(u.from_stored(now()), &u.label))
                 on:pointerdown=move |e| {
                     if let Some(b) = bar.get_untracked() { let _ = b.set_pointer_capture(e.pointer_id()); }
                     frozen.set(Some(domain.get_untracked()));
@@ -172,10 +174,6 @@ fn panel(m: Model) -> impl IntoView {
             })
         })
     };
-    let unit = Memo::new(move |_| {
-        m.shape.track();
-        m.state(|s| s.unit())
-    });
     view! {
         <section class="g-legend g-plate" class:g-open=move || m.editor.get() aria-label="Colour scale">
             <div class="g-bar" node_ref=bar
@@ -188,10 +186,9 @@ fn panel(m: Model) -> impl IntoView {
             </div>
             <div class="g-ends">
                 {number(m, false)}
-                <button class="g-unit" aria-expanded=move || m.editor.get().to_string() title="Colours  c"
-                    on:click=move |_| m.editor.update(|o| *o = !*o)>
-                    {move || { let u = unit.get(); if u.is_empty() { "colours".to_owned() } else { u } }} <Caret/>
-                </button>
+                {unit(m)}
+                <button class="g-colours" aria-label="Colours" aria-expanded=move || m.editor.get().to_string() title="Colours  c"
+                    on:click=move |_| m.editor.update(|o| *o = !*o)><Caret/></button>
                 {number(m, true)}
             </div>
             {move || m.editor.get().then(|| editor(m))}
@@ -199,12 +196,39 @@ fn panel(m: Model) -> impl IntoView {
     }
 }
 
-/// No more digits than the hand can mean.
-fn round_to_pixel(domain: Domain, t: f64, width_px: f64) -> f64 {
-    let v = domain.value(t);
-    let pixel = (domain.value(t + 1.0 / width_px.max(1.0)) - v).abs();
-    let unit = 10f64.powf(pixel.log10().floor());
-    if unit.is_finite() && unit > 0.0 { (v / unit).round() * unit } else { v }
+/// The unit; a click shows the next one that fits, with shift the one before.
+fn unit(m: Model) -> impl IntoView {
+    let several = Memo::new(move |_| {
+        m.shape.track();
+        m.state(|s| s.unit_choices().len() > 1)
+    });
+    // A share of one has no sign of its own.
+    let words = move || {
+        m.unit.with(
+            |u| if u.label.is_empty() && several.get() { "fraction".to_owned() } else { u.label.clone() },
+        )
+    };
+    move || {
+        if several.get() {
+            view! {
+                <button class="g-unit" title="Another unit  u" aria-label=move || format!("Unit: {}. Show another", words())
+                    on:click=move |e| m.turn_unit(e.shift_key())>{words}</button>
+            }
+            .into_any()
+        } else {
+            view! { <span class="g-unit">{words}</span> }.into_any()
+        }
+    }
+}
+
+/// No more digits than the hand can mean, in the unit shown.
+fn round_to_pixel(m: Model, domain: Domain, t: f64, width_px: f64) -> f64 {
+    m.unit.with_untracked(|u| {
+        let v = u.from_stored(domain.value(t));
+        let pixel = (u.from_stored(domain.value(t + 1.0 / width_px.max(1.0))) - v).abs();
+        let digit = 10f64.powf(pixel.log10().floor());
+        u.to_stored(if digit.is_finite() && digit > 0.0 { (v / digit).round() * digit } else { v })
+    })
 }
 
 fn set_clim(m: Model, (low, high): (f64, f64)) {
@@ -222,12 +246,16 @@ fn set_clim(m: Model, (low, high): (f64, f64)) {
 fn number(m: Model, high_end: bool) -> impl IntoView {
     let typing = RwSignal::new(false);
     let field = NodeRef::<html::Input>::new();
-    let value = move || m.style.with(|s| if high_end { s.clim.1 } else { s.clim.0 });
     let name = if high_end { "High end of the colour scale" } else { "Low end of the colour scale" };
-    let shown = move || m.style.with(|s| numbers::in_range(value(), (s.clim.1 - s.clim.0).abs()));
+    let shown = move || {
+        m.unit.with(|u| {
+            let (low, high) = m.style.with(|s| (u.from_stored(s.clim.0), u.from_stored(s.clim.1)));
+            numbers::in_range(if high_end { high } else { low }, (high - low).abs())
+        })
+    };
     Effect::new(move |_| {
         if let (true, Some(f)) = (typing.get(), field.get()) {
-            f.set_value(&value_now(m, high_end).to_string());
+            f.set_value(&value_now(m, high_end));
             let _ = f.focus();
             f.select();
         }
@@ -238,6 +266,7 @@ fn number(m: Model, high_end: bool) -> impl IntoView {
         }
         typing.set(false);
         if let Some(v) = numbers::parse(&text) {
+            let v = m.unit.with_untracked(|u| u.to_stored(v));
             let (low, high) = m.style.with_untracked(|s| s.clim);
             set_clim(m, if high_end { (low, v) } else { (v, high) });
         }
@@ -261,8 +290,13 @@ fn number(m: Model, high_end: bool) -> impl IntoView {
     }
 }
 
-fn value_now(m: Model, high_end: bool) -> f64 {
-    m.style.with_untracked(|s| if high_end { s.clim.1 } else { s.clim.0 })
+/// For typing: all digits that are meant, none that a conversion left behind.
+fn value_now(m: Model, high_end: bool) -> String {
+    let v = m.style.with_untracked(|s| if high_end { s.clim.1 } else { s.clim.0 });
+    m.unit.with_untracked(|u| match u.from_stored(v) {
+        v if u.is_stored() => v.to_string(),
+        v => format!("{v:.9e}").parse::<f64>().unwrap_or(v).to_string(),
+    })
 }
 
 fn editor(m: Model) -> impl IntoView {

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use graticule_shared::units::Shown;
 use leptos::prelude::*;
 
 use super::session::Session;
@@ -61,6 +62,8 @@ pub struct Model {
     pub coastlines: RwSignal<bool>,
     pub graticule: RwSignal<bool>,
     pub smooth: RwSignal<bool>,
+    /// What values are shown in.
+    pub unit: RwSignal<Shown>,
 
     // The interface's own.
     pub bare: bool,
@@ -110,6 +113,7 @@ impl Model {
             coastlines: RwSignal::new(state.coastlines),
             graticule: RwSignal::new(state.graticule),
             smooth: RwSignal::new(state.smooth),
+            unit: RwSignal::new(Shown::stored(None)),
             bare,
             chrome: RwSignal::new(true),
             sheet: RwSignal::new(None),
@@ -150,6 +154,25 @@ impl Model {
             _ => {}
         }
         self.session.with_value(|s| s.send(command));
+    }
+
+    /// Shows values in the unit of this name, where it fits.
+    pub fn choose_unit(&self, name: &str) {
+        self.session.with_value(|s| s.choose_unit(name));
+        set(self.unit, self.state(State::unit));
+    }
+
+    /// The next of the units that fit, or the one before.
+    pub fn turn_unit(&self, back: bool) {
+        let next = self.state(|s| {
+            let choices = s.unit_choices();
+            let at = choices.iter().position(|c| *c == s.unit()).unwrap_or(0);
+            let by = if back { choices.len() - 1 } else { 1 };
+            choices.get((at + by) % choices.len()).map(|c| c.id.clone())
+        });
+        if let Some(name) = next {
+            self.choose_unit(&name);
+        }
     }
 
     /// Shows step `index` of the strip.
@@ -211,6 +234,7 @@ impl Model {
         let len = strip.as_ref().map_or(0, |s| s.len);
         set(self.strip, strip);
         set(self.index, state.strip_index());
+        set(self.unit, state.unit());
         let (_, end) = self.looped.get_untracked();
         // A loop over everything keeps covering everything when steps are added.
         if len != old_len && (end + 1 >= old_len || end >= len) {

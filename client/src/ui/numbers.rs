@@ -67,26 +67,10 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// Units as one writes them.
-pub fn unit(units: &str) -> String {
-    match units {
-        "degC" | "degree_C" | "degrees_C" | "Celsius" | "celsius" | "deg_C" | "degree_Celsius"
-        | "degrees_Celsius" | "°C" => "°C".to_owned(),
-        "kelvin" | "Kelvin" | "degK" | "degrees_K" => "K".to_owned(),
-        "1" => String::new(),
-        "percent" => "%".to_owned(),
-        other => other
-            .replace("**", "^")
-            .replace("^-1", "⁻¹")
-            .replace("^-2", "⁻²")
-            .replace("^2", "²")
-            .replace("^3", "³")
-            .replace(" s-1", " s⁻¹")
-            .replace("-2", "⁻²")
-            .replace("m-1", "m⁻¹")
-            .replace("degrees", "°")
-            .replace("degree", "°"),
-    }
+/// A value and its unit's label, with the space that typography wants.
+pub fn with_unit(v: f64, label: &str) -> String {
+    let gap = if label.is_empty() || label == "°" { "" } else { " " };
+    format!("{}{gap}{label}", value(v))
 }
 
 #[cfg(test)]

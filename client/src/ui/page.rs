@@ -120,6 +120,9 @@ fn restore(m: Model, a: &Address) {
             m.send(command(on));
         }
     }
+    if let Some(unit) = &a.unit {
+        m.choose_unit(unit);
+    }
     if let Some(o) = a.opacity {
         m.send(Command::SetOpacity(o));
     }
@@ -235,6 +238,7 @@ fn keep_address(m: Model) {
         m.theme.track();
         [m.coastlines, m.graticule, m.smooth].iter().for_each(Track::track);
         m.collection.track();
+        m.unit.track();
         if !waiting.get_value() {
             waiting.set_value(true);
             let write = move || {

@@ -42,7 +42,7 @@ fn layers(m: Model) -> impl IntoView {
     }
 }
 
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 15] = [
     ("space", "play or pause"),
     ("← →", "step in time; on the map, move the data cursor"),
     ("↑ ↓", "move the data cursor"),
@@ -51,6 +51,7 @@ const KEYS: [(&str, &str); 14] = [
     ("g", "globe or map"),
     ("t", "dark or light"),
     ("c", "colours"),
+    ("u", "another unit"),
     ("a", "range from what is in view"),
     ("l", "layers"),
     ("i", "details and links"),

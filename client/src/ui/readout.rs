@@ -14,6 +14,7 @@ pub fn readout(m: Model) -> impl IntoView {
         m.cursor.get().and_then(|(lon, lat)| m.state(|s| s.camera().project(lon, lat)))
     });
     let shown = move || {
+        m.unit.track();
         let r = m.readout.get()?;
         let at = m.pointer.get().or_else(|| cursor_px.get())?;
         let (value, place, level) = m.state(|s| readout_words(s, &r));
@@ -46,6 +47,7 @@ pub fn readout(m: Model) -> impl IntoView {
     };
     // Spoken only for the data cursor: a pointer would never stop talking.
     let spoken = Memo::new(move |_| {
+        m.unit.track();
         let r = m.readout.get()?;
         m.cursor.get()?;
         if m.pointer.get().is_some() {

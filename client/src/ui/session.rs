@@ -64,6 +64,11 @@ impl Session {
         }
     }
 
+    /// Shows values in the unit of this name, where it fits.
+    pub fn choose_unit(&self, name: &str) {
+        self.state.borrow_mut().choose_unit(name);
+    }
+
     pub fn state(&self) -> Ref<'_, State> {
         self.state.borrow()
     }

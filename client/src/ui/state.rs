@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use graticule_shared::cube::{Cube, Dim, Role, Variable};
 use graticule_shared::raster::Camera;
+use graticule_shared::units::{self, Quantity, Shown};
 
 use super::address::Address;
 use super::times::Steps;
@@ -44,6 +45,8 @@ pub struct State {
     pub coastlines: bool,
     pub graticule: bool,
     pub smooth: bool,
+    /// Units chosen by hand, the last first; each holds where it fits.
+    pub units: Vec<String>,
 }
 
 impl Default for State {
@@ -75,6 +78,7 @@ impl Default for State {
             coastlines: true,
             graticule: false,
             smooth: false,
+            units: Vec::new(),
         }
     }
 }
@@ -187,8 +191,31 @@ impl State {
         Some(step * meta.levels.get(level as usize)?.factor_x)
     }
 
-    pub fn unit(&self) -> String {
-        self.meta().and_then(|m| m.units.as_deref()).map(super::numbers::unit).unwrap_or_default()
+    /// Units that the variable can be shown in, the stored one first.
+    pub fn unit_choices(&self) -> Vec<Shown> {
+        let Some(meta) = self.meta() else { return vec![Shown::stored(None)] };
+        if !meta.flags.is_empty() {
+            return vec![Shown::stored(meta.units.as_deref())];
+        }
+        units::choices(&Quantity {
+            units: meta.units.as_deref(),
+            standard_name: meta.standard_name.as_deref(),
+            name: &meta.label(),
+            units_metadata: meta.attributes.get("units_metadata").and_then(|v| v.as_str()),
+        })
+    }
+
+    /// The unit that values are shown in: the last chosen that fits, else the stored one.
+    pub fn unit(&self) -> Shown {
+        let mut choices = self.unit_choices();
+        let at = self.units.iter().find_map(|name| choices.iter().position(|c| c.is_called(name)));
+        choices.swap_remove(at.unwrap_or(0))
+    }
+
+    pub fn choose_unit(&mut self, name: &str) {
+        self.units.retain(|u| u != name);
+        self.units.insert(0, name.to_owned());
+        self.units.truncate(16);
     }
 
     /// The whole state, for the address bar. `collection` is known to the page only.
@@ -213,6 +240,7 @@ impl State {
             coastlines: (!self.coastlines).then_some(false),
             graticule: default_off(self.graticule),
             smooth: default_off(self.smooth),
+            unit: Some(self.unit()).filter(|u| !u.is_stored()).map(|u| u.id),
             chrome: None,
             gpu,
         }
@@ -227,10 +255,7 @@ pub fn readout_words(state: &State, readout: &Readout) -> (Option<String>, Strin
             .meta()
             .and_then(|m| m.flags.iter().find(|(f, _)| Some(*f) == readout.raw))
             .map(|(_, words)| words.replace('_', " "));
-        flag.unwrap_or_else(|| {
-            let gap = if unit.is_empty() || unit == "°" { "" } else { " " };
-            format!("{}{gap}{unit}", super::numbers::value(v))
-        })
+        flag.unwrap_or_else(|| super::numbers::with_unit(unit.from_stored(v), &unit.label))
     });
     let place = format!(
         "{} {}",
@@ -333,6 +358,15 @@ mod tests {
         assert_eq!(value.as_deref(), Some("\u{2212}1.25 °C"));
         assert_eq!(place, "10.00° S 1.00° W");
         assert_eq!(level, "level 2, mean");
-        assert_eq!(readout_words(&s, &Readout { value: None, ..r }).0, None);
+        assert_eq!(readout_words(&s, &Readout { value: None, ..r.clone() }).0, None);
+        let mut s = s;
+        s.choose_unit("degF");
+        assert_eq!(readout_words(&s, &r).0.as_deref(), Some("29.75 °F"));
+        assert_eq!(s.address(None, None).unit.as_deref(), Some("degF"));
+        // One that does not fit is remembered and does no harm.
+        s.choose_unit("hPa");
+        assert_eq!(s.unit().id, "degF");
+        s.choose_unit("degC");
+        assert!(s.unit().is_stored() && s.address(None, None).unit.is_none());
     }
 }

@@ -99,7 +99,7 @@ impl Steps {
                 MONTHS.get((*v as usize).saturating_sub(1)).map_or_else(String::new, |m| (*m).to_owned())
             }
             Some(v) => {
-                let unit = self.units.as_deref().map(super::numbers::unit).unwrap_or_default();
+                let unit = self.units.as_deref().map(graticule_shared::units::label).unwrap_or_default();
                 format!("{} {unit}", super::numbers::value(*v)).trim_end().to_owned()
             }
             None => format!("step {}", index + 1),
