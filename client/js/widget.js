@@ -5,12 +5,12 @@
 //                  colormap="thermal" clim="-2,32" projection="globe" controls></graticule-map>
 //
 // Attributes mirror properties: src variable time colormap clim projection view
-// ("longitude,latitude,zoom") theme opacity scale controls. Events: load timechange hover select viewchange error.
+// ("longitude,latitude,zoom") theme opacity scale unit smooth poster controls. Events: load timechange hover select viewchange error.
 // Methods: setSelector setClim queryData toImage; `ready` is a promise.
 // Styles neither come in nor leak out: all is in a shadow root.
 import { load } from './boot.js';
 
-const PASSED_ON = ['variable', 'time', 'colormap', 'clim', 'projection', 'view', 'theme', 'opacity', 'scale'];
+const PASSED_ON = ['variable', 'time', 'colormap', 'clim', 'projection', 'view', 'theme', 'opacity', 'scale', 'unit', 'smooth'];
 
 const STYLE = `
 :host{display:block;position:relative;overflow:hidden;min-height:160px;background:#0a0d12;contain:content;color-scheme:dark;--word:#eef2f7;--quiet:#a3adba;--plate:rgb(15 19 26/.9);--accent:#70b5ff}

@@ -127,6 +127,10 @@ impl GraticuleMap {
                 Command::SetProjection(address::projection(value).unwrap_or(Projection::Mercator))
             }
             "theme" => Command::SetTheme(address::theme(value).unwrap_or(Theme::Dark)),
+            "smooth" => match value {
+                "0" | "false" | "off" => Command::SetSmooth(false),
+                _ => Command::SetSmooth(true),
+            },
             "opacity" => Command::SetOpacity(value.parse().unwrap_or(1.0)),
             "scale" => Command::SetScale(address::scale(value).unwrap_or_default()),
             "unit" => {

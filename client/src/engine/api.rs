@@ -55,7 +55,8 @@ pub enum Command {
     SetScale(Scale),
     SetOpacity(f64),
     SetProjection(Projection),
-    /// Straight lines between cell centres instead of flat cells, when magnified.
+    /// Straight lines between cell centres, or flat cells; until it is said, as
+    /// [`crate::view::smooth`] has it.
     SetSmooth(bool),
     SetTheme(Theme),
     SetGraticule(bool),

@@ -79,7 +79,7 @@ impl State {
                 self.restyled();
             }
             Command::SetSmooth(smooth) => {
-                self.style.smooth = smooth;
+                self.style.smooth = Some(smooth);
                 self.draw_dirty = true;
             }
             Command::SetTheme(theme) => {

@@ -138,9 +138,10 @@ impl Engine {
             Some(p) => (Some(&mut p.layer), p.look, p.plan_level),
             None => (layer.as_mut(), s.style.look(), s.plan.level),
         };
-        if let (Some(shown), Some(look)) = (shown, look)
+        if let (Some(shown), Some(mut look)) = (shown, look)
             && let Some(mut field) = shown.field.take()
         {
+            look.smooth = s.style.smooth.unwrap_or_else(|| shown.is_smooth_by_default(level, &camera));
             s.way =
                 prepare(s, gpu, scene, &mut Shown { layer: shown, field: &mut field, level, wanted }, &look);
             shown.field = Some(field);

@@ -17,6 +17,7 @@ use crate::render::scene::{DARK, LIGHT, Palette, Scene, Way};
 use crate::render::window::Window;
 use crate::view::levels::{Cut, Grid, PageId};
 use crate::view::plan::Plan;
+use crate::view::smooth;
 
 pub struct Store {
     pub url: String,
@@ -31,7 +32,8 @@ pub struct Style {
     pub clim: Option<(f64, f64)>,
     pub scale: Scale,
     pub opacity: f64,
-    pub smooth: bool,
+    /// `None`: as the size of the cells asks for.
+    pub smooth: Option<bool>,
     pub theme: Theme,
     pub graticule: bool,
     pub coastlines: bool,
@@ -60,7 +62,7 @@ impl Style {
             Scale::Log => (low, high, Stretch::Linear),
         };
         let high = if high == low { low + low.abs().max(1.0) * 1e-6 } else { high };
-        Some(Look { low, high, stretch, opacity: self.opacity, smooth: self.smooth })
+        Some(Look { low, high, stretch, opacity: self.opacity, smooth: self.smooth.unwrap_or(false) })
     }
 }
 
@@ -123,9 +125,18 @@ impl Layer {
 
     /// True where a cell of `level` is wider than a device pixel.
     pub fn is_magnified(&self, level: usize, camera: &Camera, ratio: f64) -> bool {
-        let (Some((_, x)), Some(grid)) = (&self.axes, self.grids.get(level)) else { return false };
+        self.cell_px(level, camera) * ratio > 1.0
+    }
+
+    /// Width of a cell of `level` in CSS pixels; 0 where it is not known yet.
+    fn cell_px(&self, level: usize, camera: &Camera) -> f64 {
+        let (Some((_, x)), Some(grid)) = (&self.axes, self.grids.get(level)) else { return 0.0 };
         let (a, b) = x.edges();
-        (b - a).abs() / x.len().max(1) as f64 * grid.factor[1] > camera.degrees_per_px() / ratio
+        (b - a).abs() / x.len().max(1) as f64 * grid.factor[1] / camera.degrees_per_px()
+    }
+
+    pub fn is_smooth_by_default(&self, level: usize, camera: &Camera) -> bool {
+        smooth::by_default(self.cell_px(level, camera), !self.variable.flags.is_empty())
     }
 }
 
@@ -226,7 +237,7 @@ impl State {
                 clim: None,
                 scale: Scale::Linear,
                 opacity: 1.0,
-                smooth: false,
+                smooth: None,
                 theme: Theme::Dark,
                 graticule: false,
                 coastlines: true,

@@ -121,6 +121,7 @@ pub fn state_object(session: &Rc<Session>) -> Object {
     put(&o, "reversed", s.style.reversed);
     put(&o, "clim", Array::of2(&s.style.clim.0.into(), &s.style.clim.1.into()));
     put(&o, "scale", address::scale_name(s.style.scale));
+    put(&o, "smooth", s.is_smooth());
     put(&o, "opacity", s.style.opacity);
     put(&o, "projection", address::projection_name(s.projection));
     put(&o, "theme", address::theme_name(s.theme));

@@ -61,7 +61,8 @@ pub struct Model {
     pub theme: RwSignal<Theme>,
     pub coastlines: RwSignal<bool>,
     pub graticule: RwSignal<bool>,
-    pub smooth: RwSignal<bool>,
+    /// As it was said; `None`: as the size of the cells asks for.
+    pub smooth: RwSignal<Option<bool>>,
     /// What values are shown in.
     pub unit: RwSignal<Shown>,
 
@@ -149,7 +150,7 @@ impl Model {
             Command::SetTheme(t) => set(self.theme, *t),
             Command::SetCoastlines(on) => set(self.coastlines, *on),
             Command::SetGraticule(on) => set(self.graticule, *on),
-            Command::SetSmooth(on) => set(self.smooth, *on),
+            Command::SetSmooth(on) => set(self.smooth, Some(*on)),
             Command::Pointer(at) => set(self.pointer, *at),
             _ => {}
         }

@@ -236,7 +236,8 @@ fn keep_address(m: Model) {
         m.style.track();
         m.moved.track();
         m.theme.track();
-        [m.coastlines, m.graticule, m.smooth].iter().for_each(Track::track);
+        [m.coastlines, m.graticule].iter().for_each(Track::track);
+        m.smooth.track();
         m.collection.track();
         m.unit.track();
         if !waiting.get_value() {

@@ -27,17 +27,23 @@ pub fn rail(m: Model) -> impl IntoView {
 }
 
 fn layers(m: Model) -> impl IntoView {
-    let one = move |words: &'static str, on: RwSignal<bool>, command: fn(bool) -> Command| {
+    let one = move |words: &'static str, on: Signal<bool>, command: fn(bool) -> Command| {
         view! {
             <label class="g-check"><input type="checkbox" prop:checked=move || on.get()
                 on:change=move |e| m.send(command(event_target_checked(&e)))/>{words}</label>
         }
     };
+    let smooth = Signal::derive(move || {
+        m.smooth.track();
+        m.moved.track();
+        m.shape.track();
+        m.state(|s| s.is_smooth())
+    });
     view! {
         <div class="g-layers g-plate" role="group" aria-label="Layers">
-            {one("Coastlines", m.coastlines, Command::SetCoastlines)}
-            {one("Graticule", m.graticule, Command::SetGraticule)}
-            {one("Smooth", m.smooth, Command::SetSmooth)}
+            {one("Coastlines", m.coastlines.into(), Command::SetCoastlines)}
+            {one("Graticule", m.graticule.into(), Command::SetGraticule)}
+            {one("Smooth", smooth, Command::SetSmooth)}
         </div>
     }
 }

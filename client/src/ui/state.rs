@@ -13,6 +13,7 @@ use graticule_shared::units::{self, Quantity, Shown};
 use super::address::Address;
 use super::times::Steps;
 use crate::engine::api::{Command, Projection, Readout, Scale, Signal, StepState, Theme, Trouble, View};
+use crate::view::smooth;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Style {
@@ -44,7 +45,8 @@ pub struct State {
     pub theme: Theme,
     pub coastlines: bool,
     pub graticule: bool,
-    pub smooth: bool,
+    /// `None`: as the size of the cells asks for.
+    pub smooth: Option<bool>,
     /// Units chosen by hand, the last first; each holds where it fits.
     pub units: Vec<String>,
 }
@@ -77,7 +79,7 @@ impl Default for State {
             theme: Theme::Dark,
             coastlines: true,
             graticule: false,
-            smooth: false,
+            smooth: None,
             units: Vec::new(),
         }
     }
@@ -123,7 +125,7 @@ impl State {
             Command::SetTheme(theme) => self.theme = theme,
             Command::SetCoastlines(on) => self.coastlines = on,
             Command::SetGraticule(on) => self.graticule = on,
-            Command::SetSmooth(on) => self.smooth = on,
+            Command::SetSmooth(on) => self.smooth = Some(on),
             Command::Resize { width, height, .. } => self.size_px = (width, height),
             _ => {}
         }
@@ -191,6 +193,14 @@ impl State {
         Some(step * meta.levels.get(level as usize)?.factor_x)
     }
 
+    /// Whether cells are smoothed just now, said or not.
+    pub fn is_smooth(&self) -> bool {
+        self.smooth.unwrap_or_else(|| {
+            let cell_px = self.cell_deg(0).map_or(0.0, |deg| deg / self.camera().degrees_per_px());
+            smooth::by_default(cell_px, self.meta().is_some_and(|m| !m.flags.is_empty()))
+        })
+    }
+
     /// Units that the variable can be shown in, the stored one first.
     pub fn unit_choices(&self) -> Vec<Shown> {
         let Some(meta) = self.meta() else { return vec![Shown::stored(None)] };
@@ -239,7 +249,7 @@ impl State {
             theme: Some(self.theme),
             coastlines: (!self.coastlines).then_some(false),
             graticule: default_off(self.graticule),
-            smooth: default_off(self.smooth),
+            smooth: self.smooth,
             unit: Some(self.unit()).filter(|u| !u.is_stored()).map(|u| u.id),
             chrome: None,
             gpu,

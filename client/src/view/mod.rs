@@ -7,3 +7,4 @@
 pub mod camera;
 pub mod levels;
 pub mod plan;
+pub mod smooth;

@@ -1,0 +1,25 @@
+//! Whether cells are drawn flat or with straight lines between their centres.
+
+/// A cell wider than this on the screen looks like a tile and not like a number's
+/// place, CSS pixels.
+const TILE_PX: f64 = 6.0;
+
+/// What is drawn unless someone said otherwise: smooth where single cells would
+/// stand out, flat where they are fine, and flat always for categories, between
+/// which there is nothing.
+pub fn by_default(cell_px: f64, categories: bool) -> bool {
+    !categories && cell_px > TILE_PX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_default;
+
+    #[test]
+    fn large_cells_of_a_continuous_field_are_smoothed_and_categories_never() {
+        assert!(by_default(9.0, false));
+        assert!(!by_default(0.9, false));
+        assert!(!by_default(400.0, true));
+        assert!(!by_default(f64::NAN, false));
+    }
+}
