@@ -5,7 +5,10 @@
 //                  colormap="thermal" clim="-2,32" projection="globe" controls></graticule-map>
 //
 // Attributes mirror properties: src variable time colormap clim projection view
-// ("longitude,latitude,zoom") theme opacity scale unit smooth poster controls. Events: load timechange hover select viewchange error.
+// ("longitude,latitude,zoom") theme opacity scale unit smooth poster controls.
+// Until the map is drawn, `poster` is shown: any picture's address; without it, of a
+// collection of the server that this script came from, one that the server draws;
+// `poster="none"` for none. Events: load timechange hover select viewchange error.
 // Methods: setSelector setClim queryData toImage; `ready` is a promise.
 // Styles neither come in nor leak out: all is in a shadow root.
 import { load } from './boot.js';
@@ -18,6 +21,7 @@ const STYLE = `
 :host([hidden]){display:none}
 *{box-sizing:border-box}
 canvas{position:absolute;inset:0;width:100%;height:100%;display:block;touch-action:none;cursor:grab;outline-offset:-2px}
+.poster{position:absolute;inset:0;width:100%;height:100%;object-fit:contain;pointer-events:none}
 .plate{position:absolute;background:var(--plate);border-radius:7px;color:var(--word);font:12px/1.4 system-ui,sans-serif;padding:5px 9px;font-variant-numeric:tabular-nums}
 .bar{left:8px;right:8px;bottom:8px;display:flex;align-items:center;gap:10px}
 .bar button{all:unset;cursor:pointer;width:22px;height:22px;display:grid;place-items:center;border-radius:5px}
@@ -33,11 +37,12 @@ canvas{position:absolute;inset:0;width:100%;height:100%;display:block;touch-acti
 const PLAY = 'M5 3.5v11l8-5.5z', PAUSE = 'M5.5 4v10M11.5 4v10';
 
 export class GraticuleMapElement extends HTMLElement {
-  static observedAttributes = ['src', ...PASSED_ON, 'controls'];
+  static observedAttributes = ['src', ...PASSED_ON, 'poster', 'controls'];
 
   #map = null;
   #parts = null;
   #loaded = false;
+  #opened = false;
   #playing = 0;
   #time = { index: 0, steps: 0 };
   #resize = null;
@@ -54,14 +59,15 @@ export class GraticuleMapElement extends HTMLElement {
     if (this.#parts) return;
     const root = this.shadowRoot ?? this.attachShadow({ mode: 'open' });
     root.innerHTML = `<style>${STYLE}</style><canvas tabindex="0" role="application" aria-label="Map"></canvas>
-      <div class="plate hover" hidden></div><div class="plate trouble" role="alert" hidden></div>
+      <img class="poster" alt="" hidden><div class="plate hover" hidden></div><div class="plate trouble" role="alert" hidden></div>
       <div class="plate bar" hidden><button aria-label="Play"><svg viewBox="0 0 18 18" width="18" height="18" fill="none" stroke="currentColor" stroke-width="1.5"><path d="${PLAY}"/></svg></button>
       <input type="range" min="0" step="1" value="0" aria-label="Time"><span class="time"></span>
       <span class="scale"><span></span><i></i><span></span><span></span></span></div>`;
     const $ = (s) => root.querySelector(s);
-    this.#parts = { canvas: $('canvas'), hover: $('.hover'), trouble: $('.trouble'), bar: $('.bar'), play: $('button'), slider: $('input'), time: $('.time'), scale: $('.scale') };
+    this.#parts = { canvas: $('canvas'), poster: $('.poster'), hover: $('.hover'), trouble: $('.trouble'), bar: $('.bar'), play: $('button'), slider: $('input'), time: $('.time'), scale: $('.scale') };
     this.#parts.play.onclick = () => this.#play(!this.#playing);
     this.#parts.slider.oninput = () => { this.#play(false); this.#map?.step(Number(this.#parts.slider.value)); };
+    this.#poster();
     this.#start().then(() => this.#settle.resolve(this), (error) => {
       this.#say({ what: 'The map did not start', why: String(error?.message ?? error), next: '' });
       this.#settle.reject(error);
@@ -99,11 +105,34 @@ export class GraticuleMapElement extends HTMLElement {
     await this.#map.ready();
   }
 
+  // The address of the picture that stands in for the map; null for none.
+  #posterUrl() {
+    const named = this.getAttribute('poster');
+    if (named !== null) return named && named !== 'none' ? new URL(named, document.baseURI).href : null;
+    const src = this.getAttribute('src');
+    // Only where a server of ours answers for certain: no guess may end in a failed request.
+    const [, base, id] = /^(.*)\/zarr\/([^/@?#]+)\/?$/.exec(src ? new URL(src, document.baseURI).href : '') ?? [];
+    if (!id || new URL('.', import.meta.url).href !== `${base}/`) return null;
+    const url = new URL(`${base}/api/collections/${id}/preview.png`);
+    for (const name of ['variable', 'colormap', 'clim']) if (this.hasAttribute(name)) url.searchParams.set(name, this.getAttribute(name));
+    return url.href;
+  }
+
+  #poster() {
+    const { poster } = this.#parts, url = this.#posterUrl();
+    poster.hidden = true;
+    poster.onload = () => { poster.hidden = this.#loaded; };
+    // What is not there is not missed: the map comes all the same.
+    if (url) poster.src = url; else poster.removeAttribute('src');
+  }
+
   #open() {
     const src = this.getAttribute('src');
     if (!src || !this.#map) return;
     this.#loaded = false;
     this.#parts.trouble.hidden = true;
+    if (this.#opened) this.#poster();
+    this.#opened = true;
     this.#map.open(new URL(src, document.baseURI).href);
     // Opening forgets the range: said after it.
     if (this.hasAttribute('clim')) this.#map.set('clim', this.getAttribute('clim'));
@@ -118,6 +147,7 @@ export class GraticuleMapElement extends HTMLElement {
       this.#resize?.disconnect();
       this.#map?.stop();
       this.#map = this.#parts = null;
+      this.#opened = false;
       this.ready = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
       this.ready.catch(() => {});
     });
@@ -127,7 +157,9 @@ export class GraticuleMapElement extends HTMLElement {
     if (before === now || !this.#map) return;
     if (name === 'src') this.#open();
     else if (name === 'controls') this.#parts.bar.hidden = !this.#wantsBar();
+    else if (name === 'poster') this.#poster();
     else if (now !== null) this.#map.set(name, now);
+    if (name === 'unit' && this.#loaded) this.#legend();
   }
 
   #wantsBar() { return this.hasAttribute('controls') && this.getAttribute('controls') !== 'none'; }
@@ -146,6 +178,7 @@ export class GraticuleMapElement extends HTMLElement {
     if (name === 'load') {
       const first = !this.#loaded;
       this.#loaded = true;
+      p.poster.hidden = true;
       this.#legend();
       p.bar.hidden = !this.#wantsBar();
       if (this.#playing) this.#next();
@@ -215,7 +248,7 @@ export class GraticuleMapElement extends HTMLElement {
   get state() { return this.#map?.state() ?? null; }
 }
 
-for (const name of ['src', ...PASSED_ON, 'controls']) {
+for (const name of ['src', ...PASSED_ON, 'poster', 'controls']) {
   Object.defineProperty(GraticuleMapElement.prototype, name, {
     get() { return this.getAttribute(name); },
     set(value) {

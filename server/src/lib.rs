@@ -10,6 +10,7 @@ pub mod jobs;
 pub mod memory;
 pub mod opened;
 pub mod position;
+pub mod preview;
 pub mod problem;
 pub mod routes;
 pub mod serve;

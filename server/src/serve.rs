@@ -71,6 +71,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let app = Arc::new(App {
         chunks: Chunks::new(Arc::clone(&store), catalog.follow()),
         opened: quick_cache::sync::Cache::new(routes::KEPT_OPENED),
+        previews: quick_cache::sync::Cache::new(routes::KEPT_PREVIEWS),
         queue,
         config,
         store,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use graticule_shared::range;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::chunks::loader::Block;
@@ -206,19 +207,11 @@ impl Engine {
         s.clim_partial = open && !behind;
         let mut values = self.sample(s, selection);
         let stated = s.layer.as_ref().and_then(|l| l.variable.valid_range);
-        let found = percentiles(&mut values);
-        s.style.clim = Some(match (stated, found) {
-            (Some(stated), Some((low, high))) if high - low >= 0.15 * (stated.1 - stated.0) => stated,
-            // A scale made for differences has its middle at zero.
-            (_, Some((low, high))) if s.style.colormap == "balance" => {
-                let most = low.abs().max(high.abs());
-                (-most, most)
-            }
-            (_, Some(found)) => found,
-            (Some(stated), None) => stated,
+        s.style.clim = Some(match range::first(stated, &mut values, &s.style.colormap) {
+            Some(found) => found,
             // All no data so far: more may come; if nothing does, any range will do.
-            (None, None) if open => return,
-            (None, None) => (0.0, 1.0),
+            None if open => return,
+            None => (0.0, 1.0),
         });
         s.draw_dirty = true;
         s.say_style();
@@ -252,7 +245,7 @@ impl Engine {
         let mut s = self.state.borrow_mut();
         let selection = s.selection();
         let mut values = self.sample(&s, &selection);
-        if let Some(found) = percentiles(&mut values) {
+        if let Some(found) = range::percentiles(&mut values) {
             s.style.clim = Some(found);
             s.restyled();
         }
@@ -276,22 +269,4 @@ impl Engine {
         }
         s.say(Signal::Histogram { counts, range: (low, high) });
     }
-}
-
-/// 2nd and 98th percentile, rounded to what a legend would say.
-fn percentiles(values: &mut [f64]) -> Option<(f64, f64)> {
-    if values.is_empty() {
-        return None;
-    }
-    values.sort_unstable_by(f64::total_cmp);
-    let at = |q: f64| values[((values.len() - 1) as f64 * q).round() as usize];
-    let (low, high) = (at(0.02), at(0.98));
-    let (low, high) = if high > low { (low, high) } else { (at(0.0), at(1.0)) };
-    if high <= low {
-        let half = if low == 0.0 { 1.0 } else { low.abs() * 0.01 };
-        return Some((low - half, low + half));
-    }
-    // A hundredth of the range is finer than the eye tells colours apart.
-    let unit = 10f64.powf(((high - low) / 50.0).log10().floor());
-    Some(((low / unit).floor() * unit, (high / unit).ceil() * unit))
 }

@@ -138,7 +138,7 @@ pub async fn answer(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<Place
 }
 
 /// Variables that a position can be read from: on axes of latitude and longitude.
-fn readable(opened: &Opened) -> impl Iterator<Item = &Variable> {
+pub fn readable(opened: &Opened) -> impl Iterator<Item = &Variable> {
     opened
         .cube
         .variables
@@ -194,7 +194,7 @@ fn check_dims(variables: &[&Variable], request: &Request) -> Answer<()> {
     Ok(())
 }
 
-async fn axes(opened: &Arc<Opened>, variable: &Variable) -> Answer<(Axis, Axis)> {
+pub async fn axes(opened: &Arc<Opened>, variable: &Variable) -> Answer<(Axis, Axis)> {
     let [.., y, x] = variable.dims.as_slice() else {
         return Err(Problem::internal("a variable without y and x"));
     };

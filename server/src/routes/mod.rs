@@ -13,6 +13,7 @@ mod items;
 mod landing;
 mod openapi;
 mod position;
+mod preview;
 mod query;
 mod range;
 pub mod respond;
@@ -58,6 +59,8 @@ pub struct App {
     pub catalog: Arc<Catalog>,
     pub chunks: chunks::Chunks,
     pub opened: Cache<String, Arc<Opened>>,
+    /// Pictures of versions, by what was asked for.
+    pub previews: Cache<String, Arc<Vec<u8>>>,
     pub queue: Arc<Jobs>,
     /// Becomes true when the server is to end, so that endless responses end too.
     pub stopping: watch::Receiver<bool>,
@@ -65,6 +68,8 @@ pub struct App {
 
 /// Versions kept with their axes read.
 pub const KEPT_OPENED: usize = 64;
+/// Pictures kept, some tens of kilobytes each.
+pub const KEPT_PREVIEWS: usize = 128;
 
 impl App {
     /// The latest version of a collection, its metadata parsed and its axes kept.
@@ -150,6 +155,7 @@ pub fn table() -> Vec<Route> {
         route("/api/collections/{id}/items", get(items::list), &[("get", items::describe_list)]),
         route("/api/collections/{id}/items/{item}", get(items::one), &[("get", items::describe_one)]),
         route("/api/collections/{id}/versions", get(versions::get), &[("get", versions::describe)]),
+        route("/api/collections/{id}/preview.png", get(preview::get), &[("get", preview::describe)]),
         route("/api/collections/{id}/position", get(position::get), &[("get", position::describe)]),
         route(
             "/api/runs",

@@ -66,7 +66,9 @@ impl Document {
 
     /// Answers a request that had these headers.
     pub fn answer(self, request: &HeaderMap) -> Response<Body> {
-        let compress = self.body.len() >= MIN_COMPRESSED && accepts(request, "gzip");
+        // Pictures are packed already.
+        let packs = self.body.len() >= MIN_COMPRESSED && !self.content_type.starts_with("image/");
+        let compress = packs && accepts(request, "gzip");
         let digest = Sha256::digest(&self.body);
         // A strong tag names the bytes sent, so the compressed form has its own.
         let etag = format!("\"{}{}\"", hex(&digest[..12]), if compress { "-gzip" } else { "" });

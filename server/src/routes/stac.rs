@@ -72,6 +72,15 @@ pub fn collection(c: &Collection, base: &str) -> Value {
             o.shift_remove("renders");
             o.insert("stac_extensions".into(), json!([CUBE, VERSION]));
         }
+        if !locatable.is_empty()
+            && let Some(Value::Object(assets)) = o.get_mut("assets")
+        {
+            let href = format!("{here}/preview.png");
+            assets.insert(
+                "thumbnail".into(),
+                json!({"href": href, "type": "image/png", "roles": ["thumbnail"], "title": "A small picture"}),
+            );
+        }
         edr(o, f, &locatable, &here);
     }
     out

@@ -1,0 +1,209 @@
+//! A small picture of a collection: what a page shows until the map itself is
+//! there, and what a catalog shows beside a title.
+//!
+//! Drawn from the coarsest level only, so that its cost depends on no request:
+//! one plane of at most [`MAX_CELLS`]. Cells, colours and the range are found by
+//! the rules that the map obeys (`shared::raster`, `colormap`, `range`).
+
+use std::sync::Arc;
+
+use graticule_shared::colormap::{self, Stretch};
+use graticule_shared::cube::Variable;
+use graticule_shared::range;
+use graticule_shared::raster::plate;
+
+use crate::opened::{Opened, element_size, unravel};
+use crate::position::{axes, readable};
+use crate::problem::{Answer, Kind, Problem};
+
+/// Pixels along the longer side.
+pub const LONGEST_PX: u32 = 512;
+/// A coarsest level with more cells has no pyramid that deserves the name.
+const MAX_CELLS: u64 = 1 << 22;
+/// Of one decoded block, which may hold more steps than the one drawn.
+const MAX_BLOCK_BYTES: u64 = 64 << 20;
+/// Values looked at for a range.
+const SAMPLES: usize = 20 << 10;
+
+/// What may be chosen.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Request {
+    pub variable: Option<String>,
+    pub colormap: Option<String>,
+    /// Low and high end in the stored unit.
+    pub clim: Option<(f64, f64)>,
+}
+
+/// The plane drawn: NaN where there is no data.
+struct Plane {
+    rows: usize,
+    columns: usize,
+    values: Vec<f64>,
+}
+
+/// A PNG with a transparent ground; the first step of every other dimension.
+///
+/// # Errors
+/// No variable that can be drawn, an unknown one, an unknown colour scale, or a
+/// coarsest level too large to be drawn at once.
+pub async fn png(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<u8>> {
+    let variable = chosen(opened, request.variable.as_deref())?;
+    let name = match request.colormap.as_deref() {
+        Some(name) => name,
+        None => colormap::default_for(
+            variable.standard_name.as_deref(),
+            variable.path.rsplit('/').next().unwrap_or(&variable.path),
+            variable.units.as_deref(),
+        ),
+    };
+    let lut = colormap::lut(name).ok_or_else(|| {
+        let known: Vec<&str> = colormap::names().collect();
+        Problem::parameter("colormap", name, format!("expected one of {}", known.join(", ")))
+    })?;
+    let (y, x) = axes(opened, variable).await?;
+    let plane = read(opened, variable).await?;
+    let (low, high) = request.clim.unwrap_or_else(|| {
+        let step = (plane.values.len() / SAMPLES).max(1);
+        let mut sample: Vec<f64> =
+            plane.values.iter().step_by(step).copied().filter(|v| v.is_finite()).collect();
+        range::first(variable.valid_range, &mut sample, name).unwrap_or((0.0, 1.0))
+    });
+    let factor = variable.levels.last().map_or((1.0, 1.0), |l| (l.factor_y, l.factor_x));
+    // A cell of the coarse level covers `factor` cells of the axis.
+    let coarse = |cells: Vec<Option<usize>>, factor: f64, len: usize| -> Vec<Option<usize>> {
+        let of = |i: usize| ((i as f64 / factor) as usize).min(len.saturating_sub(1));
+        cells.into_iter().map(|c| c.map(of)).collect()
+    };
+    let (rows, columns) = plate((&y, &x), LONGEST_PX);
+    let rows = coarse(rows, factor.0, plane.rows);
+    let columns = coarse(columns, factor.1, plane.columns);
+    let at = |row: Option<usize>, column: Option<usize>| {
+        let v = plane.values.get(row? * plane.columns + column?)?;
+        v.is_finite().then(|| colormap::index(*v, low, high, Stretch::Linear))
+    };
+    let pixels: Vec<Option<u8>> =
+        rows.iter().flat_map(|r| columns.iter().map(move |c| (*r, *c))).map(|(r, c)| at(r, c)).collect();
+    encode(&pixels, columns.len() as u32, rows.len() as u32, &lut).map_err(Problem::internal)
+}
+
+fn chosen<'a>(opened: &'a Opened, name: Option<&str>) -> Answer<&'a Variable> {
+    let mut all = readable(opened);
+    let Some(name) = name else {
+        return all.next().ok_or_else(|| {
+            Problem::not_found(
+                "this collection has no variable on one-dimensional axes of latitude and longitude, of which a picture is drawn",
+            )
+        });
+    };
+    let known = || readable(opened).map(|v| v.path.as_str()).collect::<Vec<_>>().join(", ");
+    all.find(|v| v.path == name)
+        .ok_or_else(|| Problem::parameter("variable", name, format!("expected one of {}", known())))
+}
+
+async fn read(opened: &Arc<Opened>, variable: &Variable) -> Answer<Plane> {
+    let level = variable.levels.last().ok_or_else(|| Problem::internal("a variable without levels"))?;
+    let array = opened.array(&level.array).map_err(Problem::internal)?;
+    let block = array.block_shape().to_vec();
+    let (&[.., rows, columns], &[.., tall, wide]) = (array.shape.as_slice(), block.as_slice()) else {
+        return Err(Problem::internal(format!("{}: fewer than two dimensions", level.array)));
+    };
+    let cells = rows.saturating_mul(columns);
+    let bytes = block.iter().fold(element_size(array) as u64, |n, len| n.saturating_mul(*len));
+    if cells > MAX_CELLS || bytes > MAX_BLOCK_BYTES {
+        return Err(Problem::new(
+            Kind::TooLarge,
+            format!(
+                "{}: the coarsest level has {rows} x {columns} cells in blocks of {bytes} bytes; a picture is drawn of at most {MAX_CELLS} cells and blocks of {MAX_BLOCK_BYTES} bytes: ingest it with a pyramid",
+                level.array
+            ),
+        ));
+    }
+    let mut values = vec![f64::NAN; cells as usize];
+    let grid = [rows.div_ceil(tall.max(1)), columns.div_ceil(wide.max(1))];
+    let dtype = variable.packing.read_as();
+    for flat in 0..grid[0] * grid[1] {
+        let [by, bx] = unravel(flat, &grid)[..] else { continue };
+        let mut index = vec![0; block.len() - 2];
+        index.extend([by, bx]);
+        let bytes = opened.snapshot.read_block(array, &index).await?;
+        for r in 0..tall.min(rows - by * tall) {
+            for c in 0..wide.min(columns - bx * wide) {
+                let value = dtype
+                    .get_f64(&bytes, (r * wide + c) as usize)
+                    .and_then(|raw| variable.packing.value(raw));
+                let at = (by * tall + r) * columns + bx * wide + c;
+                if let (Some(slot), Some(v)) = (values.get_mut(at as usize), value) {
+                    *slot = v;
+                }
+            }
+        }
+    }
+    Ok(Plane { rows: rows as usize, columns: columns as usize, values })
+}
+
+/// A palette of the colours used, and one place in it for no data.
+fn encode(
+    pixels: &[Option<u8>],
+    width: u32,
+    height: u32,
+    lut: &colormap::Lut,
+) -> Result<Vec<u8>, png::EncodingError> {
+    let mut used = [false; 256];
+    pixels.iter().flatten().for_each(|i| used[usize::from(*i)] = true);
+    // Where all are used, the last two share one: a step that no eye tells apart.
+    let free = used.iter().position(|u| !u).map_or(255, |i| i as u8);
+    let colour = |i: u8| if i == free { i.wrapping_sub(1) } else { i };
+    let indexed: Vec<u8> = pixels.iter().map(|p| p.map_or(free, colour)).collect();
+    let mut alpha = vec![255u8; usize::from(free) + 1];
+    alpha[usize::from(free)] = 0;
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, width, height);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(lut.concat());
+    encoder.set_trns(alpha);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&indexed)?;
+    writer.finish()?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(bytes: &[u8]) -> Vec<u8> {
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+        decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::ALPHA);
+        let mut reader = decoder.read_info().unwrap();
+        let mut out = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn pixels_keep_their_colours_and_no_data_is_transparent() {
+        let lut = colormap::lut("viridis").unwrap();
+        let pixels = [Some(0), None, Some(255), Some(128)];
+        let out = decode(&encode(&pixels, 2, 2, &lut).unwrap());
+        for (pixel, rgba) in pixels.iter().zip(out.as_chunks::<4>().0) {
+            match pixel {
+                None => assert_eq!(rgba[3], 0),
+                Some(i) => {
+                    assert_eq!(rgba[..3], lut[usize::from(*i)]);
+                    assert_eq!(rgba[3], 255);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn with_every_colour_in_use_there_is_still_room_for_no_data() {
+        let lut = colormap::lut("turbo").unwrap();
+        let pixels: Vec<Option<u8>> = (0..=255).map(Some).chain([None, None]).collect();
+        let out = decode(&encode(&pixels, 258, 1, &lut).unwrap());
+        let (colours, _) = out.as_chunks::<4>();
+        assert_eq!((colours[255][3], colours[256][3], colours[257][3]), (255, 0, 0));
+        assert_eq!(colours[255][..3], lut[254]);
+    }
+}

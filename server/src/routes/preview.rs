@@ -1,0 +1,76 @@
+//! `/api/collections/{id}/preview.png`: a small picture of a collection.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, Response};
+use serde_json::{Value, json};
+
+use super::query::Query;
+use super::respond::Document;
+use super::{App, doc};
+use crate::preview::{self, Request};
+use crate::problem::{Answer, Problem};
+
+const PNG: &str = "image/png";
+
+pub async fn get(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    let query = Query::parse(text.as_deref(), &["variable", "colormap", "clim"])?;
+    let request = Request {
+        variable: query.get("variable").map(str::to_owned),
+        colormap: query.get("colormap").map(str::to_owned),
+        clim: query.get("clim").map(clim).transpose()?,
+    };
+    let opened = app.opened(&id).await?;
+    let version = opened.snapshot.version();
+    // A version never changes, so neither does its picture.
+    let key = format!("{id}@{version} {request:?}");
+    let picture = match app.previews.get(&key) {
+        Some(known) => known,
+        None => {
+            let drawn = Arc::new(preview::png(&opened, &request).await?);
+            app.previews.insert(key, Arc::clone(&drawn));
+            drawn
+        }
+    };
+    Ok(Document::new(PNG, picture.as_slice())
+        .cache("public, max-age=60, stale-while-revalidate=86400")
+        .header(HeaderName::from_static("graticule-version"), version)
+        .answer(&headers))
+}
+
+/// `low,high`.
+fn clim(text: &str) -> Answer<(f64, f64)> {
+    let ends: Vec<f64> =
+        text.split(',').filter_map(|t| t.trim().parse().ok()).filter(|v: &f64| v.is_finite()).collect();
+    match ends[..] {
+        [low, high] if low != high => Ok((low, high)),
+        _ => Err(Problem::parameter("clim", text, "expected two different numbers such as -2,32")),
+    }
+}
+
+pub fn describe() -> Value {
+    let mut operation = doc::get(
+        "Data",
+        "A small picture: the coarsest level of a variable in equirectangular projection",
+        &[
+            doc::id(),
+            doc::query("variable", "A variable; the first when absent", "sst"),
+            doc::query("colormap", "A colour scale; by the standard name when absent", "viridis"),
+            doc::query("clim", "Low and high end of the colour scale, in the stored unit", "-2,32"),
+        ],
+        PNG,
+    );
+    operation["responses"]["200"]["content"][PNG] = json!({"schema": {"type": "string", "format": "binary"}});
+    operation["description"] = Value::from(
+        "The first step of every dimension that is neither latitude nor longitude; no data is transparent. \
+         Its longer side has 512 pixels.",
+    );
+    operation
+}
