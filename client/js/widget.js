@@ -195,7 +195,7 @@ export class GraticuleMapElement extends HTMLElement {
   #say({ what, why, next }) {
     const box = this.#parts?.trouble;
     if (!box) return;
-    box.replaceChildren(Object.assign(document.createElement('b'), { textContent: what }), `${why}. ${next}`);
+    box.replaceChildren(Object.assign(document.createElement('b'), { textContent: what }), `${why.charAt(0).toUpperCase()}${why.slice(1)}. ${next}`);
     box.hidden = false;
   }
 

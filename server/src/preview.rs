@@ -16,8 +16,9 @@ use crate::opened::{Opened, element_size, unravel};
 use crate::position::{axes, readable};
 use crate::problem::{Answer, Kind, Problem};
 
-/// Pixels along the longer side.
-pub const LONGEST_PX: u32 = 512;
+/// Pixels along the longer side; no more than the level has cells, since whoever
+/// shows it larger smooths it better.
+const LONGEST_PX: u32 = 512;
 /// A coarsest level with more cells has no pyramid that deserves the name.
 const MAX_CELLS: u64 = 1 << 22;
 /// Of one decoded block, which may hold more steps than the one drawn.
@@ -74,7 +75,7 @@ pub async fn png(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<u8>> {
         let of = |i: usize| ((i as f64 / factor) as usize).min(len.saturating_sub(1));
         cells.into_iter().map(|c| c.map(of)).collect()
     };
-    let (rows, columns) = plate((&y, &x), LONGEST_PX);
+    let (rows, columns) = plate((&y, &x), LONGEST_PX.min(plane.rows.max(plane.columns) as u32));
     let rows = coarse(rows, factor.0, plane.rows);
     let columns = coarse(columns, factor.1, plane.columns);
     let at = |row: Option<usize>, column: Option<usize>| {

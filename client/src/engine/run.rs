@@ -13,6 +13,7 @@ use crate::chunks::fetch::{self, Range};
 use crate::chunks::loader::{Failure, Loader};
 use crate::chunks::pool::Pool;
 use crate::engine::api::{Command, Signal, Trouble};
+use crate::engine::lost::{ContextWatch, device_lost};
 use crate::engine::state::{Layer, Showing, State};
 use crate::engine::troubles::{failure, trouble};
 use crate::render::gpu::Gpu;
@@ -73,6 +74,7 @@ pub struct Engine {
     on_frame: RefCell<Option<Closure<dyn FnMut()>>>,
     timer: RefCell<Option<Closure<dyn FnMut()>>>,
     timer_asked: Cell<bool>,
+    context: RefCell<Option<ContextWatch>>,
     speaking: Cell<bool>,
     gpu_result: RefCell<Option<Result<(), EngineError>>>,
     gpu_waiters: RefCell<Vec<futures_channel::oneshot::Sender<Result<(), EngineError>>>>,
@@ -115,6 +117,7 @@ impl Engine {
                 on_frame: RefCell::new(None),
                 timer: RefCell::new(None),
                 timer_asked: Cell::new(false),
+                context: RefCell::new(None),
                 speaking: Cell::new(false),
                 gpu_result: RefCell::new(None),
                 gpu_waiters: RefCell::new(Vec::new()),
@@ -134,6 +137,7 @@ impl Engine {
                 e.settle();
             }
         }));
+        *engine.context.borrow_mut() = Some(ContextWatch::new(&engine.canvas, &engine));
         let this = engine.clone();
         spawn_local(async move { this.start_gpu().await });
         Ok(engine)
@@ -288,7 +292,7 @@ impl Engine {
                 Ok(surface) => Ok((gpu, surface)),
                 Err(e) => Err(e.to_string()),
             },
-            None => match Gpu::new(target()).await {
+            None => match Gpu::new(target(), device_lost).await {
                 Ok((gpu, surface)) => Ok((Rc::new(gpu), surface)),
                 Err(e) => Err(e.to_string()),
             },
@@ -335,19 +339,23 @@ impl Engine {
 
     /// A lost device takes everything on it along; the decoded blocks are still here.
     pub(super) fn rebuild(self: &Rc<Self>) {
-        {
-            let mut s = self.state.borrow_mut();
-            s.gpu = None;
-            s.scene = None;
-            s.previous = None;
-            s.complete = None;
-            s.first_page = None;
-            if let Some(l) = &mut s.layer {
-                l.field = None;
-            }
-        }
+        self.put_down();
         let this = self.clone();
         spawn_local(async move { this.start_gpu().await });
+    }
+
+    /// Lets go of everything on the device.
+    pub(super) fn put_down(&self) {
+        let mut s = self.state.borrow_mut();
+        s.gpu = None;
+        s.scene = None;
+        s.previous = None;
+        s.complete = None;
+        s.first_page = None;
+        s.base_map = false;
+        if let Some(l) = &mut s.layer {
+            l.field = None;
+        }
     }
 
     /// Keeps the layer that is shown until the next one is whole.

@@ -58,10 +58,13 @@ pub struct Gpu {
 }
 
 impl Gpu {
+    /// `on_lost` is called when the device is lost, after [`Gpu::is_lost`] says so.
+    ///
     /// # Errors
     /// No surface, adapter or device; the caller falls back to the other backend.
     pub async fn new(
         target: impl Into<wgpu::SurfaceTarget<'static>>,
+        on_lost: fn(),
     ) -> Result<(Self, wgpu::Surface<'static>), GpuError> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let surface = instance.create_surface(target)?;
@@ -102,7 +105,10 @@ impl Gpu {
         }));
         let lost_flag = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let flag = lost_flag.clone();
-        device.set_device_lost_callback(move |_, _| flag.store(true, std::sync::atomic::Ordering::Relaxed));
+        device.set_device_lost_callback(move |_, _| {
+            flag.store(true, std::sync::atomic::Ordering::Relaxed);
+            on_lost();
+        });
         let capabilities = surface.get_capabilities(&adapter);
         let format = capabilities
             .formats

@@ -10,13 +10,7 @@ use crate::engine::api::Command;
 pub fn headline(m: Model) -> impl IntoView {
     let name = Memo::new(move |_| {
         m.shape.track();
-        m.state(|s| {
-            s.meta().map(|v| {
-                let label = v.label();
-                let mut chars = label.chars();
-                chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
-            })
-        })
+        m.state(|s| s.meta().map(|v| numbers::sentence(&v.label())))
     });
     view! {
         <header class="g-headline g-plate">

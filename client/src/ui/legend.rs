@@ -187,8 +187,8 @@ fn panel(m: Model) -> impl IntoView {
             <div class="g-ends">
                 {number(m, false)}
                 {unit(m)}
-                <button class="g-colours" aria-label="Colours" aria-expanded=move || m.editor.get().to_string() title="Colours  c"
-                    on:click=move |_| m.editor.update(|o| *o = !*o)><Caret/></button>
+                <button class="g-colours" aria-label=move || m.style.with(|s| format!("Colours: {}", s.colormap)) aria-expanded=move || m.editor.get().to_string() title="Colours  c"
+                    on:click=move |_| m.editor.update(|o| *o = !*o)>{move || m.style.with(|s| s.colormap.clone())}<Caret/></button>
                 {number(m, true)}
             </div>
             {move || m.editor.get().then(|| editor(m))}

@@ -36,6 +36,8 @@ pub struct Collection {
     pub id: String,
     pub title: String,
     pub description: String,
+    /// Address of a small picture.
+    pub thumbnail: Option<String>,
     /// It has more than one step of time.
     pub moves: bool,
 }

@@ -15,7 +15,7 @@ pub fn notices(m: Model) -> impl IntoView {
             view! {
                 <section class="g-trouble g-plate" role="alert">
                     <h2>{t.what}</h2>
-                    <p>{t.why}</p>
+                    <p>{super::numbers::sentence(&t.why)}</p>
                     <p class="g-next">{t.next}</p>
                     <div class="g-row">
                         <button class="g-text" on:click=move |_| copy(m, details.clone(), "Details copied")>"Copy details"</button>

@@ -33,6 +33,18 @@ fn minus(text: String) -> String {
     if text == "-0" { "0".to_owned() } else { text.replace('-', "\u{2212}") }
 }
 
+/// A stored number in full; one that was a float32, with the digits that a float32 has.
+pub fn stored(v: f64) -> String {
+    let single = v as f32;
+    minus(if f64::from(single) == v { single.to_string() } else { v.to_string() })
+}
+
+/// A sentence begins with a capital.
+pub fn sentence(words: &str) -> String {
+    let mut chars = words.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
 /// What was typed: accepts the true minus and a decimal comma.
 pub fn parse(text: &str) -> Option<f64> {
     let plain = text.trim().replace('\u{2212}', "-").replace("×10^", "e").replace(',', ".");
@@ -93,6 +105,14 @@ mod tests {
         assert_eq!(in_range(271.349, 34.0), "271.3");
         assert_eq!(in_range(1013.0, 4000.0), "1013");
         assert_eq!(in_range(0.01, 0.05), "0.01");
+    }
+
+    #[test]
+    fn a_factor_stored_as_float32_shows_no_digits_that_it_never_had() {
+        assert_eq!(stored(f64::from(0.01_f32)), "0.01");
+        assert_eq!(stored(0.01), "0.01");
+        assert_eq!(stored(-0.123_456_789_012), "\u{2212}0.123456789012");
+        assert_eq!(sentence("there is none"), "There is none");
     }
 
     #[test]

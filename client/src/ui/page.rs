@@ -285,7 +285,15 @@ async fn collections() -> Option<Vec<Collection>> {
         let id = text(&c, "id")?;
         let title = text(&c, "title").unwrap_or_else(|| id.clone());
         let moves = steps_of_time(&c) > 1.0;
-        Some(Collection { moves, title, description: text(&c, "description").unwrap_or_default(), id })
+        let get = |o: &JsValue, key: &str| Reflect::get(o, &key.into()).ok().filter(JsValue::is_object);
+        let thumbnail = get(&c, "assets").and_then(|a| text(&get(&a, "thumbnail")?, "href"));
+        Some(Collection {
+            moves,
+            title,
+            thumbnail,
+            description: text(&c, "description").unwrap_or_default(),
+            id,
+        })
     };
     Some(list.iter().filter_map(one).collect())
 }

@@ -6,6 +6,7 @@ use wasm_bindgen::JsValue;
 
 use super::icons::{CLOSE, COPY, icon};
 use super::model::{Collection, Model, Sheet};
+use super::numbers;
 use super::page;
 use super::rail::copy;
 
@@ -58,8 +59,8 @@ fn catalog(m: Model) -> impl IntoView {
                     let chosen = { let id = id.clone(); move || (m.collection.get().as_deref() == Some(&id)).to_string() };
                     view! {
                         <button class="g-entry" aria-current=chosen on:click=move |_| { page::open_collection(m, &id); }>
-                            <strong>{c.title.clone()}</strong>
-                            <small>{c.id.clone()}</small>
+                            <i style:background-image=c.thumbnail.as_ref().map(|u| format!("url({u:?})"))></i>
+                            <span><strong>{c.title.clone()}</strong><small>{c.id.clone()}</small></span>
                         </button>
                     }
                 })
@@ -73,7 +74,7 @@ fn catalog(m: Model) -> impl IntoView {
                 <input type="search" placeholder="Search collections" aria-label="Search collections" on:input=move |e| wanted.set(event_target_value(&e))/>
             })}
             <div class="g-entries">{list}</div>
-            <form class="g-open" on:submit=move |e| {
+            <form class="g-url" on:submit=move |e| {
                 e.prevent_default();
                 let text = url.get_untracked().trim().to_owned();
                 if !text.is_empty() { page::open_url(m, &text); }
@@ -128,7 +129,7 @@ fn details(m: Model) -> impl IntoView {
                             {entry("Dimensions", meta.map(|v| v.dims.iter().map(|d| format!("{} {}", d.name, d.len)).collect::<Vec<_>>().join(" × ")))}
                             {entry("Calendar", s.strip().and_then(|t| t.calendar).map(|c| c.name().replace('_', " ")))}
                             {entry("Stored as", meta.map(|v| {
-                                let packed = if v.packing.is_identity() { String::new() } else { format!(", × {} + {}", v.packing.scale, v.packing.offset) };
+                                let packed = if v.packing.is_identity() { String::new() } else { format!(", × {} + {}", numbers::stored(v.packing.scale), numbers::stored(v.packing.offset)) };
                                 let levels = match v.levels.len() { 1 => "one level".to_owned(), n => format!("{n} levels") };
                                 format!("{}{packed}; {levels}", v.packing.dtype.zarr_name())
                             }))}

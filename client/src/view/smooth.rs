@@ -1,8 +1,7 @@
 //! Whether cells are drawn flat or with straight lines between their centres.
 
-/// A cell wider than this on the screen looks like a tile and not like a number's
-/// place, CSS pixels.
-const TILE_PX: f64 = 6.0;
+/// A cell wider than this on the screen is seen as a tile, CSS pixels.
+const TILE_PX: f64 = 3.0;
 
 /// What is drawn unless someone said otherwise: smooth where single cells would
 /// stand out, flat where they are fine, and flat always for categories, between
@@ -17,7 +16,7 @@ mod tests {
 
     #[test]
     fn large_cells_of_a_continuous_field_are_smoothed_and_categories_never() {
-        assert!(by_default(9.0, false));
+        assert!(by_default(5.6, false));
         assert!(!by_default(0.9, false));
         assert!(!by_default(400.0, true));
         assert!(!by_default(f64::NAN, false));

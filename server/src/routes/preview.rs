@@ -70,7 +70,7 @@ pub fn describe() -> Value {
     operation["responses"]["200"]["content"][PNG] = json!({"schema": {"type": "string", "format": "binary"}});
     operation["description"] = Value::from(
         "The first step of every dimension that is neither latitude nor longitude; no data is transparent. \
-         Its longer side has 512 pixels.",
+         Its longer side has as many pixels as that level has cells, at most 512.",
     );
     operation
 }
