@@ -3,12 +3,13 @@
 //! The map and the server's picture of the same numbers start from the same
 //! range, so that one can stand in for the other.
 
-/// The stated range (`valid_min`, `valid_max`) if the numbers use it, else the
+/// The stated range (`valid_min`, `valid_max`) if the numbers use most of it (it is
+/// often no more than what a sensor could say), else the
 /// 2nd to the 98th percentile; about zero for a colour scale made for
 /// differences. `None` where nothing is stated and `values` is empty.
 pub fn first(stated: Option<(f64, f64)>, values: &mut [f64], colormap: &str) -> Option<(f64, f64)> {
     match (stated, percentiles(values)) {
-        (Some(stated), Some((low, high))) if high - low >= 0.15 * (stated.1 - stated.0) => Some(stated),
+        (Some(stated), Some((low, high))) if high - low >= 0.4 * (stated.1 - stated.0) => Some(stated),
         (_, Some((low, high))) if colormap == "balance" => {
             let most = low.abs().max(high.abs());
             Some((-most, most))
@@ -44,6 +45,8 @@ mod tests {
     fn a_stated_range_holds_where_the_numbers_use_it() {
         let mut used: Vec<f64> = (0..100).map(f64::from).collect();
         assert_eq!(first(Some((0.0, 120.0)), &mut used, "viridis"), Some((0.0, 120.0)));
+        let mut partly: Vec<f64> = (40..90).map(f64::from).collect();
+        assert_ne!(first(Some((-102.0, 102.0)), &mut partly, "viridis"), Some((-102.0, 102.0)));
         let mut unused = vec![1.0, 1.5, 2.0];
         assert_eq!(first(Some((0.0, 1e6)), &mut unused, "viridis"), Some((1.0, 2.0)));
         assert_eq!(first(Some((0.0, 5.0)), &mut [], "viridis"), Some((0.0, 5.0)));

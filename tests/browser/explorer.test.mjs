@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import zlib from 'node:zlib';
-import { BACKENDS, demo, idle, launch, missing, openMap, serveFiles, startServer } from './lib.mjs';
+import { BACKENDS, decodePng, demo, idle, launch, missing, openMap, serveFiles, startServer } from './lib.mjs';
 
 const OSTIA = demo('ostia-sst.nc');
 /** 2017-06-05T12:00 in seconds since 1981, as the file stores it. */
@@ -30,6 +30,12 @@ function store({ chunk } = {}) {
     'lon/c/0': zlib.gzipSync(floats([-157.5, -112.5, -67.5, -22.5, 22.5, 67.5, 112.5, 157.5])),
     'warmth/c/0/0': chunk ?? zlib.gzipSync(floats(Array.from({ length: 32 }, (_, i) => i))),
   };
+}
+
+/** Colours here and there on the map, away from the controls. */
+async function pixels(page) {
+  const image = decodePng(await page.screenshot({ clip: { x: 200, y: 120, width: 300, height: 300 } }));
+  return [[5, 5], [150, 40], [290, 200], [40, 290], [10, 180]].map(([x, y]) => image.at(x, y).join());
 }
 
 let server;
@@ -131,6 +137,55 @@ for (const backend of Object.keys(BACKENDS)) {
       const [low, top] = (await state()).clim;
       assert.equal(low, -top);
       await context.close();
+    });
+
+    test('a click on the unit converts legend, readout and typed ends; the map stays and nothing is asked for', async () => {
+      const { page, context, requests } = await openMap(browser, `${server.url}/?collection=ncep&clim=-40,40&at=10,30,2&coastlines=0`);
+      const state = () => page.evaluate(() => window.graticule.state());
+      const unit = page.locator('button.g-unit'), ends = () => page.locator('.g-number').allInnerTexts();
+      assert.equal(await unit.innerText(), '°C');
+      assert.deepEqual(await ends(), ['−40', '40']);
+      await page.focus('canvas.g-map');
+      await page.keyboard.press('ArrowUp');
+      const readout = page.locator('.g-readout strong');
+      await readout.waitFor();
+      const celsius = Number((await readout.innerText()).replace('−', '-').replace(' °C', ''));
+      const stored = await page.locator('.g-readout').getAttribute('data-value');
+      await page.waitForTimeout(600);
+      const drawn = await pixels(page);
+      const asked = requests.length;
+      await unit.click();
+      assert.equal(await unit.innerText(), 'K');
+      assert.deepEqual(await ends(), ['233.1', '313.1']);
+      assert.ok(Math.abs(Number((await readout.innerText()).replace(' K', '')) - celsius - 273.15) < 0.01);
+      await unit.click();
+      assert.equal(await unit.innerText(), '°F');
+      assert.deepEqual(await ends(), ['−40', '104']);
+      assert.ok(Math.abs(Number((await readout.innerText()).replace('−', '-').replace(' °F', '')) - celsius * 1.8 - 32) < 0.01);
+      // What is stored, what is drawn and what the range is stay as they are.
+      assert.equal(await page.locator('.g-readout').getAttribute('data-value'), stored);
+      assert.deepEqual((await state()).clim, [-40, 40]);
+      assert.deepEqual(await pixels(page), drawn);
+      assert.deepEqual(requests.slice(asked), []);
+      // Typed in the unit shown, kept in the stored one.
+      await page.locator('button.g-number').last().click();
+      await page.keyboard.type('86');
+      await page.keyboard.press('Enter');
+      assert.ok(Math.abs((await state()).clim[1] - 30) < 1e-9, `${(await state()).clim}`);
+      await page.waitForTimeout(600);
+      const link = page.url();
+      assert.match(link, /unit=degF/);
+      assert.match(link, /clim=-40(%2C|,)(30|29\.99|30\.00)/);
+      const again = await openMap(browser, link);
+      assert.equal(await again.page.locator('button.g-unit').innerText(), '°F');
+      assert.deepEqual(await again.page.locator('.g-number').allInnerTexts(), ['−40', '86']);
+      // A variable that the unit does not fit keeps its own.
+      await again.page.locator('.g-pick select').first().selectOption('rhum');
+      await idle(again.page);
+      assert.equal((await again.page.locator('.g-unit').innerText()), '%');
+      await again.page.waitForTimeout(600);
+      assert.doesNotMatch(again.page.url(), /unit=/);
+      await Promise.all([context, again.context].map((c) => c.close()));
     });
 
     test('the interface appears before the decoder has arrived', async () => {

@@ -35,7 +35,7 @@ for (const backend of Object.keys(BACKENDS)) {
     test('at known places the drawn colour is the colour map\'s colour of the known value', async () => {
       for (const projection of ['mercator', 'globe']) {
         for (const { longitude, latitude, value } of known.ostia.points.filter((p) => p.value !== null)) {
-          const query = { collection: 'ostia', at: `${longitude},${latitude},6`, clim: '270,310', colormap: 'viridis', coastlines: 0, projection };
+          const query = { collection: 'ostia', at: `${longitude},${latitude},6`, clim: '270,310', colormap: 'viridis', coastlines: 0, smooth: 0, projection };
           const { page, context } = await openMap(browser, explorer(query), { width: 500, height: 400 });
           const [drawn, expected] = [await pixelAt(page, longitude, latitude), colourOf('viridis', value, 270, 310)];
           assert.ok(near(drawn, expected), `${projection} ${longitude},${latitude}: drawn ${drawn}, expected ${expected}`);
@@ -48,7 +48,7 @@ for (const backend of Object.keys(BACKENDS)) {
       const { longitude, latitude } = known.ostia.points.find((p) => p.value === null);
       const pages = [];
       for (const opacity of [1, 0]) {
-        const query = { collection: 'ostia', at: `${longitude},${latitude},6`, clim: '270,310', coastlines: 0, opacity };
+        const query = { collection: 'ostia', at: `${longitude},${latitude},6`, clim: '270,310', coastlines: 0, smooth: 0, opacity };
         pages.push(await openMap(browser, explorer(query), { width: 500, height: 400 }));
       }
       const read = await pages[0].page.evaluate(([x, y]) => window.graticule.readout(x, y), [longitude, latitude]);
@@ -110,7 +110,7 @@ for (const backend of Object.keys(BACKENDS)) {
 
     test('each step of time draws its own values', async () => {
       const { longitude, latitude, first, second, last } = known.ncep.points[0];
-      const query = { collection: 'ncep', at: `${longitude},${latitude},5`, clim: '0,10', colormap: 'viridis', coastlines: 0 };
+      const query = { collection: 'ncep', at: `${longitude},${latitude},5`, clim: '0,10', colormap: 'viridis', coastlines: 0, smooth: 0 };
       const { page, context } = await openMap(browser, explorer(query), { width: 500, height: 400 });
       for (const [step, value] of [[0, first], [1, second], [11, last], [0, first]]) {
         await page.evaluate((i) => window.graticule.setTime(i), step);
@@ -125,7 +125,7 @@ for (const backend of Object.keys(BACKENDS)) {
     test('the address restores exactly what its sender saw', async () => {
       const query = {
         collection: 'ncep', var: 'rhum', time: '1996-04-01T00:00:00', at: '12.5,41.25,3.5', projection: 'globe', colormap: 'haline',
-        reversed: 1, clim: '12.25,87.5', scale: 'log', opacity: '0.8', theme: 'light', graticule: 1, smooth: 1,
+        reversed: 1, clim: '12.25,87.5', scale: 'log', opacity: '0.8', theme: 'light', graticule: 1, smooth: 1, unit: '1',
       };
       const one = await openMap(browser, explorer(query));
       await one.page.waitForTimeout(800);
@@ -135,6 +135,7 @@ for (const backend of Object.keys(BACKENDS)) {
       // Whether something is being prefetched just now is no part of what is seen.
       assert.deepEqual({ ...a, idle: null }, { ...b, idle: null });
       assert.equal(a.variable, 'rhum');
+      assert.equal(a.unit, '1');
       assert.equal(a.time, '1996-04-01T00:00:00');
       assert.deepEqual(a.clim, [12.25, 87.5]);
       assert.deepEqual([a.projection, a.colormap, a.reversed, a.scale, a.opacity, a.theme], ['globe', 'haline', true, 'log', 0.8, 'light']);

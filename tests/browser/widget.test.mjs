@@ -13,11 +13,54 @@ after(() => server?.stop());
 
 for (const backend of Object.keys(BACKENDS)) {
   describe(`on ${backend}`, { skip: missing }, () => {
+    test('a poster stands in until the map is drawn, and goes then', async () => {
+      const other = await serveFiles({ 'index.html': `<!doctype html><script type="module" src="${server.url}/widget.js"></script>
+        <graticule-map id="a" style="width:400px;height:300px" src="${server.url}/zarr/ncep" variable="rhum" colormap="haline" unit="1" controls></graticule-map>
+        <graticule-map id="b" style="width:400px;height:300px" src="${server.url}/zarr/ncep" poster="own.png"></graticule-map>
+        <graticule-map id="c" style="width:400px;height:300px" src="${server.url}/zarr/ncep" poster="none"></graticule-map>
+        <script>window.loaded = []; for (const e of document.querySelectorAll('graticule-map')) e.addEventListener('load', () => loaded.push(e.id))</script>`,
+      'own.png': Buffer.from(await (await fetch(`${server.url}/api/collections/ostia/preview.png`)).arrayBuffer()) });
+      const browser = await launch(backend);
+      const page = await (await browser.newContext({ viewport: { width: 900, height: 1000 } })).newPage();
+      const requests = [];
+      page.on('request', (r) => requests.push(r.url()));
+      let release;
+      const held = new Promise((r) => { release = r; });
+      await page.route(/\/app-[^/]*\.wasm$/, async (route) => { await held; await route.continue(); });
+      const poster = (id) => page.evaluate((i) => {
+        const img = document.getElementById(i).shadowRoot.querySelector('img.poster');
+        return { shown: !img.hidden && img.naturalWidth > 0, src: img.src, height: img.getBoundingClientRect().height };
+      }, id);
+      try {
+        await page.goto(`${other.url}/index.html`);
+        await page.waitForFunction(() => ['a', 'b'].every((id) => { const i = document.getElementById(id).shadowRoot?.querySelector('img.poster'); return i && !i.hidden; }), null, { timeout: 15_000 });
+        const [a, b, c] = [await poster('a'), await poster('b'), await poster('c')];
+        assert.equal(a.src, `${server.url}/api/collections/ncep/preview.png?variable=rhum&colormap=haline`);
+        assert.equal(b.src, `${other.url}/own.png`);
+        assert.deepEqual([a.shown, b.shown, c.shown, a.height], [true, true, false, 300]);
+        assert.equal(c.src, '');
+        release();
+        await page.waitForFunction(() => new Set(loaded).size === 3, null, { timeout: 30_000 });
+        for (const id of ['a', 'b', 'c']) assert.equal((await poster(id)).shown, false, id);
+        assert.equal(requests.filter((r) => r.includes('preview.png')).length, 1);
+        // The unit is the legend's and the readout's affair; a share of one has no sign.
+        const scale = () => page.evaluate(() => [...document.getElementById('a').shadowRoot.querySelectorAll('.scale span')].map((s) => s.textContent));
+        const [low, high, unit] = await scale();
+        assert.ok(Number(low) >= 0 && Number(high) > 0.5 && Number(high) <= 1.01 && unit === '', `${low} ${high} ${unit}`);
+        await page.evaluate(() => { document.getElementById('a').unit = '%'; });
+        assert.deepEqual((await scale())[2], '%');
+      } finally {
+        release();
+        await browser.close();
+        await other.stop();
+      }
+    });
+
     test('two elements of another origin draw, answer, tell, and share one module', async () => {
       const { longitude, latitude, value } = known.ostia.points[1];
       const page_ = `<!doctype html><style>* { font-size: 40px; color: lime } canvas { display: none }</style>
         <script type="module" src="${server.url}/widget.js"></script>
-        <graticule-map id="a" style="width:400px;height:300px" src="${server.url}/zarr/ostia" variable="analysed_sst" colormap="viridis" clim="270,310" view="${longitude},${latitude},6" controls></graticule-map>
+        <graticule-map id="a" style="width:400px;height:300px" src="${server.url}/zarr/ostia" variable="analysed_sst" colormap="viridis" clim="270,310" view="${longitude},${latitude},6" smooth="0" controls></graticule-map>
         <graticule-map id="b" style="width:400px;height:300px" src="${server.url}/zarr/ncep" variable="air" time="1996-12-01" projection="globe"></graticule-map>
         <script>window.heard = []; for (const id of ['a', 'b']) for (const name of ['load', 'timechange', 'viewchange', 'error', 'hover', 'select'])
           document.getElementById(id).addEventListener(name, (e) => heard.push([id, name, e.detail]))</script>`;

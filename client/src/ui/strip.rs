@@ -105,6 +105,7 @@ fn track(m: Model) -> impl IntoView {
             if let Some(d) = rail.get_untracked() {
                 let _ = d.set_pointer_capture(e.pointer_id());
             }
+            let grip = if is_on(&e) { grip } else { Grip::Now };
             held.set(Some(grip));
             if grip == Grip::Now {
                 m.playing.set(false);
@@ -151,6 +152,17 @@ fn track(m: Model) -> impl IntoView {
             <div class="g-cursor" style:left=move || format!("{:.3}%", at(m.index.get() as f64))></div>
         </div>
     }
+}
+
+/// False where a browser took a finger beside a small handle for one on it: whoever
+/// puts a finger on the track means the time.
+fn is_on(e: &PointerEvent) -> bool {
+    const FINGER_PX: f64 = 10.0;
+    e.current_target().and_then(|t| t.dyn_into::<web_sys::Element>().ok()).is_none_or(|t| {
+        let rect = t.get_bounding_client_rect();
+        let x = f64::from(e.client_x());
+        x > rect.left() - FINGER_PX && x < rect.right() + FINGER_PX
+    })
 }
 
 /// While dragging, the nearest frame at hand is shown at once; the exact one
