@@ -60,7 +60,7 @@ fn catalog(m: Model) -> impl IntoView {
                     view! {
                         <button class="g-entry" aria-current=chosen on:click=move |_| { page::open_collection(m, &id); }>
                             <i style:background-image=c.thumbnail.as_ref().map(|u| format!("url({u:?})"))></i>
-                            <span><strong>{c.title.clone()}</strong><small>{c.id.clone()}</small></span>
+                            <span><strong>{numbers::sentence(&c.title)}</strong><small>{c.id.clone()}</small></span>
                         </button>
                     }
                 })
