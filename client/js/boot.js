@@ -118,4 +118,16 @@ function say(host, error) {
     box.appendChild(document.createElement(tag)).textContent = text;
   }
   host.replaceChildren(box);
+  if (error instanceof NoGpu) picture(box).catch(() => {});
+}
+
+// What can be seen all the same: the server's own small picture.
+async function picture(box) {
+  const id = new URLSearchParams(location.search).get('collection')
+    ?? (await (await fetch(new URL('api/collections', document.baseURI))).json()).collections[0]?.id;
+  if (!id) return;
+  const image = document.createElement('img');
+  image.alt = `The collection ${id}, as the server draws it`;
+  image.onload = () => box.append(image);
+  image.src = new URL(`api/collections/${encodeURIComponent(id)}/preview.png`, document.baseURI).href;
 }

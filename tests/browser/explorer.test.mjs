@@ -252,7 +252,7 @@ for (const backend of Object.keys(BACKENDS)) {
 }
 
 describe('without any GPU', { skip: missing }, () => {
-  test('a sentence says so', async () => {
+  test('a sentence says so, and the server\'s picture is shown', async () => {
     const browser = await launch('webgl');
     const context = await browser.newContext();
     const page = await context.newPage();
@@ -264,6 +264,8 @@ describe('without any GPU', { skip: missing }, () => {
     await page.goto(`${server.url}/`);
     await page.locator('.g-cannot').waitFor();
     assert.match(await page.locator('.g-cannot').innerText(), /neither WebGPU nor WebGL2/);
+    await page.locator('.g-cannot img').waitFor();
+    assert.ok(await page.locator('.g-cannot img').evaluate((i) => i.naturalWidth > 0 && i.src.endsWith('/preview.png')));
     await browser.close();
   });
 });

@@ -56,7 +56,7 @@ for (const backend of Object.keys(BACKENDS)) {
       }
     });
 
-    test('two elements of another origin draw, answer, tell, and share one module', async () => {
+    test('two elements of another origin draw, answer, tell, and share one module and one device', async () => {
       const { longitude, latitude, value } = known.ostia.points[1];
       const page_ = `<!doctype html><style>* { font-size: 40px; color: lime } canvas { display: none }</style>
         <script type="module" src="${server.url}/widget.js"></script>
@@ -67,6 +67,11 @@ for (const backend of Object.keys(BACKENDS)) {
       const other = await serveFiles({ 'index.html': page_ });
       const browser = await launch(backend);
       const page = await (await browser.newContext({ viewport: { width: 900, height: 700 } })).newPage();
+      await page.addInitScript(() => {
+        window.devices = 0;
+        const request = window.GPUAdapter?.prototype.requestDevice;
+        if (request) GPUAdapter.prototype.requestDevice = function (...args) { window.devices++; return request.apply(this, args); };
+      });
       const requests = [];
       page.on('request', (r) => requests.push(r.url()));
       try {
@@ -93,6 +98,8 @@ for (const backend of Object.keys(BACKENDS)) {
         assert.equal(await page.evaluate(() => document.getElementById('a').clim), '280,300');
         const build = backend === 'webgl' ? /app-webgl-[^/]*\.wasm/ : /app-webgpu-[^/]*\.wasm/;
         assert.equal(requests.filter((r) => build.test(r)).length, 1);
+
+        if (backend === 'webgpu') assert.equal(await page.evaluate(() => window.devices), 1, 'one device for both');
 
         await page.evaluate((u) => { document.getElementById('a').src = u; }, `${server.url}/zarr/nowhere`);
         await page.waitForFunction(() => heard.some(([i, n]) => i === 'a' && n === 'error'));

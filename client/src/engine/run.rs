@@ -13,10 +13,10 @@ use crate::chunks::fetch::{self, Range};
 use crate::chunks::loader::{Failure, Loader};
 use crate::chunks::pool::Pool;
 use crate::engine::api::{Command, Signal, Trouble};
-use crate::engine::lost::{ContextWatch, device_lost};
+use crate::engine::device::device_for;
+use crate::engine::lost::ContextWatch;
 use crate::engine::state::{Layer, Showing, State};
 use crate::engine::troubles::{failure, trouble};
-use crate::render::gpu::Gpu;
 use crate::render::layers;
 use crate::render::scene::{Frame, Scene};
 use crate::render::warm::warm_up;
@@ -55,11 +55,6 @@ pub enum EngineError {
     Assets,
     #[error("no graphics device: {0}")]
     Gpu(String),
-}
-
-thread_local! {
-    /// One device for all maps of a page, where the backend can share it.
-    static SHARED: RefCell<std::rc::Weak<Gpu>> = const { RefCell::new(std::rc::Weak::new()) };
 }
 
 pub struct Engine {
@@ -284,19 +279,7 @@ impl Engine {
     }
 
     async fn start_gpu(self: Rc<Self>) {
-        let shared =
-            SHARED.with(|s| s.borrow().upgrade()).filter(|g| !g.is_lost() && cfg!(feature = "webgpu"));
-        let target = || wgpu::SurfaceTarget::Canvas(self.canvas.clone());
-        let started = match shared {
-            Some(gpu) => match gpu.instance.create_surface(target()) {
-                Ok(surface) => Ok((gpu, surface)),
-                Err(e) => Err(e.to_string()),
-            },
-            None => match Gpu::new(target(), device_lost).await {
-                Ok((gpu, surface)) => Ok((Rc::new(gpu), surface)),
-                Err(e) => Err(e.to_string()),
-            },
-        };
+        let started = device_for(&self.canvas).await;
         let (gpu, surface) = match started {
             Ok(pair) => pair,
             Err(why) => {
@@ -311,7 +294,6 @@ impl Engine {
                 return;
             }
         };
-        SHARED.with(|s| *s.borrow_mut() = Rc::downgrade(&gpu));
         let globe = self.state.borrow().camera.projection == Projection::Globe;
         warm_up(&gpu, globe);
         breathe().await;
