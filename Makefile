@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/release/graticule
 BIND ?= 127.0.0.1:8080
 VENV := $(or $(GRATICULE_VENV),.venv)
-CLIENT_SOURCES := $(shell find client shared assets/styles assets/fonts assets/vector assets/colormaps xtask/src -type f -not -path '*/target/*' 2>/dev/null) index.html Cargo.lock Cargo.toml
+CLIENT_SOURCES := $(shell find client shared formats assets/styles assets/fonts assets/vector assets/colormaps xtask/src -type f -not -path '*/target/*' 2>/dev/null) index.html Cargo.lock Cargo.toml
 
 .PHONY: demo build test unit e2e browser python lint size setup clean
 
@@ -31,7 +31,7 @@ test: build
 # Two selections: one would unify features and compile every dependency again.
 unit:
 	GRATICULE_BIN=$(abspath $(BIN)) $(CARGO) test --release -p graticule -p graticule-shared -p graticule-formats -p graticule-tests
-	$(CARGO) test --release -p graticule-client -p graticule-decode
+	$(CARGO) test --release -p graticule-client -p graticule-decode -p graticule-files
 
 python:
 	GRATICULE_BIN=$(abspath $(BIN)) $(VENV)/bin/python -m pytest -q tests/python
@@ -43,7 +43,7 @@ browser:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --profile wasm --target wasm32-unknown-unknown -p graticule-client -p graticule-decode -- -D warnings
+	$(CARGO) clippy --profile wasm --target wasm32-unknown-unknown -p graticule-client -p graticule-decode -p graticule-files -- -D warnings
 	scripts/licences.sh
 
 ## what a browser downloads before its first map

@@ -71,6 +71,34 @@ for (const backend of Object.keys(BACKENDS)) {
       await other.stop();
     });
 
+    test('a NetCDF file dropped on the page opens, exact to the float, and its reader comes only then', async () => {
+      const { page, context, requests, errors } = await openMap(browser, `${server.url}/?collection=ncep`);
+      assert.ok(!requests.some((r) => /\/(files|drop)/.test(r)));
+      const drop = (name, base64) => page.evaluate(([n, b]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(atob(b), (c) => c.charCodeAt(0))], n));
+        for (const type of ['dragover', 'drop']) document.querySelector('canvas').dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
+      }, [name, base64]);
+      await drop('my sea.nc', fs.readFileSync(OSTIA).toString('base64'));
+      await page.waitForFunction(() => window.graticule.state().variable === 'analysed_sst', null, { timeout: 20_000 });
+      await idle(page);
+      assert.ok(requests.some((r) => /\/files-[0-9a-f]+\.wasm/.test(r)));
+      const served = await openMap(browser, `${server.url}/?collection=ostia&var=analysed_sst`);
+      for (const [longitude, latitude] of [[151.125, -33.625], [-140.125, 0.125], [-0.125, 51.625], [179.9, -60.1]]) {
+        const both = await Promise.all([page, served.page].map((p) => p.evaluate(([x, y]) => window.graticule.readout(x, y), [longitude, latitude])));
+        assert.equal(both[0]?.value ?? null, both[1]?.value ?? null, `${longitude} ${latitude}`);
+      }
+      await page.waitForTimeout(600);
+      assert.doesNotMatch(page.url(), /dropped/);
+      // One that is no such file is named, and what was shown stays.
+      await drop('holiday.jpg', Buffer.from('\xff\xd8\xff\xe0 a picture', 'latin1').toString('base64'));
+      await page.locator('.g-trouble').waitFor();
+      assert.match(await page.locator('.g-trouble').innerText(), /holiday\.jpg/);
+      assert.equal((await page.evaluate(() => window.graticule.state())).variable, 'analysed_sst');
+      assert.deepEqual(errors, []);
+      await Promise.all([context, served.context].map((c) => c.close()));
+    });
+
     test('a store that is not there is named in words', async () => {
       assert.match(await trouble(`${server.url}/zarr/nowhere`), /zarr\.json|no such/i);
     });

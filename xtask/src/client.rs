@@ -25,7 +25,7 @@ struct Module {
     features: &'static [&'static str],
 }
 
-const MODULES: [Module; 3] = [
+const MODULES: [Module; 4] = [
     Module {
         name: "app-webgpu",
         package: "graticule-client",
@@ -41,6 +41,13 @@ const MODULES: [Module; 3] = [
         features: &[],
     },
     Module {
+        name: "files",
+        package: "graticule-files",
+        artifact: "graticule_files.wasm",
+        profile: "wasm",
+        features: &[],
+    },
+    Module {
         name: "app-webgl",
         package: "graticule-client",
         artifact: "graticule_client.wasm",
@@ -48,6 +55,9 @@ const MODULES: [Module; 3] = [
         features: &["--no-default-features", "--features", "webgl"],
     },
 ];
+
+/// Scripts of workers: hashed, since the others name them.
+const WORKERS: [&str; 2] = ["decode-worker.js", "files-worker.js"];
 
 const TOKEN: &str = "\"__ASSETS__\"";
 
@@ -70,16 +80,16 @@ pub fn build() -> anyhow::Result<()> {
             names.insert(as_name, hashed);
         }
     }
-    // The worker's own script first: the others name it.
     let scripts = root().join("client/js");
-    let worker = substitute(&scripts.join("decode-worker.js"), &names)?;
-    std::fs::write(staging.join("decode-worker.js"), worker)?;
-    let hashed = rename_by_content(&staging, "decode-worker.js", "decode-worker.js")?;
-    names.insert("decode-worker.js".into(), hashed);
+    for name in WORKERS {
+        std::fs::write(staging.join(name), substitute(&scripts.join(name), &names)?)?;
+        let hashed = rename_by_content(&staging, name, name)?;
+        names.insert(name.into(), hashed);
+    }
     for entry in std::fs::read_dir(&scripts).context("client/js")? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".js") && name != "decode-worker.js" {
+        if name.ends_with(".js") && !WORKERS.contains(&name.as_str()) {
             std::fs::write(staging.join(&name), substitute(&path, &names)?)?;
         }
     }

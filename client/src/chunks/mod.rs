@@ -5,6 +5,9 @@
 //! before comes from the cache. Inner chunks of a shard that lie together come in
 //! one request.
 
+/// Addresses below this are of files dropped on the page (`client/js/drop.js`).
+pub const DROPPED: &str = "https://dropped.invalid/";
+
 #[cfg(target_arch = "wasm32")]
 pub mod fetch;
 #[cfg(target_arch = "wasm32")]

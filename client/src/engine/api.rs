@@ -5,6 +5,9 @@
 
 use graticule_shared::cube::Cube;
 
+pub use crate::chunks::DROPPED;
+#[cfg(target_arch = "wasm32")]
+pub use crate::chunks::fetch::global_fetch;
 pub use graticule_shared::raster::Projection;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

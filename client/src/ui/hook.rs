@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use super::address;
 use super::model::Model;
 use super::session::Session;
-use crate::engine::api::{Command, Projection, Readout, Theme};
+use crate::engine::api::{Command, Projection, Readout, Theme, Trouble};
 
 #[wasm_bindgen]
 pub struct Hook {
@@ -28,6 +28,21 @@ impl Hook {
     #[wasm_bindgen(getter)]
     pub fn idle(&self) -> bool {
         self.model.session().is_idle()
+    }
+
+    /// Opens any Zarr hierarchy.
+    pub fn open(&self, url: &str) {
+        super::page::open_url(self.model, url);
+    }
+
+    /// Says something, briefly.
+    pub fn say(&self, words: String) {
+        self.model.say(words);
+    }
+
+    /// Says what failed, why, and what to do next; `details` are for copying.
+    pub fn fail(&self, what: String, why: String, next: String, details: String) {
+        super::model::set(self.model.trouble, Some(Trouble { what, why, next, details }));
     }
 
     #[wasm_bindgen(js_name = setTime)]

@@ -11,7 +11,7 @@ use web_sys::{EventSource, MessageEvent, Response};
 use super::address::Address;
 use super::model::{Collection, Model, Sheet, set};
 use super::{gestures, rail};
-use crate::engine::api::{Command, Projection, View};
+use crate::engine::api::{Command, Projection, View, global_fetch};
 
 /// The address is written at most this often; browsers refuse more.
 const WRITE_EVERY: Duration = Duration::from_millis(350);
@@ -258,7 +258,8 @@ fn keep_address(m: Model) {
 }
 
 async fn get_json(url: &str) -> Option<JsValue> {
-    let response: Response = JsFuture::from(window().fetch_with_str(url)).await.ok()?.dyn_into().ok()?;
+    let request = web_sys::Request::new_with_str(url).ok()?;
+    let response: Response = JsFuture::from(global_fetch(&request).ok()?).await.ok()?.dyn_into().ok()?;
     if !response.ok() {
         return None;
     }

@@ -79,7 +79,7 @@ fn catalog(m: Model) -> impl IntoView {
                 let text = url.get_untracked().trim().to_owned();
                 if !text.is_empty() { page::open_url(m, &text); }
             }>
-                <label>"Open any Zarr by its URL"
+                <label>"Open any Zarr by its URL, or drop a NetCDF file on the map"
                     <input type="url" placeholder="https://host/store.zarr" prop:value=move || url.get() on:input=move |e| url.set(event_target_value(&e))/>
                 </label>
                 <button class="g-text" type="submit">"Open"</button>
@@ -162,15 +162,6 @@ fn linked(words: String) -> impl IntoView {
 
 /// The same data elsewhere: Python, the shell, STAC.
 fn links(m: Model) -> impl IntoView {
-    let (url, variable) = m.state(|s| (s.url.clone(), s.variable.clone()));
-    let collection = m.collection.get_untracked();
-    let api = collection.as_ref().map(|id| page::here(&format!("api/collections/{id}")));
-    let metadata = format!("{}/zarr.json", url.trim_end_matches('/'));
-    let python = format!("import xarray as xr\nds = xr.open_zarr(\"{url}\")\nds[\"{variable}\"]");
-    let curl = match &api {
-        Some(api) => format!("curl '{api}/position?coords=POINT(0%2050)&parameter-name={variable}&f=CSV'"),
-        None => format!("curl '{metadata}'"),
-    };
     let snippet = |name: &'static str, text: String| {
         let copied = text.clone();
         view! {
@@ -181,10 +172,25 @@ fn links(m: Model) -> impl IntoView {
             </div>
         }
     };
+    let (url, variable) = m.state(|s| (s.url.clone(), s.variable.clone()));
+    let collection = m.collection.get_untracked();
+    let api = collection.as_ref().map(|id| page::here(&format!("api/collections/{id}")));
+    let metadata = format!("{}/zarr.json", url.trim_end_matches('/'));
+    if let Some(name) = url.rsplit('/').next().filter(|_| super::state::is_dropped(&url)) {
+        let name = js_sys::decode_uri_component(name).map_or_else(|_| name.to_owned(), String::from);
+        let python = format!("import xarray as xr\nds = xr.open_dataset(\"{name}\")\nds[\"{variable}\"]");
+        return snippet("xarray", python).into_any();
+    }
+    let python = format!("import xarray as xr\nds = xr.open_zarr(\"{url}\")\nds[\"{variable}\"]");
+    let curl = match &api {
+        Some(api) => format!("curl '{api}/position?coords=POINT(0%2050)&parameter-name={variable}&f=CSV'"),
+        None => format!("curl '{metadata}'"),
+    };
     view! {
         {snippet("xarray", python)}
         {snippet("Zarr", url)}
         {snippet("curl", curl)}
         {api.map(|a| view! { <p><a href=a target="_blank">"STAC collection (JSON)"</a></p> })}
     }
+    .into_any()
 }

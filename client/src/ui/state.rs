@@ -12,7 +12,9 @@ use graticule_shared::units::{self, Quantity, Shown};
 
 use super::address::Address;
 use super::times::Steps;
-use crate::engine::api::{Command, Projection, Readout, Scale, Signal, StepState, Theme, Trouble, View};
+use crate::engine::api::{
+    Command, DROPPED, Projection, Readout, Scale, Signal, StepState, Theme, Trouble, View,
+};
 use crate::view::smooth;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -233,7 +235,8 @@ impl State {
         let strip = self.strip();
         let default_off = |on: bool| on.then_some(true);
         Address {
-            data: collection.is_none().then(|| self.url.clone()).filter(|u| !u.is_empty()),
+            // A dropped file has an address for this page only.
+            data: collection.is_none().then(|| self.url.clone()).filter(|u| !u.is_empty() && !is_dropped(u)),
             collection,
             variable: (!self.variable.is_empty()).then(|| self.variable.clone()),
             time: strip.as_ref().and_then(|s| s.iso(self.strip_index())),
@@ -255,6 +258,11 @@ impl State {
             gpu,
         }
     }
+}
+
+/// True for what was dropped on the page, which no link can lead to.
+pub fn is_dropped(url: &str) -> bool {
+    url.starts_with(DROPPED)
 }
 
 /// A readout in words; `None` where there is no data.
@@ -348,6 +356,8 @@ mod tests {
         assert_eq!(a.indices, vec![("time".to_owned(), 2), ("level".to_owned(), 1)]);
         assert_eq!(a.data.as_deref(), Some("https://h/z"));
         assert_eq!(s.address(Some("sst".into()), None).data, None);
+        s.url = "https://dropped.invalid/1/a.nc".into();
+        assert_eq!(s.address(None, None).data, None);
     }
 
     #[test]
