@@ -1,7 +1,7 @@
 //! Whether cells are drawn flat or with straight lines between their centres.
 
 /// A cell wider than this on the screen is seen as a tile, CSS pixels.
-const TILE_PX: f64 = 3.0;
+const TILE_PX: f64 = 4.0;
 
 /// What is drawn unless someone said otherwise: smooth where single cells would
 /// stand out, flat where they are fine, and flat always for categories, between
