@@ -343,20 +343,22 @@ fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look:
     let (level, wanted) = (*level, *wanted);
     let Some((y, x)) = &layer.axes else { return Way::General };
     let magnified = layer.is_magnified(level, &s.camera, s.ratio);
-    let flat = look.stretch == Stretch::Linear && !(look.smooth && magnified);
+    let smooth = look.smooth && magnified;
+    let quick = look.stretch == Stretch::Linear && (!smooth || field.is_one_page(level));
     let globe = s.camera.projection == Projection::Globe;
+    let wraps = layer.wraps();
     // The view's own cells are those of the wanted layer.
     let cells = |s: &State| if wanted { (s.columns.clone(), s.rows.clone()) } else { s.cells_for((y, x)) };
-    if flat && globe && wanted && field.is_regular(level) {
+    if quick && globe && wanted && field.is_regular(level) {
         let plane = field.shown_plane();
         let here = |p: &PageId| layer.page_key(*p, plane).is_some_and(|k| field.has(k));
         let enough = field.has_only(level) || s.plan.pages.iter().all(here);
         if let Some(window) = s.window.filter(|w| w.level == level && enough) {
-            field.prepare_quick(gpu, look, Some(&window));
-            return Way::Globe;
+            field.prepare_quick(gpu, look, (level, wraps), Some(&window));
+            return Way::Globe { smooth };
         }
     }
-    if flat && !globe {
+    if quick && !globe {
         let now = (s.place, field.changes());
         if s.patches_of != now {
             let (columns, rows) = cells(s);
@@ -369,8 +371,8 @@ fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look:
             s.patches_of = now;
         }
         if let Some(opaque) = s.patched {
-            field.prepare_quick(gpu, look, None);
-            return Way::Map { opaque: opaque && look.opacity >= 1.0 };
+            field.prepare_quick(gpu, look, (level, wraps), None);
+            return Way::Map { opaque: opaque && look.opacity >= 1.0, smooth };
         }
     }
     if s.cells_of != s.place {
@@ -378,7 +380,7 @@ fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look:
         scene.put_cells(gpu, &columns, &rows);
         s.cells_of = s.place;
     }
-    field.prepare(gpu, look, level, magnified, layer.wraps());
+    field.prepare(gpu, look, level, magnified, wraps);
     Way::General
 }
 

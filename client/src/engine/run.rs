@@ -294,8 +294,12 @@ impl Engine {
                 return;
             }
         };
-        let globe = self.state.borrow().camera.projection == Projection::Globe;
-        warm_up(&gpu, globe);
+        {
+            let s = self.state.borrow();
+            let globe = s.camera.projection == Projection::Globe;
+            let guess = || s.layer.as_ref().is_some_and(|l| l.is_smooth_by_default(s.plan.level, &s.camera));
+            warm_up(&gpu, globe, s.style.smooth.unwrap_or_else(guess));
+        }
         breathe().await;
         {
             let mut s = self.state.borrow_mut();

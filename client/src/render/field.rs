@@ -80,7 +80,9 @@ struct QuickUniform {
     zero_rest: f32,
     opacity: f32,
     x_middle: f32,
-    pad: f32,
+    wraps: u32,
+    cells: [i32; 2],
+    pad: [u32; 2],
 }
 
 /// Size of the quick shaders' uniform.
@@ -443,9 +445,25 @@ impl Field {
         regular && self.grids.get(level).is_some_and(|g| g.cuts == [1, 1])
     }
 
+    /// True where one page holds a whole level, so that the quick shaders can blend its cells.
+    pub fn is_one_page(&self, level: usize) -> bool {
+        let page = PageId { level: level as u8, y: 0, x: 0 };
+        self.grids.get(level).is_some_and(|g| g.pages == [1, 1]) && self.layer_of(page).is_some()
+    }
+
     /// Writes the uniform of the quick shaders; the globe needs the `window`.
-    pub fn prepare_quick(&mut self, gpu: &Gpu, look: &Look, window: Option<&Window>) {
+    pub fn prepare_quick(
+        &mut self,
+        gpu: &Gpu,
+        look: &Look,
+        (level, wraps): (usize, bool),
+        window: Option<&Window>,
+    ) {
         let mut q = QuickUniform::zeroed();
+        if let Some(grid) = self.grids.get(level) {
+            q.cells = [grid.cells[1] as i32, grid.cells[0] as i32];
+        }
+        q.wraps = u32::from(wraps);
         if let Some(window) = window {
             self.write_window(&mut q, window);
         }

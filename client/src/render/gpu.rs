@@ -27,7 +27,7 @@ pub struct Layouts {
 /// Made when first drawn with: compiling them all would delay the first picture.
 #[derive(Default)]
 pub struct Pipelines {
-    made: [OnceCell<wgpu::RenderPipeline>; 6],
+    made: [OnceCell<wgpu::RenderPipeline>; 8],
 }
 
 /// What can be drawn.
@@ -38,6 +38,8 @@ pub enum Draw {
     /// The field where all is simple, on a Mercator map and on the globe.
     QuickMap,
     QuickGlobe,
+    SmoothMap,
+    SmoothGlobe,
     Disc,
     Land,
     Line,
@@ -224,6 +226,8 @@ impl Gpu {
             Draw::Field => (include_str!("field.wgsl"), "vs", "fs", &field),
             Draw::QuickMap => (include_str!("quick.wgsl"), "map_vs", "map_fs", &quick),
             Draw::QuickGlobe => (include_str!("quick.wgsl"), "globe_vs", "globe_fs", &quick),
+            Draw::SmoothMap => (include_str!("quick.wgsl"), "map_vs", "map_smooth_fs", &quick),
+            Draw::SmoothGlobe => (include_str!("quick.wgsl"), "globe_vs", "globe_smooth_fs", &quick),
             Draw::Disc => (include_str!("base.wgsl"), "disc_vs", "disc_fs", &under),
             Draw::Land => (include_str!("base.wgsl"), "land_vs", "land_fs", &under),
             Draw::Line => (include_str!("base.wgsl"), "line_vs", "line_fs", &under),
@@ -239,7 +243,7 @@ impl Gpu {
                 step_mode: wgpu::VertexStepMode::Vertex,
                 attributes: &wgpu::vertex_attr_array![0 => Snorm16x4, 1 => Snorm16x2],
             }),
-            Draw::QuickMap => Some(wgpu::VertexBufferLayout {
+            Draw::QuickMap | Draw::SmoothMap => Some(wgpu::VertexBufferLayout {
                 array_stride: 8,
                 step_mode: wgpu::VertexStepMode::Vertex,
                 attributes: &wgpu::vertex_attr_array![0 => Uint16x2, 1 => Uint16x2],

@@ -31,7 +31,8 @@ pub struct Patch {
 pub struct Patches {
     pub quads: Vec<Patch>,
     /// For each level drawn from: the texel, within its page, of every column of
-    /// pixels, then of every row.
+    /// pixels, then of every row; in units of 1/65536, so that the place within the
+    /// cell is in it.
     pub tables: Vec<[Vec<u32>; 2]>,
     /// No pixel over the grid is without a page.
     pub covers: bool,
@@ -48,9 +49,11 @@ impl Line {
     fn new(cells: &[Cell], grid: &Grid, axis: usize) -> Self {
         let mut line = Self { texels: vec![0; cells.len()], runs: Vec::new() };
         for (i, cell) in cells.iter().enumerate().filter(|(_, c)| c.index >= 0.0) {
+            let at = (f64::from(cell.index) + f64::from(cell.fraction)) / grid.factor[axis];
             let cell = grid.cell(axis, cell.index as u32);
             let page = grid.page_at(axis, cell);
-            line.texels[i] = cell % grid.block[axis] % grid.page[axis];
+            let part = ((at - f64::from(cell)) * 65536.0).clamp(0.0, 65535.0);
+            line.texels[i] = ((cell % grid.block[axis] % grid.page[axis]) << 16) | part as u32;
             let i = i as u32;
             match line.runs.last_mut() {
                 Some(run) if run[1] == i && run[2] == page => run[1] = i + 1,
@@ -183,7 +186,8 @@ mod tests {
                 one([5, 6], [1, 2], 10)
             ]
         );
-        assert_eq!(p.tables, [[vec![0, 2, 3, 0, 1, 0], vec![0, 3]]]);
+        let texels = |t: &[u32]| t.iter().map(|t| t >> 16).collect::<Vec<_>>();
+        assert_eq!(p.tables[0].each_ref().map(|t| texels(t)), [vec![0, 2, 3, 0, 1, 0], vec![0, 3]]);
         assert!(p.covers);
     }
 
@@ -199,7 +203,9 @@ mod tests {
         let p = patches(&all(), &all(), &grids, 0, layer).unwrap();
         assert_eq!(p.quads.len(), 4);
         assert!(p.quads.contains(&Patch { x: [4, 8], y: [4, 8], layer: 9, table: 1 }));
-        assert_eq!(p.tables[1][0], [0, 0, 1, 1, 2, 2, 3, 3]);
+        // The second of two fine cells begins in the middle of the coarse one.
+        let half = |n: u32| (n / 2) << 16 | (n % 2) << 15;
+        assert_eq!(p.tables[1][0], (0..8).map(half).collect::<Vec<_>>());
         let area: usize =
             p.quads.iter().map(|q| usize::from(q.x[1] - q.x[0]) * usize::from(q.y[1] - q.y[0])).sum();
         assert_eq!(area, 64);

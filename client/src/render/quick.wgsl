@@ -1,4 +1,5 @@
-// The field where cells are flat and the scale is linear: nearly every frame.
+// The field where the scale is linear, and cells are flat or one page holds the
+// level: nearly every frame.
 // Same answer as field.wgsl, a fraction of the work; a software GPU draws it
 // several times faster. A Mercator map comes as rectangles of one page each,
 // with each column's and row's texel found by the CPU (patches.rs). The globe
@@ -31,24 +32,53 @@ struct Quick {
     zero_rest: f32,
     opacity: f32,
     x_middle: f32,
-    pad: f32,
+    wraps: u32,
+    cells: vec2i,       // x, y of the level, for smooth drawing
 }
 
 @group(0) @binding(0) var<uniform> view: View;
 @group(1) @binding(0) var<uniform> quick: Quick;
 @group(1) @binding(1) var atlas: texture_2d_array<u32>;
-@group(2) @binding(0) var texels: texture_2d<u32>;  // two rows a table: of columns of pixels, of rows
+@group(2) @binding(0) var texels: texture_2d<u32>;  // two rows a table: of columns of pixels, of rows; texel * 65536
 @group(2) @binding(1) var lut: texture_2d<f32>;
 
-fn colour_of(texel: vec2u, layer: u32, inside: bool) -> vec4f {
+// A number and whether it is one.
+fn number(texel: vec2u, layer: u32) -> vec2f {
     let raw = textureLoad(atlas, texel, layer, 0).x;
     let signed = f32(bitcast<i32>(raw << quick.shift) >> quick.shift);
     let v = select(select(f32(raw), signed, quick.shift != 0u), bitcast<f32>(raw), quick.is_float != 0u);
     let nan = quick.is_float != 0u && (raw & 0x7fffffffu) > 0x7f800000u;
-    let t = ((v - quick.zero) - quick.zero_rest) * quick.scale;
-    let colour = textureLoad(lut, vec2u(u32(clamp(floor(t * 256.0), 0.0, 255.0)), 0u), 0);
-    let shown = inside && !nan && !any(vec4u(raw) == quick.nodata);
-    return select(vec4f(0.0), vec4f(colour.rgb * quick.opacity, quick.opacity), shown);
+    let there = !nan && !any(vec4u(raw) == quick.nodata);
+    return select(vec2f(0.0), vec2f(v, 1.0), there);
+}
+
+fn colour(n: vec2f) -> vec4f {
+    let t = ((n.x - quick.zero) - quick.zero_rest) * quick.scale;
+    let c = textureLoad(lut, vec2u(u32(clamp(floor(t * 256.0), 0.0, 255.0)), 0u), 0);
+    return select(vec4f(0.0), vec4f(c.rgb * quick.opacity, quick.opacity), n.y != 0.0);
+}
+
+// Straight lines between the centres of cells, where one page holds the whole
+// level. `at` is x, y in cells. No data has no weight, and stays what it is.
+fn between(at: vec2f, layer: u32) -> vec2f {
+    let base = floor(at - 0.5);
+    let w = at - 0.5 - base;
+    let b = vec2i(base);
+    var x = vec2i(b.x, b.x + 1);
+    // Longitudes that close around the globe have their neighbours across the seam.
+    if quick.wraps != 0u { x = (x + quick.cells.x) % quick.cells.x; }
+    x = clamp(x, vec2i(0), vec2i(quick.cells.x - 1));
+    let y = clamp(vec2i(b.y, b.y + 1), vec2i(0), vec2i(quick.cells.y - 1));
+    let n00 = number(vec2u(vec2i(x.x, y.x)), layer);
+    let n10 = number(vec2u(vec2i(x.y, y.x)), layer);
+    let n01 = number(vec2u(vec2i(x.x, y.y)), layer);
+    let n11 = number(vec2u(vec2i(x.y, y.y)), layer);
+    let right = w.x >= 0.5;
+    let nearest = select(select(n00, n10, right), select(n01, n11, right), w.y >= 0.5);
+    let weight = vec4f(n00.y, n10.y, n01.y, n11.y)
+        * vec4f((1.0 - w.x) * (1.0 - w.y), w.x * (1.0 - w.y), (1.0 - w.x) * w.y, w.x * w.y);
+    let sum = dot(weight, vec4f(n00.x, n10.x, n01.x, n11.x));
+    return vec2f(sum / max(dot(weight, vec4f(1.0)), 1e-9), nearest.y);
 }
 
 struct Patch { @builtin(position) position: vec4f, @location(0) @interpolate(flat) page: vec2u }
@@ -62,7 +92,13 @@ struct Patch { @builtin(position) position: vec4f, @location(0) @interpolate(fla
 @fragment fn map_fs(v: Patch) -> @location(0) vec4f {
     let x = textureLoad(texels, vec2u(u32(v.position.x), v.page.y), 0).x;
     let y = textureLoad(texels, vec2u(u32(v.position.y), v.page.y + 1u), 0).x;
-    return colour_of(vec2u(x, y), v.page.x, true);
+    return colour(number(vec2u(x, y) >> vec2u(16u), v.page.x));
+}
+
+@fragment fn map_smooth_fs(v: Patch) -> @location(0) vec4f {
+    let x = textureLoad(texels, vec2u(u32(v.position.x), v.page.y), 0).x;
+    let y = textureLoad(texels, vec2u(u32(v.position.y), v.page.y + 1u), 0).x;
+    return colour(between(vec2f(vec2u(x, y)) / 65536.0, v.page.x));
 }
 
 @vertex fn globe_vs(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {
@@ -71,7 +107,9 @@ struct Patch { @builtin(position) position: vec4f, @location(0) @interpolate(fla
 
 const DEG: f32 = 57.29577951308232;
 
-@fragment fn globe_fs(@builtin(position) p: vec4f) -> @location(0) vec4f {
+struct Globe { inside: bool, layer: u32, texel: vec2u, at: vec2f }
+
+fn on_globe(p: vec2f) -> Globe {
     let d = vec2f(p.x - view.size.x * 0.5, view.size.y * 0.5 - p.y) / view.radius;
     let rr = dot(d, d);
     let z = sqrt(max(1.0 - rr, 0.0));
@@ -90,5 +128,15 @@ const DEG: f32 = 57.29577951308232;
     let number = clamp(local.x * i32(quick.columns) + local.y, 0, 1023);
     let known = local.x >= 0 && local.y < i32(quick.columns);
     let entry = quick.window[number >> 2][number & 3];
-    return colour_of(texel.yx, max(entry, 1u) - 1u, inside && known && entry != 0u);
+    return Globe(inside && known && entry != 0u, max(entry, 1u) - 1u, texel.yx, at.yx);
+}
+
+@fragment fn globe_fs(@builtin(position) p: vec4f) -> @location(0) vec4f {
+    let g = on_globe(p.xy);
+    return select(vec4f(0.0), colour(number(g.texel, g.layer)), g.inside);
+}
+
+@fragment fn globe_smooth_fs(@builtin(position) p: vec4f) -> @location(0) vec4f {
+    let g = on_globe(p.xy);
+    return select(vec4f(0.0), colour(between(g.at, g.layer)), g.inside);
 }

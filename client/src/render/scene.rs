@@ -116,9 +116,9 @@ pub enum Way {
     General,
     /// The quick way on a Mercator map: the patches are put up for this view.
     /// `opaque`: they hide all land in view.
-    Map { opaque: bool },
+    Map { opaque: bool, smooth: bool },
     /// The quick way on the globe: the window is written for this view.
-    Globe,
+    Globe { smooth: bool },
 }
 
 /// Six corners for each patch.
@@ -510,7 +510,7 @@ impl Scene {
             pass.set_bind_group(1, &self.item_group, &offset(0));
             pass.draw(0..3, 0..1);
         }
-        let hidden = frame.field.is_some() && frame.way == (Way::Map { opaque: true });
+        let hidden = frame.field.is_some() && matches!(frame.way, Way::Map { opaque: true, .. });
         if let Some(land) = self.land.as_ref().filter(|_| !hidden) {
             pass.set_pipeline(gpu.pipeline(Draw::Land));
             pass.set_vertex_buffer(0, land.vertices.slice(..));
@@ -522,19 +522,21 @@ impl Scene {
         }
         if let (Some(field), Some(style), Some(quick)) = (frame.field, &self.style_group, &self.quick_group) {
             let (draw, group, style) = match frame.way {
-                Way::Map { .. } => (Draw::QuickMap, &field.quick_group, quick),
-                Way::Globe => (Draw::QuickGlobe, &field.quick_group, quick),
+                Way::Map { smooth: false, .. } => (Draw::QuickMap, &field.quick_group, quick),
+                Way::Map { smooth: true, .. } => (Draw::SmoothMap, &field.quick_group, quick),
+                Way::Globe { smooth: false } => (Draw::QuickGlobe, &field.quick_group, quick),
+                Way::Globe { smooth: true } => (Draw::SmoothGlobe, &field.quick_group, quick),
                 Way::General => (Draw::Field, &field.bind_group, style),
             };
             pass.set_pipeline(gpu.pipeline(draw));
             pass.set_bind_group(1, group, &[]);
             pass.set_bind_group(2, style, &[]);
-            match (&self.patches, draw) {
-                (Some(p), Draw::QuickMap) => {
+            match (&self.patches, frame.way) {
+                (Some(p), Way::Map { .. }) => {
                     pass.set_vertex_buffer(0, p.vertices.slice(..));
                     pass.draw(0..p.count, 0..1);
                 }
-                (None, Draw::QuickMap) => {}
+                (None, Way::Map { .. }) => {}
                 _ => pass.draw(0..3, 0..1),
             }
         }

@@ -13,7 +13,7 @@ use crate::render::gpu::{Draw, Gpu};
 const SIDE: u32 = 3;
 
 /// Draws with the pipeline that the first picture will most likely need.
-pub fn warm_up(gpu: &Gpu, globe: bool) {
+pub fn warm_up(gpu: &Gpu, globe: bool, smooth: bool) {
     let uniform = |contents: &[u8]| {
         gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: Some("warm-up"),
@@ -84,7 +84,12 @@ pub fn warm_up(gpu: &Gpu, globe: bool) {
             })],
             ..Default::default()
         });
-        pass.set_pipeline(gpu.pipeline(if globe { Draw::QuickGlobe } else { Draw::QuickMap }));
+        pass.set_pipeline(gpu.pipeline(match (globe, smooth) {
+            (false, false) => Draw::QuickMap,
+            (false, true) => Draw::SmoothMap,
+            (true, false) => Draw::QuickGlobe,
+            (true, true) => Draw::SmoothGlobe,
+        }));
         for (number, group) in (0u32..).zip(&groups) {
             pass.set_bind_group(number, group, &[]);
         }
