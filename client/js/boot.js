@@ -63,8 +63,7 @@ export function decoder() {
   const count = Math.min(4, Math.max(1, (navigator.hardwareConcurrency || 2) - 1));
   const hire = () => Array.from({ length: count }, () => {
     const worker = start(asset('decode-worker.js'));
-    const glue = asset('decode.js');
-    module.then((module) => worker.postMessage({ glue, module }), () => {});
+    module.then((module) => worker.postMessage({ module }), () => {});
     return worker;
   });
   let first = hire();

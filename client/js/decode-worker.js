@@ -1,22 +1,18 @@
-// Decodes chunks off the main thread. One message brings the compiled module and
-// the address of its glue, `{array, chain}` names an array's codec chain and
+// Decodes chunks off the main thread. The build puts wasm-bindgen's glue before
+// this (`Decoder`, `__wbg_init`): one request instead of two.
+//
+// One message brings the compiled module, `{array, chain}` names an array's codec chain and
 // `{job, array, bytes}` asks for one block; jobs may come before the module.
 // Buffers are transferred, never copied.
-let Decoder
 const decoders = new Map()
 
-async function start({ glue, module }) {
-  const m = await import(glue)
-  await m.default({ module_or_path: module })
-  Decoder = m.Decoder
-}
-
 let hello
-const started = new Promise((resolve) => { hello = resolve }).then(start)
+const started = new Promise((resolve) => { hello = resolve })
+  .then((module) => __wbg_init({ module_or_path: module }))
 started.catch((e) => postMessage({ broken: String(e) }))
 
 onmessage = async ({ data }) => {
-  if (data.glue) { hello(data); return }
+  if (data.module) { hello(data.module); return }
   try { await started } catch { return }
   if (data.chain !== undefined) { decoders.set(data.array, data.chain); return }
   try {

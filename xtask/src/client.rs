@@ -82,7 +82,13 @@ pub fn build() -> anyhow::Result<()> {
     }
     let scripts = root().join("client/js");
     for name in WORKERS {
-        std::fs::write(staging.join(name), substitute(&scripts.join(name), &names)?)?;
+        let mut text = substitute(&scripts.join(name), &names)?;
+        if name == "decode-worker.js" {
+            let glue = names.remove("decode.js").context("the decoder has no glue")?;
+            text = std::fs::read_to_string(staging.join(&glue))? + &text;
+            std::fs::remove_file(staging.join(&glue))?;
+        }
+        std::fs::write(staging.join(name), text)?;
         let hashed = rename_by_content(&staging, name, name)?;
         names.insert(name.into(), hashed);
     }
