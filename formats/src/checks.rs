@@ -35,7 +35,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(
+    pub(crate) fn new(
         severity: Severity,
         variable: &str,
         found: impl Into<String>,
@@ -72,7 +72,8 @@ impl std::fmt::Display for Finding {
 /// A coordinate that cannot be read at all.
 pub fn check_coordinates(source: &dyn Source) -> Result<Vec<Finding>, FormatError> {
     let header = source.header();
-    let mut findings = empty_dimensions(header);
+    let mut findings = header.notes.clone();
+    findings.extend(empty_dimensions(header));
     for v in &header.variables {
         packing(v, &mut findings);
         match meaning(header, v) {

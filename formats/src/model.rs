@@ -4,6 +4,7 @@ use graticule_shared::cube::Packing;
 use graticule_shared::dtype::DataType;
 
 use crate::FormatError;
+use crate::checks::Finding;
 
 /// An attribute, with the numeric type it was stored in.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,7 +160,8 @@ impl Variable {
 /// Everything a file says before any values are read.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
-    /// `NetCDF-3 classic`, `NetCDF-3 64-bit offset`, `NetCDF-3 CDF-5`, `NetCDF-4`, `HDF5`.
+    /// `NetCDF-3 classic`, `NetCDF-3 64-bit offset`, `NetCDF-3 CDF-5`, `NetCDF-4`, `HDF5`,
+    /// `GRIB1`, `GRIB2`.
     pub format: String,
     pub dimensions: Vec<Dimension>,
     /// Numeric variables only, in file order.
@@ -169,6 +171,8 @@ pub struct Header {
     /// Variables that cannot be carried over (strings, compounds), each with its
     /// reason; attributes of such types as `variable@attribute`.
     pub skipped: Vec<(String, String)>,
+    /// What was odd and could be read all the same.
+    pub notes: Vec<Finding>,
 }
 
 /// What a reader may spend on one file, whatever the file says.

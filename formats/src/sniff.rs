@@ -10,6 +10,9 @@ use crate::netcdf3::Version;
 pub(crate) enum Container {
     NetCdf3(Version),
     Hdf5,
+    Grib,
+    /// GRIB travels so; what is inside is seen when it is unpacked.
+    Gzip,
 }
 
 const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -18,11 +21,13 @@ const SMALLEST_SUPERBLOCK: u64 = 48;
 /// A user block before the HDF5 signature is a power of two from 512 on (HDF5
 /// File Format Specification III.A); nobody keeps one beyond this.
 const LAST_HDF5_OFFSET: u64 = 1 << 26;
+/// Bulletin headers or garbage may come before the first GRIB message, up to here.
+const LAST_GRIB_OFFSET: u64 = 64 << 10;
 
 pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, FormatError> {
     let len = storage.len();
     if len == 0 {
-        return Err(FormatError::new(name, "the file is empty (0 bytes); expected NetCDF or HDF5"));
+        return Err(FormatError::new(name, "the file is empty (0 bytes); expected NetCDF, HDF5 or GRIB"));
     }
     let head = storage
         .read_range(0, len.min(512) as usize)
@@ -45,7 +50,11 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
         )
         .at_byte(len)),
         h if h.starts_with(HDF5_MAGIC) => Ok(Container::Hdf5),
-        h => {
+        h if h.starts_with(b"GRIB") && crate::grib::begins(&h[..h.len().min(8)]).is_some() => {
+            Ok(Container::Grib)
+        }
+        [0x1f, 0x8b, ..] => Ok(Container::Gzip),
+        _ => {
             let mut at = 512;
             while at <= LAST_HDF5_OFFSET && at + 8 <= len {
                 if storage.read_range(at, 8).is_ok_and(|b| b.as_ref() == HDF5_MAGIC) {
@@ -53,15 +62,26 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
                 }
                 at *= 2;
             }
-            Err(FormatError::new(name, format!("{}; expected NetCDF or HDF5", looks_like(h))).at_byte(0))
+            let first = storage.read_range(0, len.min(LAST_GRIB_OFFSET) as usize);
+            if first.is_ok_and(|b| crate::grib::begins(&b).is_some()) {
+                return Ok(Container::Grib);
+            }
+            Err(unknown(name, storage))
         }
     }
+}
+
+/// The refusal of a file that is nothing known.
+pub(crate) fn unknown(name: &str, storage: &dyn Storage) -> FormatError {
+    let head = storage.read_range(0, storage.len().min(512) as usize);
+    let what = head.map_or_else(|e| format!("the file cannot be read: {e}"), |h| looks_like(&h));
+    FormatError::new(name, format!("{what}; expected NetCDF, HDF5 or GRIB")).at_byte(0)
 }
 
 /// A sentence about what `head` really is.
 fn looks_like(head: &[u8]) -> String {
     const MAGICS: &[(&[u8], &str)] = &[
-        (b"GRIB", "this is a GRIB file"),
+        (b"GRIB", "this begins like GRIB, but its edition is not 1 or 2"),
         (b"\x89PNG\r\n\x1a\n", "this is a PNG picture"),
         (b"\xff\xd8\xff", "this is a JPEG picture"),
         (b"GIF8", "this is a GIF picture"),

@@ -1,0 +1,178 @@
+//! Section 7 to numbers: one file per packing.
+//!
+//! What a packing yields is as many integers (or floats) as section 5 says there
+//! are; a count that does not fit what section 3 and the bitmap promise is a
+//! fault, never padded.
+
+mod bitmap;
+mod complex;
+mod jpeg2000;
+mod png;
+mod run_length;
+mod second_order;
+
+pub(crate) use bitmap::{Bitmap, ones};
+pub(crate) use complex::{Complex, Missing};
+pub(crate) use second_order::SecondOrder;
+
+use super::bits::Bits;
+use super::octets::{Fault, Result};
+
+/// `value = (reference + packed * 2^binary) * 10^-decimal` (regulation 92.9.4).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Scale {
+    pub(crate) reference: f64,
+    pub(crate) binary: i32,
+    pub(crate) decimal: i32,
+    /// Bits of a packed number.
+    pub(crate) bits: u32,
+}
+
+impl Scale {
+    /// `(offset, factor)` such that `value = offset + packed * factor`.
+    pub(crate) fn line(&self) -> (f64, f64) {
+        let ten = 10f64.powi(-self.decimal);
+        (self.reference * ten, 2f64.powi(self.binary) * ten)
+    }
+
+    /// Turns packed numbers into values.
+    pub(crate) fn apply(&self, packed: impl Iterator<Item = u32>, out: &mut Vec<f32>) {
+        let (offset, factor) = self.line();
+        out.extend(packed.map(|p| (offset + f64::from(p) * factor) as f32));
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Packing {
+    Simple(Scale),
+    /// Template 5.61: `exp(value) - before`.
+    SimpleLog {
+        scale: Scale,
+        before: f64,
+    },
+    Complex(Box<Complex>),
+    SecondOrder(Box<SecondOrder>),
+    Ieee32,
+    Ieee64,
+    Jpeg2000(Scale),
+    Png(Scale),
+    Ccsds {
+        scale: Scale,
+        flags: u8,
+        block: u32,
+        interval: u32,
+    },
+    RunLength {
+        bits: u32,
+        largest: u32,
+        levels: Vec<u16>,
+        decimal: i32,
+    },
+}
+
+impl Packing {
+    /// As ecCodes names it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Packing::Simple(_) => "grid_simple",
+            Packing::SimpleLog { .. } => "grid_simple_log_preprocessing",
+            Packing::Complex(c) if c.order > 0 => "grid_complex_spatial_differencing",
+            Packing::Complex(_) => "grid_complex",
+            Packing::SecondOrder(_) => "grid_second_order",
+            Packing::Ieee32 | Packing::Ieee64 => "grid_ieee",
+            Packing::Jpeg2000(_) => "grid_jpeg",
+            Packing::Png(_) => "grid_png",
+            Packing::Ccsds { .. } => "grid_ccsds",
+            Packing::RunLength { .. } => "grid_run_length",
+        }
+    }
+
+    /// Decodes `count` values, appending them to `out`; missing ones are NaN.
+    /// `out` has room for them.
+    pub(crate) fn unpack(&self, data: &[u8], count: usize, out: &mut Vec<f32>) -> Result<()> {
+        let before = out.len();
+        match self {
+            Packing::Simple(s) | Packing::Jpeg2000(s) | Packing::Png(s) | Packing::Ccsds { scale: s, .. }
+                if s.bits == 0 =>
+            {
+                let (value, _) = s.line();
+                out.resize(before + count, value as f32);
+            }
+            Packing::Simple(s) => simple(s, data, 0, count, out)?,
+            Packing::SimpleLog { scale, before: b } => {
+                simple(scale, data, 0, count, out)?;
+                out[before..].iter_mut().for_each(|v| *v = (f64::from(*v).exp() - b) as f32);
+            }
+            Packing::Complex(c) => c.unpack(data, count, out)?,
+            Packing::SecondOrder(s) => s.unpack(data, count, out)?,
+            Packing::Ieee32 => {
+                let (values, _) = data.as_chunks();
+                out.extend(values.iter().take(count).map(|b| f32::from_be_bytes(*b)));
+            }
+            Packing::Ieee64 => {
+                let (values, _) = data.as_chunks();
+                out.extend(values.iter().take(count).map(|b| f64::from_be_bytes(*b) as f32));
+            }
+            Packing::Jpeg2000(s) => jpeg2000::unpack(s, data, count, out)?,
+            Packing::Png(s) => png::unpack(s, data, count, out)?,
+            Packing::Ccsds { scale, flags, block, interval } => {
+                ccsds(scale, *flags, *block, *interval, data, count, out)?;
+            }
+            Packing::RunLength { bits, largest, levels, decimal } => {
+                run_length::unpack(*bits, *largest, levels, *decimal, data, count, out)?;
+            }
+        }
+        let got = out.len() - before;
+        if got != count {
+            return Err(Fault::new(format!("{} gives {got} values; {count} are declared", self.name())));
+        }
+        Ok(())
+    }
+}
+
+/// Simple packing after `skip` bits.
+pub(crate) fn simple(scale: &Scale, data: &[u8], skip: u32, count: usize, out: &mut Vec<f32>) -> Result<()> {
+    let (offset, factor) = scale.line();
+    if scale.bits == 0 {
+        out.resize(out.len() + count, offset as f32);
+        return Ok(());
+    }
+    let mut bits = Bits::new(data);
+    bits.next(skip)?;
+    bits.each(count, scale.bits, |p| out.push((offset + f64::from(p) * factor) as f32))
+}
+
+/// CCSDS 121.0-B, template 5.42.
+fn ccsds(
+    scale: &Scale,
+    flags: u8,
+    block: u32,
+    interval: u32,
+    data: &[u8],
+    count: usize,
+    out: &mut Vec<f32>,
+) -> Result<()> {
+    if scale.bits > 32 || block == 0 || block > 64 || interval == 0 || interval > 4096 {
+        return Err(Fault::new(format!(
+            "CCSDS packing of {} bits, blocks of {block}, reference interval {interval}; at most 32, 64 and 4096 are allowed",
+            scale.bits
+        )));
+    }
+    // Bit 3: most significant octet first.
+    let flags = rust_aec::flags_from_grib2_ccsds_flags(flags | 1 << 2);
+    let params = rust_aec::AecParams::new(scale.bits as u8, block, interval, flags);
+    let bytes = rust_aec::decode(data, params, count)
+        .map_err(|e| Fault::new(format!("the CCSDS stream does not decode: {e}")))?;
+    // In 1, 2 or 4 octets, or 3 where the flags say so.
+    let size = bytes.len().checked_div(count).unwrap_or(1);
+    match size {
+        1 => scale.apply(bytes.iter().map(|b| u32::from(*b)), out),
+        2 => scale.apply(bytes.as_chunks().0.iter().map(|b| u32::from(u16::from_be_bytes(*b))), out),
+        3 => {
+            scale.apply(bytes.as_chunks().0.iter().map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c])), out)
+        }
+        4 => scale.apply(bytes.as_chunks().0.iter().map(|b| u32::from_be_bytes(*b)), out),
+        n => return Err(Fault::new(format!("the CCSDS stream gives samples of {n} octets"))),
+    }
+    Ok(())
+}
