@@ -63,7 +63,11 @@ fn open_storage(name: &str, storage: DynStorage, limits: Limits) -> Result<Box<d
         Container::Grib => Ok(Box::new(grib::Grib::open(name, storage, limits)?)),
         Container::Gzip => match grib::unwrap_gzip(name, storage.as_ref(), &limits)? {
             Some(bytes) => Ok(Box::new(grib::Grib::open(name, Arc::new(BytesStorage::new(bytes)), limits)?)),
-            None => Err(sniff::unknown(name, storage.as_ref())),
+            None => Err(FormatError::new(
+                name,
+                "this is gzip-compressed, and there is no GRIB message at the beginning of what is inside; unpack it first",
+            )
+            .at_byte(0)),
         },
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
 }
 
 /// The refusal of a file that is nothing known.
-pub(crate) fn unknown(name: &str, storage: &dyn Storage) -> FormatError {
+fn unknown(name: &str, storage: &dyn Storage) -> FormatError {
     let head = storage.read_range(0, storage.len().min(512) as usize);
     let what = head.map_or_else(|e| format!("the file cannot be read: {e}"), |h| looks_like(&h));
     FormatError::new(name, format!("{what}; expected NetCDF, HDF5 or GRIB")).at_byte(0)

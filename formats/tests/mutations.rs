@@ -82,7 +82,20 @@ fn damaged_files_neither_panic_nor_take_long() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let started = Instant::now();
     let rounds: u64 = std::env::var("GRATICULE_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(5000);
-    for name in ["classic.nc", "cdf5.nc", "netcdf4.nc", "plain.h5"] {
+    for name in [
+        "classic.nc",
+        "cdf5.nc",
+        "netcdf4.nc",
+        "plain.h5",
+        "grib/simple_bitmap.grib1",
+        "grib/second_order_SPD3.grib1",
+        "grib/many_fields.grib2",
+        "grib/differences_bitmap.grib2",
+        "grib/jpeg_bitmap.grib2",
+        "grib/png_bitmap.grib2",
+        "grib/ccsds_bitmap.grib2",
+        "grib/runs.grib2",
+    ] {
         let original = std::fs::read(folder.join(name)).expect("a fixture");
         assert!(exercise(original.clone(), 1 << 20), "{name} itself reads");
         let mut readable = 0;

@@ -1,14 +1,18 @@
 //! Axes in degrees from what a header says of their ends.
 //!
-//! First and last point are taken before the increment: an increment is rounded
-//! to a millidegree or microdegree, and after a thousand columns that shows.
+//! A header says them twice: by first and last point, and by an increment. Both are
+//! rounded to a millidegree or microdegree. Longitudes are spread from first to
+//! last point; latitudes are stepped by the increment. So does ecCodes, and the
+//! coordinates of one grid should be the same in every tool. Where the two
+//! contradict one another by more than rounding, first and last point are right.
 
 use super::super::octets::{Fault, Result};
 use super::Corners;
 
-/// `n` values from `first` to `last`; the increment only where the last point is of no use.
+/// `n` values from `first` to `last`; `stepped` ones by the increment, if it leads there.
 pub(super) fn degrees(
     what: &str,
+    stepped: bool,
     first: f64,
     last: f64,
     n: u32,
@@ -31,6 +35,7 @@ pub(super) fn degrees(
             "{what}: the increment {d} does not lead from {first} to {last} in {steps} steps; {} does and is used",
             step.abs()
         )),
+        Some(d) if stepped => step = d.copysign(step),
         None if step == 0.0 => {
             return Err(Fault::new(format!("{what}: {n} points from {first} to {last}, and no increment")));
         }
@@ -42,9 +47,7 @@ pub(super) fn degrees(
             if rising { "rise" } else { "fall" }
         ));
     }
-    Ok((0..n)
-        .map(|i| if i == n - 1 && step * steps == last - first { last } else { first + f64::from(i) * step })
-        .collect())
+    Ok((0..n).map(|i| if i == n - 1 && first != last { last } else { first + f64::from(i) * step }).collect())
 }
 
 /// Longitudes of the columns: unwrapped in the direction of scanning, and within
@@ -74,7 +77,7 @@ pub(super) fn longitudes(c: &Corners, notes: &mut Vec<String>) -> Result<Vec<f64
         first -= 360.0;
         last -= 360.0;
     }
-    degrees("longitude", first, last, c.ni, c.di, !c.scan.i_negative, notes)
+    degrees("longitude", false, first, last, c.ni, c.di, !c.scan.i_negative, notes)
 }
 
 #[cfg(test)]

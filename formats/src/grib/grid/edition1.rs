@@ -94,7 +94,7 @@ fn lat_lon(s: &Section<'_>, is_rotated: bool) -> Result<Grid> {
         c.ni = 1;
         c.check()?;
         let mut notes = Vec::new();
-        let rows = degrees("latitude", c.lat1, c.lat2, c.nj, c.dj, c.scan.j_positive, &mut notes)?;
+        let rows = degrees("latitude", true, c.lat1, c.lat2, c.nj, c.dj, c.scan.j_positive, &mut notes)?;
         let rows = Rows::new(&rows, lengths, 0, c.lon1, c.lon2, false)?;
         let mut grid = cells("reduced_ll", rows, Vec::new(), &earth);
         grid.notes = notes;

@@ -143,7 +143,8 @@ fn lat_lon(s: &Section<'_>, is_rotated: bool, points: u32) -> Result<Grid> {
         c.ni = 1;
         c.check()?;
         let mut notes = Vec::new();
-        let rows = super::degrees("latitude", c.lat1, c.lat2, c.nj, c.dj, c.scan.j_positive, &mut notes)?;
+        let rows =
+            super::degrees("latitude", true, c.lat1, c.lat2, c.nj, c.dj, c.scan.j_positive, &mut notes)?;
         let rows = Rows::new(&rows, lengths, u64::from(points), c.lon1, c.lon2, false)?;
         let mut grid = cells("reduced_ll", rows, Vec::new(), &earth);
         grid.notes = notes;
@@ -202,13 +203,22 @@ fn lengths(s: &Section<'_>, octet: usize) -> Result<(f64, f64)> {
 fn mercator(s: &Section<'_>) -> Result<Grid> {
     let earth = Earth::edition2(s)?;
     let c = first_point(s, 60)?;
-    let orientation = s.i32(61)?;
-    if orientation != 0 {
-        return Err(s.fault(61, "a Mercator grid turned against the equator is not read"));
+    // The Manual allows 0 to 90 degrees; some centres write something else there.
+    let orientation = Angles::MICRO.at(s, 61)?;
+    if orientation > 0.0 && orientation <= 90.0 {
+        return Err(s.fault(
+            61,
+            format!("a Mercator grid turned by {orientation} degrees against the equator is not read"),
+        ));
     }
     let projection = Projection::Mercator { lon0: c.lon1, true_scale: Angles::MICRO.at(s, 48)? };
     let mut grid = projected("mercator", &c, lengths(s, 65)?, &projection, &earth)?;
     grid.along_grid = s.u8(47)? & 0x08 != 0;
+    if orientation != 0.0 {
+        grid.notes.push(format!(
+            "the orientation of {orientation} degrees is none that the Manual allows, and is taken as 0"
+        ));
+    }
     Ok(grid)
 }
 

@@ -173,7 +173,7 @@ fn regular(type_name: &'static str, c: &Corners, latitudes: Option<Vec<f64>>, ea
     let mut notes = Vec::new();
     let rows = match latitudes {
         Some(rows) => rows,
-        None => degrees("latitude", c.lat1, c.lat2, c.nj, c.dj, c.scan.j_positive, &mut notes)?,
+        None => degrees("latitude", true, c.lat1, c.lat2, c.nj, c.dj, c.scan.j_positive, &mut notes)?,
     };
     let columns = longitudes(c, &mut notes)?;
     let mapping = earth.mapping("latitude_longitude");

@@ -5,7 +5,8 @@
 
 Source: ecCodes, (C) Copyright 2005- ECMWF, Apache License 2.0. Of its concepts
 `shortName`, `name`, `units` and `cfName` are joined; concepts are taken as they
-are, only the names of the keys in conditions are shortened (CODES).
+are, only the names of the keys in conditions are shortened (CODES). Parameters of
+Code Table 4.2 that no concept names come without a short name.
 """
 
 import re
@@ -46,10 +47,6 @@ def concept(path):
     return [(m[1], dict(PAIR.findall(m[2]))) for m in ENTRY.finditer(text)]
 
 
-def value(text):
-    return "255" if text == "missing()" else text.strip("'")
-
-
 def rows(root, centre, keys):
     short, names, units = (concept(root / f"{n}.def") for n in ("shortName", "name", "units"))
     standard = concept(root / "cfName.def")
@@ -59,19 +56,50 @@ def rows(root, centre, keys):
         if not all(k in conditions for k in keys):
             continue
         rest = {k: v for k, v in conditions.items() if k not in keys}
-        if any(k not in CODES for k in rest) or name in ("~", "unknown", "Reserved", "reserved"):
+        plain = all(re.fullmatch(r"missing\(\)|-?\d+", v) for v in rest.values())
+        if any(k not in CODES for k in rest) or not plain or name in ("~", "unknown", "Reserved", "reserved"):
             continue
         fits = [(len(c), n) for n, c in standard if c.items() <= conditions.items()]
         same = tuple(sorted(conditions.items()))
         long_name = named.get(same, "")
         if long_name.lower() in ("experimental product", "reserved"):
             long_name = ""
-        missing = lambda k, v: f"{CODES[k]}={'x' if v == 'missing()' else value(v)}"
+        condition = lambda k, v: f"{CODES[k]}={'x' if v == 'missing()' else v}"
         yield "\t".join([
-            centre, *(conditions[k] for k in keys), ",".join(missing(k, v) for k, v in rest.items()),
+            centre, *(conditions[k] for k in keys), ",".join(condition(k, v) for k, v in rest.items()),
             name, {"~": ""}.get(united.get(same, ""), united.get(same, "")), long_name,
             max(fits)[1] if fits else "",
         ])
+
+
+def code_table(root, centre, tables, taken):
+    """Code Table 4.2: names and units of parameters that have no short name."""
+    for path in sorted(tables.glob("4.2.*.table")):
+        parts = path.name.split(".")
+        if len(parts) != 5 or not (parts[2] + parts[3]).isdigit():
+            continue
+        for line in path.read_text().splitlines():
+            m = re.match(r"(\d+) \S+ (.*?)(?: \(([^()]*)\))?\s*$", line)
+            if not m or re.match(r"(?i)(reserved|missing|unknown|experimental)", m[2]) or m[1] == "255":
+                continue
+            key = [centre, parts[2], parts[3], m[1]]
+            if tuple(key[1:]) not in taken:
+                yield "\t".join([*key, "", "", m[3] or "", m[2].strip(), ""])
+
+
+def unanimous(lines):
+    """A local parameter gets the standard name that its short name, units and name have elsewhere."""
+    known = {}
+    for line in lines:
+        *_, short, units, name, standard = line.split("\t")
+        if standard:
+            known.setdefault((short, units, name), set()).add(standard)
+    out = []
+    for line in lines:
+        *rest, short, units, name, standard = line.split("\t")
+        found = sorted(known.get((short, units, name), ()))
+        out.append("\t".join([*rest, short, units, name, standard or (found[0] if len(found) == 1 else "")]))
+    return out
 
 
 def write(out, centres, root, keys, head):
@@ -79,7 +107,12 @@ def write(out, centres, root, keys, head):
     for centre, folder in centres.items():
         where = root / "localConcepts" / folder if folder else root
         lines += rows(where, centre, keys)
-    lines = list(dict.fromkeys(lines))
+        if len(keys) == 3:
+            named = {tuple(l.split("\t")[1:4]) for l in lines if l.split("\t")[0] in ("*", centre) and not l.split("\t")[4]}
+            newest = max((p for p in (root / "tables").iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+            tables = root / "tables" / "local" / folder / "1" if folder else newest
+            lines += code_table(root, centre, tables, named)
+    lines = unanimous(list(dict.fromkeys(lines)))
     lines.sort(key=lambda l: [int(x) for x in l.split("\t")[1:1 + len(keys)]])
     Path(out).write_text(head + "\n".join(lines) + "\n")
     print(out, len(lines))
