@@ -37,11 +37,6 @@ impl<'a> Bits<'a> {
         self.at = self.at.next_multiple_of(8);
     }
 
-    /// The octets from the next whole one on.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at.div_ceil(8) as usize..).unwrap_or_default()
-    }
-
     pub(crate) fn next(&mut self, width: u32) -> Result<u32> {
         if width > WIDEST {
             return Err(Fault::new(format!("numbers of {width} bits; at most {WIDEST} are read")));

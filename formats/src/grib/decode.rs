@@ -84,6 +84,11 @@ pub(crate) fn field(storage: &dyn Storage, f: &Field, grid: &Grid, most_bytes: u
     }
     let data = bytes(storage, e.data, most_bytes)?;
     edition1_count(f, &data, count).map_err(here)?;
+    let mut scan = grid.scan;
+    // The packing may have turned rows around for itself.
+    if let Packing::SecondOrder(packing) = &e.packing {
+        scan.alternating ^= packing.boustrophedonic;
+    }
     if e.packing == Packing::Ieee64 {
         let (eights, _) = data.as_chunks();
         let values: Vec<f64> = eights.iter().take(count).map(|b| f64::from_be_bytes(*b)).collect();
@@ -93,12 +98,14 @@ pub(crate) fn field(storage: &dyn Storage, f: &Field, grid: &Grid, most_bytes: u
                 values.len()
             ))));
         }
-        return Ok(Values::F64(finish(values, bitmap.as_deref(), points, grid, f64::NAN).map_err(here)?));
+        return Ok(Values::F64(
+            finish(values, bitmap.as_deref(), points, grid, scan, f64::NAN).map_err(here)?,
+        ));
     }
     let mut values = room(count)?;
     e.packing.unpack(&data, count, &mut values).map_err(here)?;
     drop(data);
-    Ok(Values::F32(finish(values, bitmap.as_deref(), points, grid, f32::NAN).map_err(here)?))
+    Ok(Values::F32(finish(values, bitmap.as_deref(), points, grid, scan, f32::NAN).map_err(here)?))
 }
 
 /// `count` values from point `from` on, where they lie by themselves in the file:
@@ -147,19 +154,32 @@ fn edition1_count(f: &Field, data: &[u8], count: usize) -> Result<()> {
     Ok(())
 }
 
+/// Spreads values over the bitmap and puts them in order.
 fn finish<T: Copy>(
     values: Vec<T>,
     bitmap: Option<&[u8]>,
     points: usize,
     grid: &Grid,
+    scan: Scan,
     nan: T,
 ) -> Result<Vec<T>> {
-    let values = match bitmap {
+    let mut values = match bitmap {
         Some(bits) => Bitmap(bits).spread(&values, points, nan)?,
         None => values,
     };
     match grid.columns() {
-        Some(columns) if !grid.scan.is_plain() => in_rows(values, columns as usize, grid.scan),
+        Some(columns) if !scan.is_plain() => in_rows(values, columns as usize, scan),
+        None if scan.alternating => {
+            let mut rest = values.as_mut_slice();
+            for (row, cells) in grid.row_lengths().into_iter().enumerate() {
+                let (now, later) = rest.split_at_mut((cells as usize).min(rest.len()));
+                if row % 2 == 1 {
+                    now.reverse();
+                }
+                rest = later;
+            }
+            Ok(values)
+        }
         _ => Ok(values),
     }
 }

@@ -59,7 +59,7 @@ impl Inventory {
                         break;
                     }
                 }
-                Next::Broken(_, fault) => {
+                Next::Broken(fault) => {
                     number += 1;
                     out.faults.push((format!("message {number}"), fault));
                 }

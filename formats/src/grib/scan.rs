@@ -23,8 +23,8 @@ pub(crate) struct Message {
 /// What comes next in the file.
 pub(crate) enum Next {
     Message(Message),
-    /// A message that cannot be read, at this byte.
-    Broken(u64, Fault),
+    /// A message that cannot be read.
+    Broken(Fault),
     End,
 }
 
@@ -58,52 +58,17 @@ impl Scanner {
             }
             Err(fault) => {
                 self.at = window.len();
-                return Next::Broken(from, fault);
+                return Next::Broken(fault);
             }
         }
-        let offset = self.at;
-        match measure(window, offset) {
-            Ok(m) if m.offset.saturating_add(m.len) > window.len() => {
-                self.at = window.len();
-                Next::Broken(
-                    offset,
-                    Fault::at(
-                        format!(
-                            "the message is {} bytes long by its header; the file ends after {} of them: it is cut short, or the length is wrong",
-                            m.len,
-                            window.len() - offset
-                        ),
-                        offset,
-                    ),
-                )
+        match whole(window, self.at) {
+            Ok(m) => {
+                self.at = m.offset + m.len;
+                Next::Message(m)
             }
-            Ok(m) => match window.get(m.offset + m.len - 4, 4) {
-                Ok(END) => {
-                    self.at = m.offset + m.len;
-                    Next::Message(m)
-                }
-                Ok(other) => {
-                    let found = String::from_utf8_lossy(other).into_owned();
-                    self.at = offset + 4;
-                    Next::Broken(
-                        offset,
-                        Fault::at(
-                            format!(
-                                "the message does not end with \"7777\" after the {} bytes of its header (there is {found:?}): the length is wrong, or its end is damaged",
-                                m.len
-                            ),
-                            m.offset + m.len - 4,
-                        ),
-                    )
-                }
-                Err(fault) => {
-                    self.at = offset + 4;
-                    Next::Broken(offset, fault)
-                }
-            },
-            Err(fault) => {
-                self.at = offset + 4;
-                Next::Broken(offset, fault)
+            Err((resume, fault)) => {
+                self.at = resume;
+                Next::Broken(fault)
             }
         }
     }
@@ -142,6 +107,31 @@ impl Scanner {
         }
         Ok(None)
     }
+}
+
+/// The message at `offset`, if the file has all of it; else where to search on.
+fn whole(window: &mut Window<'_>, offset: u64) -> std::result::Result<Message, (u64, Fault)> {
+    let resume = offset + 4;
+    let m = measure(window, offset).map_err(|fault| (resume, fault))?;
+    let left = window.len() - offset;
+    if m.len > left {
+        let reason = format!(
+            "the message is {} bytes long by its header; the file ends after {left} of them: it is cut short, or the length is wrong",
+            m.len
+        );
+        return Err((window.len(), Fault::at(reason, offset)));
+    }
+    let end = offset + m.len - 4;
+    let last = window.get(end, 4).map_err(|fault| (resume, fault))?;
+    if last != END {
+        let reason = format!(
+            "the message does not end with \"7777\" after the {} bytes of its header (there is {:?}): the length is wrong, or its end is damaged",
+            m.len,
+            String::from_utf8_lossy(last)
+        );
+        return Err((resume, Fault::at(reason, end)));
+    }
+    Ok(m)
 }
 
 /// True for the first eight bytes of a message of edition 1 or 2.

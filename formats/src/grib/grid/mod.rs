@@ -101,6 +101,15 @@ impl Grid {
         self.dims.iter().fold(1, |n, (_, len)| n.saturating_mul(*len))
     }
 
+    /// Cells of each row of a reduced grid; none otherwise.
+    pub(crate) fn row_lengths(&self) -> Vec<u32> {
+        let rows = self.coordinates.iter().find_map(|c| match &c.positions {
+            Positions::RowLatitude(rows) => Some(rows.cells_by_row()),
+            _ => None,
+        });
+        rows.unwrap_or_default()
+    }
+
     /// Columns of a grid with rows; `None` for a list of cells.
     pub(crate) fn columns(&self) -> Option<u64> {
         match self.dims.as_slice() {

@@ -90,6 +90,11 @@ impl Rows {
         &self.lengths
     }
 
+    /// Cells that each row really has.
+    pub(super) fn cells_by_row(&self) -> Vec<u32> {
+        self.rows.iter().map(|r| r.cells).collect()
+    }
+
     /// Of `count` cells from `from` on.
     pub(super) fn latitudes(&self, from: usize, count: usize) -> Vec<f64> {
         self.walk(from, count, |row, _| row.latitude)
