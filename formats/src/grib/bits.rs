@@ -57,7 +57,7 @@ impl<'a> Bits<'a> {
         let end = self.at + count as u64 * u64::from(width);
         match width {
             0 => (0..count).for_each(|_| each(0)),
-            8 | 16 | 24 | 32 if self.at % 8 == 0 => {
+            8 | 16 | 24 | 32 if self.at.is_multiple_of(8) => {
                 let bytes = &self.bytes[(self.at / 8) as usize..(end / 8) as usize];
                 match width {
                     8 => bytes.iter().for_each(|b| each(u32::from(*b))),

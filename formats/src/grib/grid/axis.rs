@@ -9,17 +9,33 @@
 use super::super::octets::{Fault, Result};
 use super::Corners;
 
-/// `n` values from `first` to `last`; `stepped` ones by the increment, if it leads there.
-pub(super) fn degrees(
-    what: &str,
-    stepped: bool,
+/// What a header says of one axis.
+struct Ends {
     first: f64,
     last: f64,
     n: u32,
     increment: Option<f64>,
+    /// By the scanning mode.
     rising: bool,
-    notes: &mut Vec<String>,
-) -> Result<Vec<f64>> {
+    /// Stepped by the increment, if that leads to the last point, instead of spread.
+    stepped: bool,
+}
+
+/// Latitudes of the rows.
+pub(super) fn latitudes(c: &Corners, notes: &mut Vec<String>) -> Result<Vec<f64>> {
+    let ends = Ends {
+        first: c.lat1,
+        last: c.lat2,
+        n: c.nj,
+        increment: c.dj,
+        rising: c.scan.j_positive,
+        stepped: true,
+    };
+    degrees("latitude", &ends, notes)
+}
+
+fn degrees(what: &str, ends: &Ends, notes: &mut Vec<String>) -> Result<Vec<f64>> {
+    let Ends { first, last, n, increment, rising, stepped } = *ends;
     if n == 1 {
         return Ok(vec![first]);
     }
@@ -77,7 +93,8 @@ pub(super) fn longitudes(c: &Corners, notes: &mut Vec<String>) -> Result<Vec<f64
         first -= 360.0;
         last -= 360.0;
     }
-    degrees("longitude", false, first, last, c.ni, c.di, !c.scan.i_negative, notes)
+    let ends = Ends { first, last, n: c.ni, increment: c.di, rising: !c.scan.i_negative, stepped: false };
+    degrees("longitude", &ends, notes)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::super::octets::{Fault, Result, Section};
 use super::projection::{Earth, Projection};
 use super::reduced::Rows;
 use super::{
-    Corners, Grid, Scan, SpaceView, cells, degrees, gaussian, projected, regular, rotated, space_view,
+    Corners, Grid, Scan, SpaceView, cells, gaussian, latitudes, projected, regular, rotated, space_view,
 };
 use crate::AttrValue;
 use graticule_shared::dtype::DataType;
@@ -94,7 +94,7 @@ fn lat_lon(s: &Section<'_>, is_rotated: bool) -> Result<Grid> {
         c.ni = 1;
         c.check()?;
         let mut notes = Vec::new();
-        let rows = degrees("latitude", true, c.lat1, c.lat2, c.nj, c.dj, c.scan.j_positive, &mut notes)?;
+        let rows = latitudes(&c, &mut notes)?;
         let rows = Rows::new(&rows, lengths, 0, c.lon1, c.lon2, false)?;
         let mut grid = cells("reduced_ll", rows, Vec::new(), &earth);
         grid.notes = notes;

@@ -4,8 +4,8 @@ use super::super::octets::{Fault, Result, Section};
 use super::projection::{Earth, Projection};
 use super::reduced::Rows;
 use super::{
-    Corners, Grid, Scan, SpaceView, cells, gaussian, number, plane, projected, regular, rotated, space_view,
-    text,
+    Corners, Grid, Scan, SpaceView, cells, gaussian, latitudes, number, plane, projected, regular, rotated,
+    space_view, text,
 };
 use crate::AttrValue;
 use graticule_shared::dtype::DataType;
@@ -143,8 +143,7 @@ fn lat_lon(s: &Section<'_>, is_rotated: bool, points: u32) -> Result<Grid> {
         c.ni = 1;
         c.check()?;
         let mut notes = Vec::new();
-        let rows =
-            super::degrees("latitude", true, c.lat1, c.lat2, c.nj, c.dj, c.scan.j_positive, &mut notes)?;
+        let rows = latitudes(&c, &mut notes)?;
         let rows = Rows::new(&rows, lengths, u64::from(points), c.lon1, c.lon2, false)?;
         let mut grid = cells("reduced_ll", rows, Vec::new(), &earth);
         grid.notes = notes;

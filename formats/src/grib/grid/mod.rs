@@ -12,7 +12,7 @@ pub(crate) use edition2::read as read2;
 
 use super::octets::{Fault, Result};
 use crate::AttrValue;
-use axis::{degrees, longitudes};
+use axis::{latitudes, longitudes};
 use projection::{Earth, Projection};
 use reduced::Rows;
 
@@ -176,13 +176,13 @@ fn geographic(name: &'static str, dim: usize, positions: Positions) -> Coordinat
     Coordinate { name, dim, positions, attributes }
 }
 
-/// Latitude and longitude axes; `latitudes` are given for Gaussian grids.
-fn regular(type_name: &'static str, c: &Corners, latitudes: Option<Vec<f64>>, earth: &Earth) -> Result<Grid> {
+/// Latitude and longitude axes; the latitudes are given for Gaussian grids.
+fn regular(type_name: &'static str, c: &Corners, given: Option<Vec<f64>>, earth: &Earth) -> Result<Grid> {
     c.check()?;
     let mut notes = Vec::new();
-    let rows = match latitudes {
+    let rows = match given {
         Some(rows) => rows,
-        None => degrees("latitude", true, c.lat1, c.lat2, c.nj, c.dj, c.scan.j_positive, &mut notes)?,
+        None => latitudes(c, &mut notes)?,
     };
     let columns = longitudes(c, &mut notes)?;
     let mapping = earth.mapping("latitude_longitude");
