@@ -58,7 +58,7 @@ struct Serve {
 
 #[derive(Debug, Args)]
 struct Ingest {
-    /// Files, directories and globs: NetCDF-3, NetCDF-4, HDF5
+    /// Files, directories and globs: NetCDF-3, NetCDF-4, HDF5, GRIB
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// Id of the collection that they become, or are appended to

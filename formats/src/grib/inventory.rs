@@ -7,7 +7,7 @@ use hdf5_reader::Storage;
 use super::field::Field;
 use super::grid::{self, Grid, Positions};
 use super::octets::{Fault, Result, Section};
-use super::scan::{Next, Scanner};
+use super::scan::{Gaps, Next, Scanner};
 use super::window::Window;
 use super::{edition1, edition2};
 use crate::Limits;
@@ -25,8 +25,7 @@ pub(crate) struct Inventory {
     pub(crate) grids: Vec<Grid>,
     /// Messages and fields that cannot be read.
     pub(crate) faults: Vec<(String, Fault)>,
-    /// What is no message: offset and length.
-    pub(crate) gaps: Vec<(u64, u64)>,
+    pub(crate) gaps: Gaps,
     pub(crate) editions: [bool; 3],
     known: HashMap<(u8, Vec<u8>), Result<usize>>,
     axis_values: usize,

@@ -87,10 +87,14 @@ impl Grib {
         .to_owned();
         header.skipped.extend(refused);
         header.skipped.extend(inventory.faults.iter().map(|(what, fault)| (what.clone(), fault.to_string())));
-        header.notes.extend(inventory.gaps.iter().map(|(offset, len)| {
-            let found = format!("{len} bytes from byte {offset} on are no GRIB message");
-            Finding::new(Severity::Note, "file", found, "one message after another")
-        }));
+        let gaps = inventory.gaps;
+        if gaps.count > 0 {
+            let found = format!(
+                "{} bytes, in {} places from byte {} on, are no GRIB message and were stepped over",
+                gaps.bytes, gaps.count, gaps.first
+            );
+            header.notes.push(Finding::new(Severity::Note, "file", found, "one message after another"));
+        }
         for v in &header.variables {
             slab::check_declared(file, &v.path, &v.shape, v.dtype, &limits)?;
         }

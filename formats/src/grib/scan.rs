@@ -12,6 +12,8 @@ const MAGIC: &[u8] = b"GRIB";
 const END: &[u8] = b"7777";
 /// Bytes between messages that are searched for the next one, in all.
 const MOST_GARBAGE: u64 = 256 << 20;
+/// Zeros behind a message that are nothing worth telling.
+const MOST_PADDING: u64 = 64 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Message {
@@ -31,13 +33,21 @@ pub(crate) enum Next {
 pub(crate) struct Scanner {
     at: u64,
     searched: u64,
-    /// Offset and length of what is no message.
-    pub(crate) gaps: Vec<(u64, u64)>,
+    pub(crate) gaps: Gaps,
+}
+
+/// What is no message, apart from zeros that pad one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Gaps {
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
+    /// Offset of the first.
+    pub(crate) first: u64,
 }
 
 impl Scanner {
     pub(crate) fn new() -> Self {
-        Self { at: 0, searched: 0, gaps: Vec::new() }
+        Self { at: 0, searched: 0, gaps: Gaps::default() }
     }
 
     pub(crate) fn next(&mut self, window: &mut Window<'_>) -> Next {
@@ -45,13 +55,13 @@ impl Scanner {
         match self.find(window) {
             Ok(Some(at)) => {
                 if at > from {
-                    self.gap(from, at - from);
+                    self.gap(window, from, at - from);
                 }
                 self.at = at;
             }
             Ok(None) => {
                 if window.len() > from {
-                    self.gap(from, window.len() - from);
+                    self.gap(window, from, window.len() - from);
                 }
                 self.at = window.len();
                 return Next::End;
@@ -73,11 +83,16 @@ impl Scanner {
         }
     }
 
-    fn gap(&mut self, offset: u64, len: u64) {
-        // A file may be all gaps.
-        if self.gaps.len() < 1000 {
-            self.gaps.push((offset, len));
+    fn gap(&mut self, window: &mut Window<'_>, offset: u64, len: u64) {
+        // Archives fill messages up to a multiple of some length.
+        if len <= MOST_PADDING && window.get(offset, len).is_ok_and(|b| b.iter().all(|b| *b == 0)) {
+            return;
         }
+        if self.gaps.count == 0 {
+            self.gaps.first = offset;
+        }
+        self.gaps.count += 1;
+        self.gaps.bytes += len;
     }
 
     /// Where the next message begins.
