@@ -1,5 +1,7 @@
 //! Packings and arrangements in small files that the repository carries.
 
+mod positions;
+
 use std::path::PathBuf;
 
 use graticule_formats::{AttrValue, Limits, Source, Variable, open, open_bytes};
@@ -52,6 +54,7 @@ fn every_packing_gives_the_same_field() {
         .expect("fixtures")
         .flatten()
         .map(|e| e.file_name().to_string_lossy().into_owned())
+        .filter(|n| n.contains(".grib"))
         .collect();
     names.sort();
     let others = ["many_fields", "copies", "contradiction", "hole", "runs", "constant"];
@@ -186,4 +189,30 @@ fn a_count_that_contradicts_the_grid_is_refused() {
     let v = variable(source.as_ref(), "t");
     let error = source.read("t", &[0; 3], &v.shape).expect_err("too few bits");
     assert!(error.reason.contains("338 values; 360 are expected"), "{error}");
+}
+
+/// One file for each kind of grid; positions are those that ecCodes computes, values
+/// the index of the point in the file.
+#[test]
+fn every_kind_of_grid_places_its_cells_where_eccodes_does() {
+    let known = std::fs::read_to_string(path("grids/grids.json")).expect("positions");
+    let known: serde_json::Value = serde_json::from_str(&known).expect("JSON");
+    let mut wrong = Vec::new();
+    for (name, points) in known.as_object().expect("files") {
+        let source = opened(&format!("grids/{name}"));
+        let v = source.header().variables.last().expect("a variable");
+        let all = whole(source.as_ref(), &v.path);
+        for (k, want) in points.as_object().expect("points") {
+            let k: f64 = k.parse().expect("an index");
+            let want = (want[0].as_f64().expect("a latitude"), want[1].as_f64().expect("a longitude"));
+            // Where the value of this point came to lie.
+            let at = all.iter().position(|x| (x - k).abs() < 0.5).expect("the point");
+            let got = positions::position(source.as_ref(), v, at);
+            if !positions::near_on_the_globe(got, want) {
+                wrong.push(format!("{name}: point {k} is at {got:?}, expected {want:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(known.as_object().expect("files").len(), 17);
 }

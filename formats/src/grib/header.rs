@@ -41,7 +41,7 @@ struct Builder {
     names: HashMap<String, usize>,
 }
 
-const BOUNDS_DIM: &str = "bounds";
+const BOUNDS_DIM: &str = "bnds";
 
 fn text(name: &str, value: impl Into<String>) -> (String, AttrValue) {
     (name.to_owned(), AttrValue::Text(value.into()))

@@ -109,7 +109,8 @@ fn corners(s: &Section<'_>, gaussian: bool) -> Result<(Corners, u8)> {
 /// The list of row lengths at the end of the section.
 fn row_lengths(s: &Section<'_>, c: &Corners, first: usize) -> Result<Vec<u32>> {
     let size = usize::from(s.u8(11)?);
-    if s.u8(12)? != 1 {
+    // Some writers leave it 0; the sum of the lengths is checked anyway.
+    if s.u8(12)? > 1 {
         return Err(s.fault(12, "the list of numbers is not one of full row lengths (Code Table 3.11)"));
     }
     if c.scan.i_negative || !c.scan.is_plain() {
