@@ -47,53 +47,56 @@ impl<'a> Bits<'a> {
         Ok(value)
     }
 
-    /// Calls `each` with `count` numbers of `width` bits.
+    /// Fills `out` with what `value` makes of as many numbers of `width` bits.
     #[inline]
-    pub(crate) fn each(&mut self, count: usize, width: u32, mut each: impl FnMut(u32)) -> Result<()> {
+    pub(crate) fn fill<T>(&mut self, width: u32, out: &mut [T], value: impl Fn(u32) -> T) -> Result<()> {
         if width > WIDEST {
             return Err(Fault::new(format!("numbers of {width} bits; at most {WIDEST} are read")));
         }
-        self.need(count as u64, width)?;
-        let end = self.at + count as u64 * u64::from(width);
+        self.need(out.len() as u64, width)?;
+        let end = self.at + out.len() as u64 * u64::from(width);
+        let whole = self.at.is_multiple_of(8);
+        let bytes = self.bytes.get((self.at / 8) as usize..).unwrap_or_default();
         match width {
-            0 => (0..count).for_each(|_| each(0)),
-            8 | 16 | 24 | 32 if self.at.is_multiple_of(8) => {
-                let bytes = &self.bytes[(self.at / 8) as usize..(end / 8) as usize];
-                match width {
-                    8 => bytes.iter().for_each(|b| each(u32::from(*b))),
-                    16 => bytes.as_chunks().0.iter().for_each(|b| each(u32::from(u16::from_be_bytes(*b)))),
-                    24 => bytes
-                        .as_chunks()
-                        .0
-                        .iter()
-                        .for_each(|[a, b, c]| each(u32::from_be_bytes([0, *a, *b, *c]))),
-                    _ => bytes.as_chunks().0.iter().for_each(|b| each(u32::from_be_bytes(*b))),
-                }
+            0 => out.iter_mut().for_each(|o| *o = value(0)),
+            8 if whole => out.iter_mut().zip(bytes).for_each(|(o, b)| *o = value(u32::from(*b))),
+            16 if whole => {
+                let numbers = bytes.as_chunks().0;
+                out.iter_mut().zip(numbers).for_each(|(o, b)| *o = value(u32::from(u16::from_be_bytes(*b))));
             }
-            _ => {
-                let down = 64 - width;
-                let mut at = self.at;
-                // While eight octets can be loaded at once.
-                let fast = (self.bytes.len() as u64 * 8).saturating_sub(64);
-                while at < end && at <= fast {
-                    let i = (at / 8) as usize;
-                    let word = self.bytes[i..].first_chunk().map_or(0, |c| u64::from_be_bytes(*c));
-                    // Several numbers out of one word.
-                    let mut used = at % 8;
-                    while used + u64::from(width) <= 64 && at < end {
-                        each(((word << used) >> down) as u32);
-                        used += u64::from(width);
-                        at += u64::from(width);
-                    }
-                }
-                while at < end {
-                    each(get(self.bytes, at, width));
-                    at += u64::from(width);
-                }
+            24 if whole => {
+                let numbers = bytes.as_chunks().0;
+                out.iter_mut()
+                    .zip(numbers)
+                    .for_each(|(o, [a, b, c])| *o = value(u32::from_be_bytes([0, *a, *b, *c])));
             }
+            32 if whole => {
+                let numbers = bytes.as_chunks().0;
+                out.iter_mut().zip(numbers).for_each(|(o, b)| *o = value(u32::from_be_bytes(*b)));
+            }
+            _ => unaligned(bytes, self.at % 8, width, out, value),
         }
         self.at = end;
         Ok(())
+    }
+}
+
+/// Numbers that lie across octets, from bit `at` of `bytes` on.
+#[inline]
+fn unaligned<T>(bytes: &[u8], mut at: u64, width: u32, out: &mut [T], value: impl Fn(u32) -> T) {
+    let down = 64 - width;
+    // While eight octets can be loaded at once.
+    let fast = (bytes.len() as u64 * 8).saturating_sub(71) / u64::from(width);
+    let (fast, tail) = out.split_at_mut((fast as usize).min(out.len()));
+    for o in fast {
+        let word = bytes.get((at / 8) as usize..).and_then(<[u8]>::first_chunk);
+        let word = word.map_or(0, |w| u64::from_be_bytes(*w));
+        *o = value(((word << (at % 8)) >> down) as u32);
+        at += u64::from(width);
+    }
+    for o in tail {
+        *o = value(get(bytes, at, width));
+        at += u64::from(width);
     }
 }
 
@@ -130,11 +133,11 @@ mod tests {
                 let mut stream = Bits::new(&bytes);
                 stream.next(lead as u32).unwrap();
                 let mut one = stream.clone();
-                let mut got = Vec::new();
-                stream.each(values.len(), width, |v| got.push(v)).unwrap();
+                let mut got = vec![0; values.len()];
+                stream.fill(width, &mut got, |v| v).unwrap();
                 assert_eq!(got, values, "{width} bits after {lead}");
                 assert!(values.iter().all(|v| one.next(width).unwrap() == *v));
-                assert!(stream.each(9, width, |_| ()).is_err(), "beyond the end");
+                assert!(stream.fill(width, &mut [0; 9], |v| v).is_err(), "beyond the end");
             }
         }
     }

@@ -83,7 +83,7 @@ pub(crate) fn field(storage: &dyn Storage, f: &Field, grid: &Grid, most_bytes: u
         ))));
     }
     let data = bytes(storage, e.data, most_bytes)?;
-    edition1_count(f, &data, count).map_err(here)?;
+    edition1_count(f, e.data.len, count).map_err(here)?;
     let mut scan = grid.scan;
     // The packing may have turned rows around for itself.
     if let Packing::SecondOrder(packing) = &e.packing {
@@ -108,8 +108,9 @@ pub(crate) fn field(storage: &dyn Storage, f: &Field, grid: &Grid, most_bytes: u
     Ok(Values::F32(finish(values, bitmap.as_deref(), points, grid, scan, f32::NAN).map_err(here)?))
 }
 
-/// `count` values from point `from` on, where they lie by themselves in the file:
-/// simple packing, no bitmap, rows in order. `None` where the whole must be decoded.
+/// Writes the values from point `from` on to `out` as native-endian bytes, where they
+/// lie by themselves in the file: simple packing, no bitmap, rows in order. False
+/// where the whole must be decoded.
 ///
 /// # Errors
 /// As [`field`].
@@ -118,33 +119,34 @@ pub(crate) fn run(
     f: &Field,
     grid: &Grid,
     from: usize,
-    count: usize,
-) -> Result<Option<Values>> {
+    out: &mut [u8],
+) -> Result<bool> {
     let e = &f.encoded;
-    let Packing::Simple(scale) = &e.packing else { return Ok(None) };
+    let Packing::Simple(scale) = &e.packing else { return Ok(false) };
     if e.bitmap.is_some() || !grid.scan.is_plain() {
-        return Ok(None);
+        return Ok(false);
     }
+    let here = |fault: Fault| Fault { offset: fault.offset.or(Some(e.data.offset)), ..fault };
+    edition1_count(f, e.data.len, grid.points() as usize).map_err(here)?;
+    let (cells, _) = out.as_chunks_mut();
     let first = from as u64 * u64::from(scale.bits);
-    let end = (first + count as u64 * u64::from(scale.bits)).div_ceil(8);
+    let end = (first + cells.len() as u64 * u64::from(scale.bits)).div_ceil(8);
     if end > e.data.len {
-        // The whole says what is wrong.
-        return Ok(None);
+        let reason = format!("the packed data end early: {end} bytes are needed, {} are there", e.data.len);
+        return Err(here(Fault::new(reason)));
     }
-    let at = Range { offset: e.data.offset + first / 8, len: end - first / 8 };
-    let data = bytes(storage, at, u64::MAX)?;
-    let mut out = room(count)?;
-    simple(scale, &data, (first % 8) as u32, count, &mut out)?;
-    Ok(Some(Values::F32(out)))
+    let data = bytes(storage, Range { offset: e.data.offset + first / 8, len: end - first / 8 }, u64::MAX)?;
+    simple(scale, &data, (first % 8) as u32, cells, f32::to_ne_bytes).map_err(here)?;
+    Ok(true)
 }
 
 /// GRIB1 says how many values there are only by the length of its data.
-fn edition1_count(f: &Field, data: &[u8], count: usize) -> Result<()> {
+fn edition1_count(f: &Field, data_bytes: u64, count: usize) -> Result<()> {
     let Packing::Simple(scale) = &f.encoded.packing else { return Ok(()) };
     if f.edition != 1 || scale.bits == 0 {
         return Ok(());
     }
-    let bits = (data.len() as u64 * 8).saturating_sub(u64::from(f.encoded.unused_bits));
+    let bits = (data_bytes * 8).saturating_sub(u64::from(f.encoded.unused_bits));
     let packed = bits / u64::from(scale.bits);
     // Some writers pad the section to an even length or a word without saying so.
     let slack = 64 / u64::from(scale.bits);

@@ -188,11 +188,16 @@ impl Grib {
                 _ => [0, 0],
             },
         );
+        // Rows that lie together in the file need not wait for the others.
+        if wide == columns && decode::run(self.storage.as_ref(), f, grid, row0 * columns, out)? {
+            return Ok(());
+        }
         if whole {
             let held = {
                 let cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 cache.iter().find(|(i, _)| *i == index).map(|(_, d)| d.clone())
             };
+            // Nothing of it is left to be asked for again soon.
             let values = match held.as_ref().and_then(|d| d.get()) {
                 Some(held) => held.clone()?,
                 None => Arc::new(decode::field(self.storage.as_ref(), f, grid, self.limits.chunk_bytes)?),
@@ -200,18 +205,12 @@ impl Grib {
             values.copy(0, rows * wide, out);
             return Ok(());
         }
-        let size = if f.encoded.packing == Packing::Ieee64 { 8 } else { 4 };
         if wide == columns {
-            // Rows that lie together in the file need not wait for the others.
-            if let Some(values) = decode::run(self.storage.as_ref(), f, grid, row0 * columns, rows * columns)?
-            {
-                values.copy(0, rows * columns, out);
-                return Ok(());
-            }
             self.values(index)?.copy(row0 * columns, rows * columns, out);
             return Ok(());
         }
         let values = self.values(index)?;
+        let size = if f.encoded.packing == Packing::Ieee64 { 8 } else { 4 };
         for (row, out) in (row0..row0 + rows).zip(out.chunks_mut((wide * size).max(1))) {
             values.copy(row * columns + column0, wide, out);
         }
@@ -310,7 +309,7 @@ impl Source for Grib {
             return Err(FormatError::new(&self.file, "there is no such variable").in_variable(variable));
         };
         let bytes = slab::check(&self.file, v, start, count, &self.limits)?;
-        let mut out = Vec::new();
+        let mut out: Vec<u8> = Vec::new();
         out.try_reserve_exact(bytes).map_err(|_| {
             FormatError::new(&self.file, format!("there is no memory for a slab of {bytes} bytes"))
                 .in_variable(variable)

@@ -43,37 +43,42 @@ impl Complex {
         }
         let mut bits = Bits::new(data);
         let read = |bits: &mut Bits<'_>, width: u32| -> Result<Vec<u32>> {
-            let mut list = Vec::with_capacity(groups);
-            bits.each(groups, width, |v| list.push(v))?;
+            let mut list = vec![0; groups];
+            bits.fill(width, &mut list, |v| v)?;
             bits.align();
             Ok(list)
         };
         let references = read(&mut bits, self.scale.bits)?;
         let widths = read(&mut bits, self.width_bits)?;
         let lengths = read(&mut bits, self.length_bits)?;
+        let (offset, factor) = self.scale.line();
+        let groups = Groups { references: &references, widths: &widths, lengths: &lengths };
         if self.order == 0 && self.missing == Missing::None {
-            // The common case without detours.
-            let (offset, factor) = self.scale.line();
-            return self.groups(&mut bits, &references, &widths, &lengths, count, |_, reference, v| {
-                out.push((offset + (f64::from(reference) + f64::from(v)) * factor) as f32);
+            // Straight to values.
+            let from = out.len();
+            out.resize(from + count, 0.0);
+            return self.walk(&groups, out.get_mut(from..).unwrap_or_default(), |width, reference, out| {
+                let base = f64::from(reference);
+                bits.fill(width, out, |v| (offset + (base + f64::from(v)) * factor) as f32)
             });
         }
         let mut packed: Vec<i64> = Vec::new();
         packed
             .try_reserve_exact(count)
             .map_err(|_| Fault::new(format!("there is no memory for {count} values")))?;
-        let missing = self.missing;
-        let bits_of_reference = self.scale.bits;
-        self.groups(&mut bits, &references, &widths, &lengths, count, |width, reference, v| {
+        packed.resize(count, 0);
+        self.walk(&groups, &mut packed, |width, reference, out| {
+            let base = i64::from(reference);
+            if self.missing == Missing::None {
+                return bits.fill(width, out, |v| base + i64::from(v));
+            }
             // Groups of width 0 mark it in their reference, others in each number.
-            let (marked, width) = if width == 0 { (reference, bits_of_reference) } else { (v, width) };
-            let top = if width == 0 { u32::MAX } else { u32::MAX >> (32 - width) };
-            let none = match missing {
-                Missing::None => false,
-                Missing::Primary => marked == top,
-                Missing::PrimaryAndSecondary => marked == top || marked == top.wrapping_sub(1),
-            } && width > 0;
-            packed.push(if none { NONE } else { i64::from(reference) + i64::from(v) });
+            if width == 0 {
+                let none = self.is_missing(reference, self.scale.bits);
+                out.fill(if none { NONE } else { base });
+                return Ok(());
+            }
+            bits.fill(width, out, |v| if self.is_missing(v, width) { NONE } else { base + i64::from(v) })
         })?;
         undo_differences(self.order, &descriptors, &mut packed);
         let (offset, factor) = self.scale.line();
@@ -110,39 +115,53 @@ impl Complex {
         Ok((list, &data[n * octets..]))
     }
 
-    /// Calls `each` with width, reference and packed number of every value.
+    /// True where a number of `width` bits means that there is no value.
+    fn is_missing(&self, v: u32, width: u32) -> bool {
+        let top = u32::MAX.checked_shr(32 - width.min(32)).unwrap_or(0);
+        match self.missing {
+            _ if width == 0 => false,
+            Missing::None => false,
+            Missing::Primary => v == top,
+            Missing::PrimaryAndSecondary => v == top || v == top.wrapping_sub(1),
+        }
+    }
+
+    /// Cuts `out` into the groups and has each filled, by its width and reference.
     #[inline]
-    fn groups(
+    fn walk<T>(
         &self,
-        bits: &mut Bits<'_>,
-        references: &[u32],
-        widths: &[u32],
-        lengths: &[u32],
-        count: usize,
-        mut each: impl FnMut(u32, u32, u32),
+        groups: &Groups<'_>,
+        out: &mut [T],
+        mut fill: impl FnMut(u32, u32, &mut [T]) -> Result<()>,
     ) -> Result<()> {
-        let mut left = count as u64;
-        let last = references.len().wrapping_sub(1);
-        for (g, ((reference, width), length)) in references.iter().zip(widths).zip(lengths).enumerate() {
-            let width = width.saturating_add(self.width_reference);
+        let count = out.len();
+        let mut rest = out;
+        let last = groups.references.len().wrapping_sub(1);
+        let lists = groups.references.iter().zip(groups.widths).zip(groups.lengths);
+        for (g, ((reference, width), length)) in lists.enumerate() {
             let length = if g == last {
                 u64::from(self.last_length)
             } else {
                 u64::from(self.length_reference) + u64::from(*length) * u64::from(self.length_increment)
             };
-            left = left.checked_sub(length).ok_or_else(|| {
+            let (now, later) = rest.split_at_mut_checked(length as usize).ok_or_else(|| {
                 Fault::new(format!("the groups hold more than the {count} values declared (group {g})"))
             })?;
-            bits.each(length as usize, width, |v| each(width, *reference, v))?;
+            fill(width.saturating_add(self.width_reference), *reference, now)?;
+            rest = later;
         }
-        if left > 0 {
-            return Err(Fault::new(format!(
-                "the groups hold {} values; {count} are declared",
-                count as u64 - left
-            )));
+        if !rest.is_empty() {
+            let held = count - rest.len();
+            return Err(Fault::new(format!("the groups hold {held} values; {count} are declared")));
         }
         Ok(())
     }
+}
+
+struct Groups<'a> {
+    references: &'a [u32],
+    widths: &'a [u32],
+    lengths: &'a [u32],
 }
 
 /// Sums the differences up again, over the values that are there.

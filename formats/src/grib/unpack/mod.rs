@@ -98,10 +98,14 @@ impl Packing {
                 let (value, _) = s.line();
                 out.resize(before + count, value as f32);
             }
-            Packing::Simple(s) => simple(s, data, 0, count, out)?,
+            Packing::Simple(s) => {
+                out.resize(before + count, 0.0);
+                simple(s, data, 0, out.get_mut(before..).unwrap_or_default(), |v| v)?;
+            }
             Packing::SimpleLog { scale, before: b } => {
-                simple(scale, data, 0, count, out)?;
-                out[before..].iter_mut().for_each(|v| *v = (f64::from(*v).exp() - b) as f32);
+                out.resize(before + count, 0.0);
+                let out = out.get_mut(before..).unwrap_or_default();
+                simple(scale, data, 0, out, |v| (f64::from(v).exp() - b) as f32)?;
             }
             Packing::Complex(c) => c.unpack(data, count, out)?,
             Packing::SecondOrder(s) => s.unpack(data, count, out)?,
@@ -130,16 +134,19 @@ impl Packing {
     }
 }
 
-/// Simple packing after `skip` bits.
-pub(crate) fn simple(scale: &Scale, data: &[u8], skip: u32, count: usize, out: &mut Vec<f32>) -> Result<()> {
+/// Simple packing after `skip` bits; `value` makes of each value what `out` holds.
+#[inline]
+pub(crate) fn simple<T>(
+    scale: &Scale,
+    data: &[u8],
+    skip: u32,
+    out: &mut [T],
+    value: impl Fn(f32) -> T,
+) -> Result<()> {
     let (offset, factor) = scale.line();
-    if scale.bits == 0 {
-        out.resize(out.len() + count, offset as f32);
-        return Ok(());
-    }
     let mut bits = Bits::new(data);
     bits.next(skip)?;
-    bits.each(count, scale.bits, |p| out.push((offset + f64::from(p) * factor) as f32))
+    bits.fill(scale.bits, out, |p| value((offset + f64::from(p) * factor) as f32))
 }
 
 /// CCSDS 121.0-B, template 5.42.

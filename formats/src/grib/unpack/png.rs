@@ -34,7 +34,10 @@ pub(super) fn unpack(scale: &Scale, data: &[u8], count: usize, out: &mut Vec<f32
     let (offset, factor) = scale.line();
     let columns = width as usize;
     while let Some(row) = reader.next_row().map_err(broken)? {
-        Bits::new(row.data()).each(columns, bits, |p| out.push((offset + f64::from(p) * factor) as f32))?;
+        let from = out.len();
+        out.resize(from + columns, 0.0);
+        let line = out.get_mut(from..).unwrap_or_default();
+        Bits::new(row.data()).fill(bits, line, |p| (offset + f64::from(p) * factor) as f32)?;
     }
     Ok(())
 }

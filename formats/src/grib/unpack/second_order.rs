@@ -69,8 +69,8 @@ impl SecondOrder {
         };
         bits.align();
         let mut list = |width: u32| -> Result<Vec<u32>> {
-            let mut list = Vec::with_capacity(groups);
-            bits.each(groups, width, |v| list.push(v))?;
+            let mut list = vec![0; groups];
+            bits.fill(width, &mut list, |v| v)?;
             bits.align();
             Ok(list)
         };
@@ -81,7 +81,10 @@ impl SecondOrder {
             if length > count - values.len().min(count) {
                 return Err(Fault::new(format!("the groups hold more than the {count} values declared")));
             }
-            bits.each(length, *width, |v| values.push(i64::from(*reference) + i64::from(v)))?;
+            let from = values.len();
+            values.resize(from + length, 0);
+            let reference = i64::from(*reference);
+            bits.fill(*width, values.get_mut(from..).unwrap_or_default(), |v| reference + i64::from(v))?;
         }
         if values.len() != count {
             return Err(Fault::new(format!("the groups hold {} values; {count} are expected", values.len())));
