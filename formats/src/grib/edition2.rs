@@ -7,7 +7,7 @@ use super::octets::{Fault, Result, Section};
 use super::product::{self, Context};
 use super::scan::Message;
 use super::time;
-use super::unpack::{Complex, Missing, Packing, Scale};
+use super::unpack::{Ccsds, Complex, Missing, Packing, Scale};
 use super::window::Window;
 
 const NAMES: [&str; 8] =
@@ -192,12 +192,11 @@ fn representation(s: &Section<'_>) -> Result<(Packing, u64)> {
         },
         40 | 40_000 => Packing::Jpeg2000(scale(s)?),
         41 | 40_010 => Packing::Png(scale(s)?),
-        42 => Packing::Ccsds {
-            scale: scale(s)?,
-            flags: s.u8(22)?,
-            block: u32::from(s.u8(23)?),
-            interval: u32::from(s.u16(24)?),
-        },
+        42 => {
+            let scale = scale(s)?;
+            let (block, interval) = (u32::from(s.u8(23)?), u32::from(s.u16(24)?));
+            Packing::Ccsds { scale, coding: Ccsds { bits: scale.bits, flags: s.u8(22)?, block, interval } }
+        }
         61 => Packing::SimpleLog { scale: scale(s)?, before: f64::from(s.f32(21)?) },
         200 => {
             let largest = u32::from(s.u16(13)?);

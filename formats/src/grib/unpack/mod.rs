@@ -5,6 +5,7 @@
 //! fault, never padded.
 
 mod bitmap;
+mod ccsds;
 mod complex;
 mod jpeg2000;
 mod png;
@@ -12,6 +13,7 @@ mod run_length;
 mod second_order;
 
 pub(crate) use bitmap::{Bitmap, ones};
+pub(crate) use ccsds::Ccsds;
 pub(crate) use complex::{Complex, Missing};
 pub(crate) use second_order::SecondOrder;
 
@@ -58,9 +60,7 @@ pub(crate) enum Packing {
     Png(Scale),
     Ccsds {
         scale: Scale,
-        flags: u8,
-        block: u32,
-        interval: u32,
+        coding: Ccsds,
     },
     RunLength {
         bits: u32,
@@ -119,8 +119,11 @@ impl Packing {
             }
             Packing::Jpeg2000(s) => jpeg2000::unpack(s, data, count, out)?,
             Packing::Png(s) => png::unpack(s, data, count, out)?,
-            Packing::Ccsds { scale, flags, block, interval } => {
-                ccsds(scale, *flags, *block, *interval, data, count, out)?;
+            Packing::Ccsds { scale, coding } => {
+                out.resize(before + count, 0.0);
+                let (offset, factor) = scale.line();
+                let value = |p| (offset + f64::from(p) * factor) as f32;
+                coding.unpack(data, out.get_mut(before..).unwrap_or_default(), value)?;
             }
             Packing::RunLength { bits, largest, levels, decimal } => {
                 run_length::unpack(*bits, *largest, levels, *decimal, data, count, out)?;
@@ -147,39 +150,4 @@ pub(crate) fn simple<T>(
     let mut bits = Bits::new(data);
     bits.next(skip)?;
     bits.fill(scale.bits, out, |p| value((offset + f64::from(p) * factor) as f32))
-}
-
-/// CCSDS 121.0-B, template 5.42.
-fn ccsds(
-    scale: &Scale,
-    flags: u8,
-    block: u32,
-    interval: u32,
-    data: &[u8],
-    count: usize,
-    out: &mut Vec<f32>,
-) -> Result<()> {
-    if scale.bits > 32 || block == 0 || block > 64 || interval == 0 || interval > 4096 {
-        return Err(Fault::new(format!(
-            "CCSDS packing of {} bits, blocks of {block}, reference interval {interval}; at most 32, 64 and 4096 are allowed",
-            scale.bits
-        )));
-    }
-    // Bit 3: most significant octet first.
-    let flags = rust_aec::flags_from_grib2_ccsds_flags(flags | 1 << 2);
-    let params = rust_aec::AecParams::new(scale.bits as u8, block, interval, flags);
-    let bytes = rust_aec::decode(data, params, count)
-        .map_err(|e| Fault::new(format!("the CCSDS stream does not decode: {e}")))?;
-    // In 1, 2 or 4 octets, or 3 where the flags say so.
-    let size = bytes.len().checked_div(count).unwrap_or(1);
-    match size {
-        1 => scale.apply(bytes.iter().map(|b| u32::from(*b)), out),
-        2 => scale.apply(bytes.as_chunks().0.iter().map(|b| u32::from(u16::from_be_bytes(*b))), out),
-        3 => {
-            scale.apply(bytes.as_chunks().0.iter().map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c])), out)
-        }
-        4 => scale.apply(bytes.as_chunks().0.iter().map(|b| u32::from_be_bytes(*b)), out),
-        n => return Err(Fault::new(format!("the CCSDS stream gives samples of {n} octets"))),
-    }
-    Ok(())
 }
