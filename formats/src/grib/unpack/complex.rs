@@ -31,9 +31,6 @@ pub(crate) struct Complex {
     pub(crate) descriptor_octets: u8,
 }
 
-/// The packed number of a missing point; differences never reach it.
-const NONE: i64 = i64::MIN;
-
 impl Complex {
     pub(super) fn unpack(&self, data: &[u8], count: usize, out: &mut Vec<f32>) -> Result<()> {
         let (descriptors, data) = self.descriptors(data)?;
@@ -62,30 +59,33 @@ impl Complex {
                 bits.fill(width, out, |v| (offset + (base + f64::from(v)) * factor) as f32)
             });
         }
-        let mut packed: Vec<i64> = Vec::new();
-        packed
-            .try_reserve_exact(count)
-            .map_err(|_| Fault::new(format!("there is no memory for {count} values")))?;
-        packed.resize(count, 0);
-        self.walk(&groups, &mut packed, |width, reference, out| {
+        let from = out.len();
+        out.resize(from + count, 0.0);
+        let mut sums = Sums::new(self.order, &descriptors);
+        let mut numbers = [0u32; 256];
+        self.walk(&groups, out.get_mut(from..).unwrap_or_default(), |width, reference, out| {
             let base = i64::from(reference);
-            if self.missing == Missing::None {
-                return bits.fill(width, out, |v| base + i64::from(v));
-            }
             // Groups of width 0 mark it in their reference, others in each number.
-            if width == 0 {
-                let none = self.is_missing(reference, self.scale.bits);
-                out.fill(if none { NONE } else { base });
+            if width == 0 && self.is_missing(reference, self.scale.bits) {
+                out.fill(f32::NAN);
                 return Ok(());
             }
-            bits.fill(width, out, |v| if self.is_missing(v, width) { NONE } else { base + i64::from(v) })
-        })?;
-        undo_differences(self.order, &descriptors, &mut packed);
-        let (offset, factor) = self.scale.line();
-        out.extend(
-            packed.iter().map(|p| if *p == NONE { f32::NAN } else { (offset + *p as f64 * factor) as f32 }),
-        );
-        Ok(())
+            for out in out.chunks_mut(numbers.len()) {
+                let numbers = numbers.get_mut(..out.len()).unwrap_or_default();
+                bits.fill(width, numbers, |v| v)?;
+                let each = out.iter_mut().zip(numbers.iter());
+                let value = |p: i64| (offset + p as f64 * factor) as f32;
+                if self.missing == Missing::None {
+                    each.for_each(|(o, v)| *o = value(sums.next(base + i64::from(*v))));
+                } else {
+                    each.for_each(|(o, v)| {
+                        let none = self.is_missing(*v, width);
+                        *o = if none { f32::NAN } else { value(sums.next(base + i64::from(*v))) };
+                    });
+                }
+            }
+            Ok(())
+        })
     }
 
     /// First value(s) of the differences and their minimum (template 7.3).
@@ -164,31 +164,63 @@ struct Groups<'a> {
     lengths: &'a [u32],
 }
 
-/// Sums the differences up again, over the values that are there.
-fn undo_differences(order: u8, descriptors: &[i64], packed: &mut [i64]) {
-    let mut values = packed.iter_mut().filter(|p| **p != NONE);
-    match (order, descriptors) {
-        (1, [first, minimum]) => {
-            let Some(v) = values.next() else { return };
-            *v = *first;
-            let mut before = *first;
-            for v in values {
-                before = before.wrapping_add(v.wrapping_add(*minimum));
-                *v = before;
+/// Sums differences up again, over the values that are there.
+struct Sums {
+    order: u8,
+    /// Values that come as they are, the last one first.
+    first: [i64; 2],
+    /// How many of them are still to come.
+    verbatim: u8,
+    minimum: i64,
+    one: i64,
+    two: i64,
+}
+
+impl Sums {
+    fn new(order: u8, descriptors: &[i64]) -> Self {
+        let (first, minimum) = match descriptors {
+            [first, minimum] => ([*first, 0], *minimum),
+            [first, second, minimum] => ([*second, *first], *minimum),
+            _ => ([0, 0], 0),
+        };
+        Self { order, first, verbatim: order, minimum, one: 0, two: 0 }
+    }
+
+    /// The value that `difference` leads to.
+    #[inline]
+    fn next(&mut self, difference: i64) -> i64 {
+        let now = if self.verbatim > 0 {
+            self.verbatim -= 1;
+            self.first.get(usize::from(self.verbatim)).copied().unwrap_or(0)
+        } else {
+            let step = difference.wrapping_add(self.minimum);
+            match self.order {
+                0 => return difference,
+                1 => self.one.wrapping_add(step),
+                _ => step.wrapping_add(self.one.wrapping_mul(2)).wrapping_sub(self.two),
             }
-        }
-        (2, [first, second, minimum]) => {
-            let Some(v) = values.next() else { return };
-            *v = *first;
-            let Some(v) = values.next() else { return };
-            *v = *second;
-            let (mut two, mut one) = (*first, *second);
-            for v in values {
-                let now = v.wrapping_add(*minimum).wrapping_add(one.wrapping_mul(2)).wrapping_sub(two);
-                (two, one) = (one, now);
-                *v = now;
-            }
-        }
-        _ => {}
+        };
+        (self.two, self.one) = (self.one, now);
+        now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_sum_up_to_what_they_were_taken_of() {
+        let values = [7, 9, 4, 4, 100, -3];
+        let mut first = Sums::new(1, &[7, -103]);
+        let steps = values.iter().zip(values.iter().skip(1)).map(|(a, b)| b - a + 103);
+        let got: Vec<i64> = std::iter::once(0).chain(steps).map(|d| first.next(d)).collect();
+        assert_eq!(got, values);
+        let mut second = Sums::new(2, &[7, 9, -200]);
+        let bends = values.windows(3).map(|w| w[2] - 2 * w[1] + w[0] + 200);
+        let got: Vec<i64> = [0, 0].into_iter().chain(bends).map(|d| second.next(d)).collect();
+        assert_eq!(got, values);
+        let mut none = Sums::new(0, &[]);
+        assert_eq!([none.next(5), none.next(6)], [5, 6]);
     }
 }
