@@ -1,5 +1,7 @@
 //! GRIB edition 1: sections 1 (product), 2 (grid), 3 (bitmap) and 4 (data).
 
+use std::sync::Arc;
+
 use super::field::{Encoded, Field, Parameter, Product, Range};
 use super::inventory::Inventory;
 use super::level;
@@ -111,18 +113,17 @@ fn product(s: &Section<'_>, centre: u8, reference: i64) -> Result<Product> {
     let (kind, top, bottom) = (s.u8(10)?, s.u8(11)?, s.u8(12)?);
     let both = i64::from(u16::from_be_bytes([top, bottom]));
     let range = s.u8(21)?;
-    let mut keys = vec![
+    let keys = vec![
         ("lt", i64::from(kind)),
         ("lv", both),
         ("top", i64::from(top)),
         ("bot", i64::from(bottom)),
         ("tri", i64::from(range)),
     ];
-    keys.shrink_to_fit();
     let (start, end, step_type) = lead_time(s, range, reference)?;
     let mut product = Product {
         parameter: Parameter::Edition1 { table, indicator },
-        keys,
+        keys: Arc::new(keys),
         level: level::edition1(kind, top, bottom),
         step: end,
         period: end - start,

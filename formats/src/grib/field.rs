@@ -1,5 +1,7 @@
 //! One field of a file: what it is, when, where, and where its bits lie.
 
+use std::sync::Arc;
+
 use super::level::Level;
 use super::unpack::Packing;
 
@@ -10,12 +12,15 @@ pub(crate) enum Parameter {
     Edition2 { discipline: u8, category: u8, number: u8 },
 }
 
+pub(crate) type Keys = Arc<Vec<(&'static str, i64)>>;
+
 /// What is measured, on which level, for which time.
 #[derive(Debug, Clone)]
 pub(crate) struct Product {
     pub(crate) parameter: Parameter,
-    /// Further coded numbers by the short keys of the parameter tables.
-    pub(crate) keys: Vec<(&'static str, i64)>,
+    /// Further coded numbers by the short keys of the parameter tables; fields that
+    /// agree in them share them.
+    pub(crate) keys: Keys,
     pub(crate) level: Level,
     /// Seconds from the reference time to the (end of the) period.
     pub(crate) step: i64,

@@ -1,10 +1,10 @@
 //! All that the headers of a file say, before anything is arranged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hdf5_reader::Storage;
 
-use super::field::Field;
+use super::field::{Field, Keys};
 use super::grid::{self, Grid, Positions};
 use super::octets::{Fault, Result, Section};
 use super::scan::{Gaps, Next, Scanner};
@@ -13,7 +13,7 @@ use super::{edition1, edition2};
 use crate::Limits;
 
 /// Fields that are listed at most: 200 MB of headers.
-const MOST_FIELDS: usize = 1 << 20;
+const MOST_FIELDS: usize = 1 << 19;
 /// Values of all axes of all grids together.
 const MOST_AXIS_VALUES: usize = 1 << 24;
 /// Faults that are told one by one.
@@ -28,6 +28,7 @@ pub(crate) struct Inventory {
     pub(crate) gaps: Gaps,
     pub(crate) editions: [bool; 3],
     known: HashMap<(u8, Vec<u8>), Result<usize>>,
+    keys: HashSet<Keys>,
     axis_values: usize,
     most_points: u64,
 }
@@ -73,7 +74,7 @@ impl Inventory {
             }
         }
         out.gaps = scanner.gaps;
-        out.known = HashMap::new();
+        (out.known, out.keys) = (HashMap::new(), HashSet::new());
         out
     }
 
@@ -111,7 +112,7 @@ impl Inventory {
     }
 
     /// Adds a field whose sizes agree with one another.
-    pub(crate) fn field(&mut self, field: Field) -> Result<()> {
+    pub(crate) fn field(&mut self, mut field: Field) -> Result<()> {
         let points = self.grids.get(field.grid).map_or(0, Grid::points);
         let e = &field.encoded;
         if let Some(bitmap) = e.bitmap
@@ -137,6 +138,12 @@ impl Inventory {
                 format!("section 5 declares more values than the {points} points of section 3"),
                 field.offset,
             ));
+        }
+        match self.keys.get(&field.product.keys) {
+            Some(known) => field.product.keys = known.clone(),
+            None => {
+                self.keys.insert(field.product.keys.clone());
+            }
         }
         self.fields.push(field);
         Ok(())

@@ -3,6 +3,8 @@
 //! Nearly all templates are the same blocks behind one another; a table says
 //! which. A template that is not in the table is refused by its number.
 
+use std::sync::Arc;
+
 use super::field::{Parameter, Product};
 use super::level::{self, Level};
 use super::octets::{Result, Section};
@@ -119,7 +121,7 @@ pub(crate) fn read(s: &Section<'_>, context: &Context) -> Result<Product> {
     };
     let mut product = Product {
         parameter: Parameter::Edition2 { discipline: context.discipline, category, number },
-        keys,
+        keys: Arc::new(keys),
         level,
         step: start,
         period: 0,
@@ -248,8 +250,8 @@ fn suffix_block(
         }
         Probability => {
             let t = s.u8(at + 2)?;
-            product.keys.push(("prob", i64::from(t)));
-            coded(s, at + 3, "flo", "vlo", &mut product.keys)?;
+            Arc::make_mut(&mut product.keys).push(("prob", i64::from(t)));
+            coded(s, at + 3, "flo", "vlo", Arc::make_mut(&mut product.keys))?;
             product.kind.push(("probabilityType", t.to_string()));
             for (name, at) in [("lowerLimit", at + 3), ("upperLimit", at + 8)] {
                 if let Some(v) = s.scaled(at)? {
@@ -318,7 +320,7 @@ pub(crate) fn statistic(code: u8) -> &'static str {
 fn interval(s: &Section<'_>, at: usize, start: i64, context: &Context, product: &mut Product) -> Result<()> {
     let ranges = s.u8(at + 7)?;
     let code = s.u8(at + 12)?;
-    product.keys.push(("stat", i64::from(code)));
+    Arc::make_mut(&mut product.keys).push(("stat", i64::from(code)));
     product.step_type = statistic(code);
     let mut parts = [i64::from(s.u16(at)?), 0, 0, 0, 0, 0];
     for (i, part) in parts.iter_mut().enumerate().skip(1) {

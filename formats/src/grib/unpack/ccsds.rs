@@ -266,7 +266,7 @@ fn second_extension(stream: &mut Stream<'_>, codes: &mut [u32], reference: usize
         }
         let second = code - sum * (sum + 1) / 2;
         // A pair whose first sample is the reference has only its second here.
-        if (i + reference) % 2 == 0 {
+        if (i + reference).is_multiple_of(2) {
             if let Some(c) = codes.get_mut(i) {
                 *c = sum - second;
             }
