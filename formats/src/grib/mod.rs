@@ -2,8 +2,8 @@
 //!
 //! A GRIB file is a heap of messages, each one field with all its metadata. Opening
 //! reads their headers only and arranges them ([`cube`], [`groups`]); values are
-//! decoded when they are asked for. Scanning, sections and the packings that are
-//! arithmetic are read here; JPEG 2000, PNG and CCSDS code streams by crates.
+//! decoded when they are asked for. Everything is read here but the code streams of
+//! JPEG 2000 and PNG.
 
 mod bits;
 mod cube;
