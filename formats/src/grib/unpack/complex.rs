@@ -33,6 +33,11 @@ pub(crate) struct Complex {
 
 impl Complex {
     pub(super) fn unpack(&self, data: &[u8], count: usize, out: &mut Vec<f32>) -> Result<()> {
+        // No group at all: a constant field.
+        if self.groups == 0 {
+            out.resize(out.len() + count, self.scale.constant());
+            return Ok(());
+        }
         let (descriptors, data) = self.descriptors(data)?;
         let groups = self.groups as usize;
         if groups > count {

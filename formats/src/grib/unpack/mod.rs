@@ -37,6 +37,13 @@ impl Scale {
         (self.reference * ten, 2f64.powi(self.binary) * ten)
     }
 
+    /// The value of all points where no bits are packed: the reference value as it
+    /// stands. The decimal scale is not applied; encoders (NCEP's g2c) write it
+    /// unscaled then, and ecCodes reads it so.
+    pub(crate) fn constant(&self) -> f32 {
+        self.reference as f32
+    }
+
     /// Turns packed numbers into values.
     pub(crate) fn apply(&self, packed: impl Iterator<Item = u32>, out: &mut Vec<f32>) {
         let (offset, factor) = self.line();
@@ -95,8 +102,7 @@ impl Packing {
             Packing::Simple(s) | Packing::Jpeg2000(s) | Packing::Png(s) | Packing::Ccsds { scale: s, .. }
                 if s.bits == 0 =>
             {
-                let (value, _) = s.line();
-                out.resize(before + count, value as f32);
+                out.resize(before + count, s.constant());
             }
             Packing::Simple(s) => {
                 out.resize(before + count, 0.0);
@@ -146,8 +152,29 @@ pub(crate) fn simple<T>(
     out: &mut [T],
     value: impl Fn(f32) -> T,
 ) -> Result<()> {
+    if scale.bits == 0 {
+        out.iter_mut().for_each(|o| *o = value(scale.constant()));
+        return Ok(());
+    }
     let (offset, factor) = scale.line();
     let mut bits = Bits::new(data);
     bits.next(skip)?;
     bits.fill(scale.bits, out, |p| value((offset + f64::from(p) * factor) as f32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_without_bits_has_its_reference_value() {
+        let scale = Scale { reference: 2.5, binary: 3, decimal: 2, bits: 0 };
+        let mut out = Vec::new();
+        Packing::Simple(scale).unpack(&[], 3, &mut out).unwrap();
+        assert_eq!(out, [2.5; 3]);
+        // With bits, both scales count: (2.5 + 1 * 8) / 100.
+        out.clear();
+        Packing::Simple(Scale { bits: 8, ..scale }).unpack(&[1], 1, &mut out).unwrap();
+        assert_eq!(out, [0.105]);
+    }
 }
