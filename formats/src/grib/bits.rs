@@ -37,6 +37,13 @@ impl<'a> Bits<'a> {
         self.at = self.at.next_multiple_of(8);
     }
 
+    /// Steps over `count` numbers of `width` bits.
+    pub(crate) fn skip(&mut self, count: u64, width: u32) -> Result<()> {
+        self.need(count, width)?;
+        self.at += count * u64::from(width);
+        Ok(())
+    }
+
     pub(crate) fn next(&mut self, width: u32) -> Result<u32> {
         if width > WIDEST {
             return Err(Fault::new(format!("numbers of {width} bits; at most {WIDEST} are read")));

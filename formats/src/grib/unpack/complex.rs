@@ -5,6 +5,7 @@
 use super::super::bits::Bits;
 use super::super::octets::{Fault, Result, signed};
 use super::Scale;
+use super::groups::{Lists, Sums};
 
 /// Which packed numbers mean "no value" (Code Table 5.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,37 +39,27 @@ impl Complex {
             out.resize(out.len() + count, self.scale.constant());
             return Ok(());
         }
-        let (descriptors, data) = self.descriptors(data)?;
+        let (first, minimum, data) = self.descriptors(data)?;
         let groups = self.groups as usize;
         if groups > count {
             return Err(Fault::new(format!("{groups} groups for {count} values")));
         }
         let mut bits = Bits::new(data);
-        let read = |bits: &mut Bits<'_>, width: u32| -> Result<Vec<u32>> {
-            let mut list = vec![0; groups];
-            bits.fill(width, &mut list, |v| v)?;
-            bits.align();
-            Ok(list)
-        };
-        let references = read(&mut bits, self.scale.bits)?;
-        let widths = read(&mut bits, self.width_bits)?;
-        let lengths = read(&mut bits, self.length_bits)?;
+        let lists = Lists::new(&mut bits, groups, [self.scale.bits, self.width_bits, self.length_bits])?;
         let (offset, factor) = self.scale.line();
-        let groups = Groups { references: &references, widths: &widths, lengths: &lengths };
+        let from = out.len();
+        out.resize(from + count, 0.0);
+        let out = out.get_mut(from..).unwrap_or_default();
         if self.order == 0 && self.missing == Missing::None {
             // Straight to values.
-            let from = out.len();
-            out.resize(from + count, 0.0);
-            return self.walk(&groups, out.get_mut(from..).unwrap_or_default(), |width, reference, out| {
+            return self.walk(lists, out, |width, reference, out| {
                 let base = f64::from(reference);
                 bits.fill(width, out, |v| (offset + (base + f64::from(v)) * factor) as f32)
             });
         }
-        let from = out.len();
-        out.resize(from + count, 0.0);
-        let mut sums = Sums::new(self.order, &descriptors);
+        let mut sums = Sums::new(&first, minimum);
         let mut numbers = [0u32; 256];
-        self.walk(&groups, out.get_mut(from..).unwrap_or_default(), |width, reference, out| {
+        self.walk(lists, out, |width, reference, out| {
             let base = i64::from(reference);
             // Groups of width 0 mark it in their reference, others in each number.
             if width == 0 && self.is_missing(reference, self.scale.bits) {
@@ -93,31 +84,26 @@ impl Complex {
         })
     }
 
-    /// First value(s) of the differences and their minimum (template 7.3).
-    fn descriptors<'a>(&self, data: &'a [u8]) -> Result<(Vec<i64>, &'a [u8])> {
+    /// First value(s) of the differences, their minimum, and what follows (template 7.3).
+    fn descriptors<'a>(&self, data: &'a [u8]) -> Result<(Vec<i64>, i64, &'a [u8])> {
         let n = match self.order {
-            0 => return Ok((Vec::new(), data)),
+            0 => return Ok((Vec::new(), 0, data)),
             1 | 2 => usize::from(self.order) + 1,
             o => return Err(Fault::new(format!("spatial differencing of order {o}; 1 and 2 are defined"))),
         };
         let octets = usize::from(self.descriptor_octets);
-        if octets == 0 {
-            return Ok((vec![0; n], data));
-        }
         if octets > 4 {
             return Err(Fault::new(format!("extra descriptors of {octets} octets; at most 4 are read")));
         }
-        let head = data
-            .get(..n * octets)
+        let (head, rest) = data
+            .split_at_checked(n * octets)
             .ok_or_else(|| Fault::new("section 7 ends within the descriptors of spatial differencing"))?;
-        let list = head
-            .chunks_exact(octets)
-            .map(|c| {
-                let v = c.iter().fold(0u32, |v, b| v << 8 | u32::from(*b));
-                i64::from(signed(v, 8 * octets as u32))
-            })
-            .collect();
-        Ok((list, &data[n * octets..]))
+        let number = |i: usize| {
+            let octets_of = head.get(i * octets..(i + 1) * octets).unwrap_or_default();
+            let v = octets_of.iter().fold(0u32, |v, b| v << 8 | u32::from(*b));
+            if octets == 0 { 0 } else { i64::from(signed(v, 8 * octets as u32)) }
+        };
+        Ok(((0..n - 1).map(number).collect(), number(n - 1), rest))
     }
 
     /// True where a number of `width` bits means that there is no value.
@@ -135,97 +121,30 @@ impl Complex {
     #[inline]
     fn walk<T>(
         &self,
-        groups: &Groups<'_>,
+        lists: Lists<'_>,
         out: &mut [T],
         mut fill: impl FnMut(u32, u32, &mut [T]) -> Result<()>,
     ) -> Result<()> {
         let count = out.len();
         let mut rest = out;
-        let last = groups.references.len().wrapping_sub(1);
-        let lists = groups.references.iter().zip(groups.widths).zip(groups.lengths);
-        for (g, ((reference, width), length)) in lists.enumerate() {
+        let last = self.groups as usize - 1;
+        lists.each(|g, [reference, width, length]| {
             let length = if g == last {
                 u64::from(self.last_length)
             } else {
-                u64::from(self.length_reference) + u64::from(*length) * u64::from(self.length_increment)
+                u64::from(self.length_reference) + u64::from(length) * u64::from(self.length_increment)
             };
-            let (now, later) = rest.split_at_mut_checked(length as usize).ok_or_else(|| {
-                Fault::new(format!("the groups hold more than the {count} values declared (group {g})"))
-            })?;
-            fill(width.saturating_add(self.width_reference), *reference, now)?;
+            let (now, later) =
+                std::mem::take(&mut rest).split_at_mut_checked(length as usize).ok_or_else(|| {
+                    Fault::new(format!("the groups hold more than the {count} values declared (group {g})"))
+                })?;
             rest = later;
-        }
+            fill(width.saturating_add(self.width_reference), reference, now)
+        })?;
         if !rest.is_empty() {
             let held = count - rest.len();
             return Err(Fault::new(format!("the groups hold {held} values; {count} are declared")));
         }
         Ok(())
-    }
-}
-
-struct Groups<'a> {
-    references: &'a [u32],
-    widths: &'a [u32],
-    lengths: &'a [u32],
-}
-
-/// Sums differences up again, over the values that are there.
-struct Sums {
-    order: u8,
-    /// Values that come as they are, the last one first.
-    first: [i64; 2],
-    /// How many of them are still to come.
-    verbatim: u8,
-    minimum: i64,
-    one: i64,
-    two: i64,
-}
-
-impl Sums {
-    fn new(order: u8, descriptors: &[i64]) -> Self {
-        let (first, minimum) = match descriptors {
-            [first, minimum] => ([*first, 0], *minimum),
-            [first, second, minimum] => ([*second, *first], *minimum),
-            _ => ([0, 0], 0),
-        };
-        Self { order, first, verbatim: order, minimum, one: 0, two: 0 }
-    }
-
-    /// The value that `difference` leads to.
-    #[inline]
-    fn next(&mut self, difference: i64) -> i64 {
-        let now = if self.verbatim > 0 {
-            self.verbatim -= 1;
-            self.first.get(usize::from(self.verbatim)).copied().unwrap_or(0)
-        } else {
-            let step = difference.wrapping_add(self.minimum);
-            match self.order {
-                0 => return difference,
-                1 => self.one.wrapping_add(step),
-                _ => step.wrapping_add(self.one.wrapping_mul(2)).wrapping_sub(self.two),
-            }
-        };
-        (self.two, self.one) = (self.one, now);
-        now
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn differences_sum_up_to_what_they_were_taken_of() {
-        let values = [7, 9, 4, 4, 100, -3];
-        let mut first = Sums::new(1, &[7, -103]);
-        let steps = values.iter().zip(values.iter().skip(1)).map(|(a, b)| b - a + 103);
-        let got: Vec<i64> = std::iter::once(0).chain(steps).map(|d| first.next(d)).collect();
-        assert_eq!(got, values);
-        let mut second = Sums::new(2, &[7, 9, -200]);
-        let bends = values.windows(3).map(|w| w[2] - 2 * w[1] + w[0] + 200);
-        let got: Vec<i64> = [0, 0].into_iter().chain(bends).map(|d| second.next(d)).collect();
-        assert_eq!(got, values);
-        let mut none = Sums::new(0, &[]);
-        assert_eq!([none.next(5), none.next(6)], [5, 6]);
     }
 }

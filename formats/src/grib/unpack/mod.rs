@@ -7,6 +7,7 @@
 mod bitmap;
 mod ccsds;
 mod complex;
+mod groups;
 mod jpeg2000;
 mod png;
 mod run_length;

@@ -5,6 +5,7 @@
 use super::super::bits::Bits;
 use super::super::octets::{Fault, Result, Section, signed};
 use super::Scale;
+use super::groups::{Lists, Sums};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SecondOrder {
@@ -56,76 +57,39 @@ impl SecondOrder {
             return Err(Fault::new(format!("{groups} groups for {count} values")));
         }
         let mut bits = Bits::new(data.get(self.head..).unwrap_or_default());
-        let mut values: Vec<i64> = Vec::new();
-        values
-            .try_reserve_exact(count)
-            .map_err(|_| Fault::new(format!("there is no memory for {count} values")))?;
-        for _ in 0..self.order {
-            values.push(i64::from(bits.next(self.difference_bits)?));
-        }
+        let first = (0..self.order)
+            .map(|_| bits.next(self.difference_bits).map(i64::from))
+            .collect::<Result<Vec<i64>>>()?;
         let bias = match (self.order, self.difference_bits) {
             (0, _) | (_, 0) => 0,
             (_, width) => i64::from(signed(bits.next(width)?, width)),
         };
         bits.align();
-        let mut list = |width: u32| -> Result<Vec<u32>> {
-            let mut list = vec![0; groups];
-            bits.fill(width, &mut list, |v| v)?;
-            bits.align();
-            Ok(list)
-        };
-        let (widths, lengths) = (list(self.width_bits)?, list(self.length_bits)?);
-        let references = list(self.scale.bits)?;
-        for ((width, length), reference) in widths.iter().zip(&lengths).zip(&references) {
-            let length = *length as usize;
-            if length > count - values.len().min(count) {
-                return Err(Fault::new(format!("the groups hold more than the {count} values declared")));
-            }
-            let from = values.len();
-            values.resize(from + length, 0);
-            let reference = i64::from(*reference);
-            bits.fill(*width, values.get_mut(from..).unwrap_or_default(), |v| reference + i64::from(v))?;
-        }
-        if values.len() != count {
-            return Err(Fault::new(format!("the groups hold {} values; {count} are expected", values.len())));
-        }
-        undo_differences(self.order, bias, &mut values);
+        let lists = Lists::new(&mut bits, groups, [self.width_bits, self.length_bits, self.scale.bits])?;
+        let mut sums = Sums::new(&first, bias);
         let (offset, factor) = self.scale.line();
-        out.extend(values.iter().map(|v| (offset + *v as f64 * factor) as f32));
+        let value = |p: i64| (offset + p as f64 * factor) as f32;
+        let end = out.len() + count;
+        // Groups hold what comes after the first values.
+        out.extend(first.iter().map(|_| value(sums.next(0))));
+        let mut numbers = [0u32; 256];
+        lists.each(|_, [width, length, reference]| {
+            let mut left = length as usize;
+            if left > end.saturating_sub(out.len()) {
+                return Err(Fault::new(format!("the groups hold more than the {count} values expected")));
+            }
+            while left > 0 {
+                let numbers = numbers.get_mut(..left.min(256)).unwrap_or_default();
+                bits.fill(width, numbers, |v| v)?;
+                left -= numbers.len();
+                out.extend(numbers.iter().map(|v| value(sums.next(i64::from(reference) + i64::from(*v)))));
+            }
+            Ok(())
+        })?;
+        if out.len() != end {
+            let held = count + out.len() - end;
+            return Err(Fault::new(format!("the groups hold {held} values; {count} are expected")));
+        }
         Ok(())
-    }
-}
-
-/// Sums the differences up again; the first `order` values are as they were.
-fn undo_differences(order: u8, bias: i64, values: &mut [i64]) {
-    let sum = i64::wrapping_add;
-    match (order, &mut *values) {
-        (1, [first, rest @ ..]) => {
-            let mut value = *first;
-            for v in rest {
-                value = sum(value, sum(*v, bias));
-                *v = value;
-            }
-        }
-        (2, [first, second, rest @ ..]) => {
-            let (mut slope, mut value) = (*second - *first, *second);
-            for v in rest {
-                slope = sum(slope, sum(*v, bias));
-                value = sum(value, slope);
-                *v = value;
-            }
-        }
-        (3, [first, second, third, rest @ ..]) => {
-            let mut slope = *third - *second;
-            let mut bend = slope - (*second - *first);
-            let mut value = *third;
-            for v in rest {
-                bend = sum(bend, sum(*v, bias));
-                slope = sum(slope, bend);
-                value = sum(value, slope);
-                *v = value;
-            }
-        }
-        _ => {}
     }
 }
