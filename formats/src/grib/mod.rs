@@ -50,6 +50,9 @@ pub(crate) fn begins(head: &[u8]) -> Option<usize> {
     head.windows(8).position(scan::starts)
 }
 
+/// Fields in the cache, which is searched one by one.
+const MOST_HELD: usize = 4096;
+
 type Decoded = Arc<OnceLock<Result<Arc<Values>, Fault>>>;
 
 pub(crate) struct Grib {
@@ -160,7 +163,7 @@ impl Grib {
             _ => 0,
         };
         let mut total: usize = cache.iter().map(|(_, d)| size(d)).sum();
-        while total > self.limits.cache_bytes && cache.len() > 1 {
+        while (total > self.limits.cache_bytes || cache.len() > MOST_HELD) && cache.len() > 1 {
             total -= size(&cache.remove(0).1);
         }
     }
