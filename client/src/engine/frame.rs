@@ -14,7 +14,7 @@ use crate::engine::troubles::trouble;
 use crate::render::field::{Field, Look};
 use crate::render::gpu::Gpu;
 use crate::render::layers;
-use crate::render::patches::patches;
+use crate::render::patches::{Cells, patches};
 use crate::render::scene::{Frame, Scene, Way};
 use crate::render::window::Window;
 use crate::view::levels::PageId;
@@ -344,12 +344,12 @@ fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look:
     let Some((y, x)) = &layer.axes else { return Way::General };
     let magnified = layer.is_magnified(level, &s.camera, s.ratio);
     let smooth = look.smooth && magnified;
-    let quick = look.stretch == Stretch::Linear && (!smooth || field.is_one_page(level));
+    let linear = look.stretch == Stretch::Linear;
     let globe = s.camera.projection == Projection::Globe;
     let wraps = layer.wraps();
     // The view's own cells are those of the wanted layer.
     let cells = |s: &State| if wanted { (s.columns.clone(), s.rows.clone()) } else { s.cells_for((y, x)) };
-    if quick && globe && wanted && field.is_regular(level) {
+    if linear && globe && wanted && field.is_regular(level) && (!smooth || field.is_one_page(level)) {
         let plane = field.shown_plane();
         let here = |p: &PageId| layer.page_key(*p, plane).is_some_and(|k| field.has(k));
         let enough = field.has_only(level) || s.plan.pages.iter().all(here);
@@ -358,15 +358,17 @@ fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look:
             return Way::Globe { smooth };
         }
     }
-    if quick && !globe {
-        let now = (s.place, field.changes());
+    if linear && !globe && (smooth || x.step().is_some()) {
+        let now = (s.place, field.changes(), smooth);
         if s.patches_of != now {
             let (columns, rows) = cells(s);
             let around = covers_world(y) && columns.iter().all(|c| c.index >= 0.0);
-            let made = patches(&columns, &rows, &layer.grids, level, |page| field.layer_of(page));
+            let how = if smooth { Cells::Smooth { wraps } } else { Cells::Flat };
+            let made = patches(&columns, &rows, &layer.grids, level, how, |page| field.layer_of(page));
             s.patched = made.map(|p| {
                 scene.put_patches(gpu, &p);
-                around && p.covers && p.quads.iter().all(|q| field.is_opaque(u32::from(q.layer)))
+                let opaque = |l: u16| field.is_opaque(u32::from(l));
+                around && p.covers && p.quads.iter().all(|q| q.layers.iter().all(|l| opaque(*l)))
             });
             s.patches_of = now;
         }

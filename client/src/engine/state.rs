@@ -181,9 +181,9 @@ pub struct State {
     /// Counts the changes of what lies where on the screen.
     pub place: u64,
     /// Of which place the general shader's tables are, and of which place and
-    /// state of the field the patches.
+    /// state of the field the patches, and whether they are smooth.
     pub cells_of: u64,
-    pub patches_of: (u64, u64),
+    pub patches_of: (u64, u64, bool),
     /// Whether the patches hide all land in view; `None` where the view cannot be cut into patches.
     pub patched: Option<bool>,
     /// Cells of the screen's columns and rows on a Mercator map, in the wanted layer.
@@ -261,7 +261,7 @@ impl State {
             plan_dirty: true,
             place: 1,
             cells_of: 0,
-            patches_of: (0, 0),
+            patches_of: (0, 0, false),
             patched: None,
             columns: Vec::new(),
             rows: Vec::new(),

@@ -244,9 +244,9 @@ impl Gpu {
                 attributes: &wgpu::vertex_attr_array![0 => Snorm16x4, 1 => Snorm16x2],
             }),
             Draw::QuickMap | Draw::SmoothMap => Some(wgpu::VertexBufferLayout {
-                array_stride: 8,
+                array_stride: 20,
                 step_mode: wgpu::VertexStepMode::Vertex,
-                attributes: &wgpu::vertex_attr_array![0 => Uint16x2, 1 => Uint16x2],
+                attributes: &wgpu::vertex_attr_array![0 => Uint16x2, 1 => Uint16x2, 2 => Uint16x4, 3 => Float32],
             }),
             _ => None,
         };

@@ -15,70 +15,122 @@ use crate::view::levels::{Grid, PageId};
 pub const TABLES: usize = 4;
 /// More are drawn by the general shader.
 const MAX_PATCHES: usize = 4096;
+/// In place of a layer: the page is not here.
+pub const NO_LAYER: u16 = u16::MAX;
 
-/// Pixels of one page. Ranges end before their second number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Pixels of one page, or of the strip between the middles of cells on both
+/// sides of a border. Ranges end before their second number.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Patch {
     pub x: [u16; 2],
     pub y: [u16; 2],
-    /// Layer of the atlas.
-    pub layer: u16,
+    /// Layers of the atlas that hold the cell above left, above right, below left
+    /// and below right of a pixel; all the same where cells are flat.
+    pub layers: [u16; 4],
     /// Which of the tables holds its texels.
     pub table: u16,
+    /// Column of texels at the left and right edge, where cells are flat.
+    pub u: [f32; 2],
 }
 
 #[derive(Debug, Default)]
 pub struct Patches {
     pub quads: Vec<Patch>,
-    /// For each level drawn from: the texel, within its page, of every column of
-    /// pixels, then of every row; in units of 1/65536, so that the place within the
-    /// cell is in it.
+    /// For each level drawn from, of every column of pixels, then of every row:
+    /// the texel before it, the texel after it (10 bits each), and how far it is
+    /// from one to the other (12 bits). Where cells are flat: its texel, twice.
     pub tables: Vec<[Vec<u32>; 2]>,
     /// No pixel over the grid is without a page.
     pub covers: bool,
 }
 
+/// How cells are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cells {
+    Flat,
+    /// With straight lines between their centres; `wraps` where the last column
+    /// is the first one's neighbour.
+    Smooth {
+        wraps: bool,
+    },
+}
+
+/// Pixels that read the same pages: first, after the last, page before and after.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    from: u32,
+    to: u32,
+    pages: [u32; 2],
+}
+
 /// A level's place on the screen along one axis.
 struct Line {
     texels: Vec<u32>,
-    /// First pixel, pixel after the last, page.
-    runs: Vec<[u32; 3]>,
+    /// Cell of the level at each pixel's middle, in its page.
+    at: Vec<f32>,
+    runs: Vec<Run>,
 }
 
 impl Line {
-    fn new(cells: &[Cell], grid: &Grid, axis: usize) -> Self {
-        let mut line = Self { texels: vec![0; cells.len()], runs: Vec::new() };
-        for (i, cell) in cells.iter().enumerate().filter(|(_, c)| c.index >= 0.0) {
-            let at = (f64::from(cell.index) + f64::from(cell.fraction)) / grid.factor[axis];
-            let cell = grid.cell(axis, cell.index as u32);
-            let page = grid.page_at(axis, cell);
-            let part = ((at - f64::from(cell)) * 65536.0).clamp(0.0, 65535.0);
-            line.texels[i] = ((cell % grid.block[axis] % grid.page[axis]) << 16) | part as u32;
+    fn new(pixels: &[Cell], grid: &Grid, axis: usize, how: Cells) -> Self {
+        let mut line = Self { texels: vec![0; pixels.len()], at: vec![0.0; pixels.len()], runs: Vec::new() };
+        let local = |cell: u32| cell % grid.block[axis] % grid.page[axis];
+        let count = i64::from(grid.cells[axis]);
+        for (i, pixel) in pixels.iter().enumerate().filter(|(_, c)| c.index >= 0.0) {
+            let at = (f64::from(pixel.index) + f64::from(pixel.fraction)) / grid.factor[axis];
+            let own = grid.cell(axis, pixel.index as u32);
+            let (before, after, part) = match how {
+                Cells::Flat => (own, own, 0.0),
+                Cells::Smooth { wraps } => {
+                    let before = (at - 0.5).floor();
+                    let cell = |n: i64| {
+                        let n = if wraps && axis == 1 { n.rem_euclid(count) } else { n.clamp(0, count - 1) };
+                        n as u32
+                    };
+                    (cell(before as i64), cell(before as i64 + 1), at - 0.5 - before)
+                }
+            };
+            let part = (part * 4096.0).clamp(0.0, 4095.0) as u32;
+            line.texels[i] = local(before) << 22 | local(after) << 12 | part;
+            line.at[i] = (at - f64::from(own)) as f32 + local(own) as f32;
+            let pages = [before, after].map(|c| grid.page_at(axis, c));
             let i = i as u32;
             match line.runs.last_mut() {
-                Some(run) if run[1] == i && run[2] == page => run[1] = i + 1,
-                _ => line.runs.push([i, i + 1, page]),
+                Some(run) if run.to == i && run.pages == pages => run.to = i + 1,
+                _ => line.runs.push(Run { from: i, to: i + 1, pages }),
             }
         }
         line
     }
 
-    fn within(&self, [from, to]: [u32; 2]) -> impl Iterator<Item = [u32; 3]> + '_ {
-        self.runs
-            .iter()
-            .map(move |[a, b, page]| [*a.max(&from), *b.min(&to), *page])
-            .filter(|[a, b, _]| a < b)
+    fn within(&self, [from, to]: [u32; 2]) -> Vec<Run> {
+        let cut = |r: &Run| Run { from: r.from.max(from), to: r.to.min(to), ..*r };
+        self.runs.iter().map(cut).filter(|r| r.from < r.to).collect()
+    }
+
+    /// Column of texels at the edges of a run, half a pixel beyond its middles.
+    fn edges(&self, run: Run) -> [f32; 2] {
+        let (first, last) = (self.at[run.from as usize], self.at[run.to as usize - 1]);
+        let half = match run.to - run.from {
+            1 => 0.0,
+            n => (last - first) / (n - 1) as f32 / 2.0,
+        };
+        [first - half, last + half]
     }
 }
 
 struct Cut<'a, F> {
-    cells: [&'a [Cell]; 2],
+    pixels: [&'a [Cell]; 2],
     grids: &'a [Grid],
+    how: Cells,
     layer_of: F,
     lines: Vec<Option<[Line; 2]>>,
     table_of: Vec<Option<u16>>,
     out: Patches,
 }
+
+/// There would be too many pieces.
+struct TooMany;
 
 /// Cuts the view. `columns` and `rows` are the level 0 cells of the device
 /// pixels; `layer_of` says where a page is, if it is here. `None` where there
@@ -88,6 +140,7 @@ pub fn patches(
     rows: &[Cell],
     grids: &[Grid],
     wanted: usize,
+    how: Cells,
     layer_of: impl Fn(PageId) -> Option<u32>,
 ) -> Option<Patches> {
     let limit = usize::from(u16::MAX);
@@ -95,17 +148,16 @@ pub fn patches(
         return None;
     }
     let mut cut = Cut {
-        cells: [rows, columns],
+        pixels: [rows, columns],
         grids,
+        how,
         layer_of,
         lines: (0..grids.len()).map(|_| None).collect(),
         table_of: vec![None; grids.len()],
         out: Patches { covers: true, ..Patches::default() },
     };
-    let whole = |cells: &[Cell]| [0, cells.len() as u32];
-    if !cut.fill(wanted, whole(rows), whole(columns)) {
-        return None;
-    }
+    let whole = |pixels: &[Cell]| [0, pixels.len() as u32];
+    cut.fill(wanted, whole(rows), whole(columns)).ok()?;
     let Cut { lines, table_of, mut out, .. } = cut;
     let mut tables: Vec<Option<[Vec<u32>; 2]>> = (0..TABLES).map(|_| None).collect();
     for (line, table) in lines.into_iter().zip(table_of) {
@@ -118,33 +170,52 @@ pub fn patches(
 }
 
 impl<F: Fn(PageId) -> Option<u32>> Cut<'_, F> {
-    /// False where there are too many pieces.
-    fn fill(&mut self, level: usize, y: [u32; 2], x: [u32; 2]) -> bool {
+    fn fill(&mut self, level: usize, y: [u32; 2], x: [u32; 2]) -> Result<(), TooMany> {
         let (Some(grid), Ok(number)) = (self.grids.get(level), u8::try_from(level)) else {
             self.out.covers = false;
-            return true;
+            return Ok(());
         };
+        let (pixels, how) = (self.pixels, self.how);
         let [rows, columns] = self.lines[level]
-            .get_or_insert_with(|| [0, 1].map(|axis| Line::new(self.cells[axis], grid, axis)));
-        let (rows, columns): (Vec<_>, Vec<_>) = (rows.within(y).collect(), columns.within(x).collect());
-        for [y0, y1, row] in rows {
-            for &[x0, x1, column] in &columns {
-                let page = PageId { level: number, y: row, x: column };
-                let here = (self.layer_of)(page).and_then(|l| u16::try_from(l).ok()).zip(self.table(level));
-                match here {
-                    Some((layer, table)) => {
-                        if self.out.quads.len() == MAX_PATCHES {
-                            return false;
-                        }
-                        let range = |a: u32, b: u32| [a as u16, b as u16];
-                        self.out.quads.push(Patch { x: range(x0, x1), y: range(y0, y1), layer, table });
+            .get_or_insert_with(|| [0, 1].map(|axis| Line::new(pixels[axis], grid, axis, how)));
+        let (rows, columns) = (rows.within(y), columns.within(x));
+        for row in rows {
+            for &column in &columns {
+                let layer = |y: u32, x: u32| {
+                    let layer = (self.layer_of)(PageId { level: number, y, x });
+                    layer.and_then(|l| u16::try_from(l).ok()).unwrap_or(NO_LAYER)
+                };
+                let ([y0, y1], [x0, x1]) = (row.pages, column.pages);
+                let layers = [layer(y0, x0), layer(y0, x1), layer(y1, x0), layer(y1, x1)];
+                if layers.contains(&NO_LAYER) {
+                    let (made, covered) = (self.out.quads.len(), self.out.covers);
+                    self.out.covers = true;
+                    self.fill(level + 1, [row.from, row.to], [column.from, column.to])?;
+                    if self.out.covers || layers == [NO_LAYER; 4] {
+                        self.out.covers &= covered;
+                        continue;
                     }
-                    None if !self.fill(level + 1, [y0, y1], [x0, x1]) => return false,
-                    None => {}
+                    // Half a border, rather than none of it.
+                    self.out.quads.truncate(made);
                 }
+                self.push(level, row, column, layers)?;
             }
         }
-        true
+        Ok(())
+    }
+
+    fn push(&mut self, level: usize, row: Run, column: Run, layers: [u16; 4]) -> Result<(), TooMany> {
+        let (Some(table), Some([_, line])) = (self.table(level), &self.lines[level]) else {
+            self.out.covers = false;
+            return Ok(());
+        };
+        if self.out.quads.len() == MAX_PATCHES {
+            return Err(TooMany);
+        }
+        let range = |r: Run| [r.from as u16, r.to as u16];
+        let u = line.edges(column);
+        self.out.quads.push(Patch { x: range(column), y: range(row), layers, table, u });
+        Ok(())
     }
 
     fn table(&mut self, level: usize) -> Option<u16> {
@@ -161,7 +232,7 @@ mod tests {
     use super::*;
 
     fn cells(numbers: impl IntoIterator<Item = i32>) -> Vec<Cell> {
-        numbers.into_iter().map(|n| Cell { index: n as f32, fraction: 0.0 }).collect()
+        numbers.into_iter().map(|n| Cell { index: n as f32, fraction: 0.5 }).collect()
     }
 
     /// 8 x 8 cells in pages of 4 x 4, and half of that in one page.
@@ -169,24 +240,28 @@ mod tests {
         vec![Grid::new([8, 8], [1.0, 1.0], [4, 4]).unwrap(), Grid::new([4, 4], [2.0, 2.0], [4, 4]).unwrap()]
     }
 
+    fn area(p: &Patches) -> usize {
+        p.quads.iter().map(|q| usize::from(q.x[1] - q.x[0]) * usize::from(q.y[1] - q.y[0])).sum()
+    }
+
     #[test]
     fn each_run_of_pixels_reads_its_own_page() {
         let grids = two_levels();
         let (columns, rows) = (cells([-1, 2, 3, 4, 5, 0]), cells([0, 7]));
-        let p = patches(&columns, &rows, &grids, 0, |p| Some(10 * p.y + p.x)).unwrap();
-        let one = |x, y, layer| Patch { x, y, layer, table: 0 };
+        let p = patches(&columns, &rows, &grids, 0, Cells::Flat, |p| Some(10 * p.y + p.x)).unwrap();
+        let one = |x, y, layer, u| Patch { x, y, layers: [layer; 4], table: 0, u };
         assert_eq!(
             p.quads,
             [
-                one([1, 3], [0, 1], 0),
-                one([3, 5], [0, 1], 1),
-                one([5, 6], [0, 1], 0),
-                one([1, 3], [1, 2], 10),
-                one([3, 5], [1, 2], 11),
-                one([5, 6], [1, 2], 10)
+                one([1, 3], [0, 1], 0, [2.0, 4.0]),
+                one([3, 5], [0, 1], 1, [0.0, 2.0]),
+                one([5, 6], [0, 1], 0, [0.5, 0.5]),
+                one([1, 3], [1, 2], 10, [2.0, 4.0]),
+                one([3, 5], [1, 2], 11, [0.0, 2.0]),
+                one([5, 6], [1, 2], 10, [0.5, 0.5])
             ]
         );
-        let texels = |t: &[u32]| t.iter().map(|t| t >> 16).collect::<Vec<_>>();
+        let texels = |t: &[u32]| t.iter().map(|t| t >> 22).collect::<Vec<_>>();
         assert_eq!(p.tables[0].each_ref().map(|t| texels(t)), [vec![0, 2, 3, 0, 1, 0], vec![0, 3]]);
         assert!(p.covers);
     }
@@ -200,31 +275,55 @@ mod tests {
             (0, y, x) => Some(2 * y + x),
             _ => Some(9),
         };
-        let p = patches(&all(), &all(), &grids, 0, layer).unwrap();
+        let p = patches(&all(), &all(), &grids, 0, Cells::Flat, layer).unwrap();
         assert_eq!(p.quads.len(), 4);
-        assert!(p.quads.contains(&Patch { x: [4, 8], y: [4, 8], layer: 9, table: 1 }));
-        // The second of two fine cells begins in the middle of the coarse one.
-        let half = |n: u32| (n / 2) << 16 | (n % 2) << 15;
-        assert_eq!(p.tables[1][0], (0..8).map(half).collect::<Vec<_>>());
-        let area: usize =
-            p.quads.iter().map(|q| usize::from(q.x[1] - q.x[0]) * usize::from(q.y[1] - q.y[0])).sum();
-        assert_eq!(area, 64);
+        let coarse = Patch { x: [4, 8], y: [4, 8], layers: [9; 4], table: 1, u: [2.0, 4.0] };
+        assert!(p.quads.contains(&coarse), "{:?}", p.quads);
+        assert_eq!(p.tables[1][0].iter().map(|t| t >> 22).collect::<Vec<_>>(), [0, 0, 1, 1, 2, 2, 3, 3]);
+        assert_eq!(area(&p), 64);
         assert!(p.covers);
     }
 
     #[test]
     fn what_no_level_has_is_left_open_and_said() {
-        let p = patches(&cells(0..8), &cells(0..8), &two_levels(), 0, |p| {
-            (p.level == 0 && p.x == 0).then_some(0)
-        });
-        let p = p.unwrap();
+        let left = |p: PageId| (p.level == 0 && p.x == 0).then_some(0);
+        let p = patches(&cells(0..8), &cells(0..8), &two_levels(), 0, Cells::Flat, left).unwrap();
         assert_eq!(p.quads.len(), 2);
         assert!(!p.covers);
     }
 
     #[test]
+    fn between_the_centres_of_cells_a_patch_reads_the_pages_on_both_sides() {
+        let grid = [Grid::new([4, 8], [1.0, 1.0], [4, 4]).unwrap()];
+        // Four pixels a cell: the strip around the border is one cell wide.
+        let columns: Vec<Cell> = (0..32u8)
+            .map(|i| Cell { index: f32::from(i / 4), fraction: f32::from(i % 4) / 4.0 + 0.125 })
+            .collect();
+        let how = Cells::Smooth { wraps: true };
+        let p = patches(&columns, &cells(0..4), &grid, 0, how, |p| Some(p.x)).unwrap();
+        let along: Vec<_> =
+            p.quads.iter().filter(|q| q.y[0] == 0).map(|q| (q.x, [q.layers[0], q.layers[1]])).collect();
+        let expected =
+            [([0, 2], [1, 0]), ([2, 14], [0, 0]), ([14, 18], [0, 1]), ([18, 30], [1, 1]), ([30, 32], [1, 0])];
+        assert_eq!(along, expected);
+        let [x, _] = &p.tables[0];
+        // Just right of the border: from the last cell of one page to the first of the next.
+        assert_eq!((x[16] >> 22, (x[16] >> 12) & 1023, x[16] & 4095), (3, 0, 2560));
+        assert_eq!(area(&p), 32 * 4);
+    }
+
+    #[test]
+    fn a_neighbour_that_is_not_here_leaves_its_side_of_the_border_out() {
+        let grid = [Grid::new([4, 8], [1.0, 1.0], [4, 4]).unwrap()];
+        let how = Cells::Smooth { wraps: false };
+        let p = patches(&cells(0..8), &cells(0..1), &grid, 0, how, |p| (p.x == 0).then_some(7)).unwrap();
+        assert!(!p.covers);
+        assert!(p.quads.iter().all(|q| q.layers.contains(&7)), "{:?}", p.quads);
+    }
+
+    #[test]
     fn too_many_pieces_are_no_patches() {
         let grid = Grid::new([200, 200], [1.0, 1.0], [1, 1]).unwrap();
-        assert!(patches(&cells(0..200), &cells(0..200), &[grid], 0, |_| Some(0)).is_none());
+        assert!(patches(&cells(0..200), &cells(0..200), &[grid], 0, Cells::Flat, |_| Some(0)).is_none());
     }
 }

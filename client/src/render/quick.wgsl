@@ -1,5 +1,4 @@
-// The field where the scale is linear, and cells are flat or one page holds the
-// level: nearly every frame.
+// The field where the scale is linear: nearly every frame.
 // Same answer as field.wgsl, a fraction of the work; a software GPU draws it
 // several times faster. A Mercator map comes as rectangles of one page each,
 // with each column's and row's texel found by the CPU (patches.rs). The globe
@@ -39,7 +38,7 @@ struct Quick {
 @group(0) @binding(0) var<uniform> view: View;
 @group(1) @binding(0) var<uniform> quick: Quick;
 @group(1) @binding(1) var atlas: texture_2d_array<u32>;
-@group(2) @binding(0) var texels: texture_2d<u32>;  // two rows a table: of columns of pixels, of rows; texel * 65536
+@group(2) @binding(0) var texels: texture_2d<u32>;  // two rows a table: of columns of pixels, of rows (patches.rs)
 @group(2) @binding(1) var lut: texture_2d<f32>;
 
 // A number and whether it is one.
@@ -58,21 +57,9 @@ fn colour(n: vec2f) -> vec4f {
     return select(vec4f(0.0), vec4f(c.rgb * quick.opacity, quick.opacity), n.y != 0.0);
 }
 
-// Straight lines between the centres of cells, where one page holds the whole
-// level. `at` is x, y in cells. No data has no weight, and stays what it is.
-fn between(at: vec2f, layer: u32) -> vec2f {
-    let base = floor(at - 0.5);
-    let w = at - 0.5 - base;
-    let b = vec2i(base);
-    var x = vec2i(b.x, b.x + 1);
-    // Longitudes that close around the globe have their neighbours across the seam.
-    if quick.wraps != 0u { x = (x + quick.cells.x) % quick.cells.x; }
-    x = clamp(x, vec2i(0), vec2i(quick.cells.x - 1));
-    let y = clamp(vec2i(b.y, b.y + 1), vec2i(0), vec2i(quick.cells.y - 1));
-    let n00 = number(vec2u(vec2i(x.x, y.x)), layer);
-    let n10 = number(vec2u(vec2i(x.y, y.x)), layer);
-    let n01 = number(vec2u(vec2i(x.x, y.y)), layer);
-    let n11 = number(vec2u(vec2i(x.y, y.y)), layer);
+// Four numbers around a place and the place between them. No data has no weight,
+// and where it is nearest it stays what it is.
+fn between(n00: vec2f, n10: vec2f, n01: vec2f, n11: vec2f, w: vec2f) -> vec2f {
     let right = w.x >= 0.5;
     let nearest = select(select(n00, n10, right), select(n01, n11, right), w.y >= 0.5);
     let weight = vec4f(n00.y, n10.y, n01.y, n11.y)
@@ -81,24 +68,46 @@ fn between(at: vec2f, layer: u32) -> vec2f {
     return vec2f(sum / max(dot(weight, vec4f(1.0)), 1e-9), nearest.y);
 }
 
-struct Patch { @builtin(position) position: vec4f, @location(0) @interpolate(flat) page: vec2u }
+struct Patch {
+    @builtin(position) position: vec4f,
+    @location(0) @interpolate(flat) table: u32,
+    @location(1) @interpolate(flat) layers: vec4u,
+    @location(2) u: f32,
+}
 
-// `page`: layer of the atlas, first row of its table.
-@vertex fn map_vs(@location(0) px: vec2u, @location(1) page: vec2u) -> Patch {
+@vertex fn map_vs(
+    @location(0) px: vec2u,
+    @location(1) table: vec2u,      // its first row
+    @location(2) layers: vec4u,
+    @location(3) u: f32,
+) -> Patch {
     let at = vec2f(px) / view.size;
-    return Patch(vec4f(at.x * 2.0 - 1.0, 1.0 - at.y * 2.0, 0.0, 1.0), page);
+    return Patch(vec4f(at.x * 2.0 - 1.0, 1.0 - at.y * 2.0, 0.0, 1.0), table.x, layers, u);
 }
 
 @fragment fn map_fs(v: Patch) -> @location(0) vec4f {
-    let x = textureLoad(texels, vec2u(u32(v.position.x), v.page.y), 0).x;
-    let y = textureLoad(texels, vec2u(u32(v.position.y), v.page.y + 1u), 0).x;
-    return colour(number(vec2u(x, y) >> vec2u(16u), v.page.x));
+    let y = textureLoad(texels, vec2u(u32(v.position.y), v.table + 1u), 0).x;
+    return colour(number(vec2u(u32(max(v.u, 0.0)), y >> 22u), v.layers.x));
+}
+
+// A layer that is not here gives no number.
+fn number_at(x: u32, y: u32, layer: u32) -> vec2f {
+    let here = layer != 0xffffu;
+    return select(vec2f(0.0), number(vec2u(x, y), select(0u, layer, here)), here);
 }
 
 @fragment fn map_smooth_fs(v: Patch) -> @location(0) vec4f {
-    let x = textureLoad(texels, vec2u(u32(v.position.x), v.page.y), 0).x;
-    let y = textureLoad(texels, vec2u(u32(v.position.y), v.page.y + 1u), 0).x;
-    return colour(between(vec2f(vec2u(x, y)) / 65536.0, v.page.x));
+    let x = textureLoad(texels, vec2u(u32(v.position.x), v.table), 0).x;
+    let y = textureLoad(texels, vec2u(u32(v.position.y), v.table + 1u), 0).x;
+    let before = vec2u(x, y) >> vec2u(22u);
+    let after = (vec2u(x, y) >> vec2u(12u)) & vec2u(1023u);
+    return colour(between(
+        number_at(before.x, before.y, v.layers.x),
+        number_at(after.x, before.y, v.layers.y),
+        number_at(before.x, after.y, v.layers.z),
+        number_at(after.x, after.y, v.layers.w),
+        vec2f(vec2u(x, y) & vec2u(4095u)) / 4096.0,
+    ));
 }
 
 @vertex fn globe_vs(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {
@@ -136,7 +145,25 @@ fn on_globe(p: vec2f) -> Globe {
     return select(vec4f(0.0), colour(number(g.texel, g.layer)), g.inside);
 }
 
+// Where one page holds the whole level. `at` is x, y in cells.
+fn between_cells(at: vec2f, layer: u32) -> vec2f {
+    let base = floor(at - 0.5);
+    let b = vec2i(base);
+    var x = vec2i(b.x, b.x + 1);
+    // Longitudes that close around the globe have their neighbours across the seam.
+    if quick.wraps != 0u { x = (x + quick.cells.x) % quick.cells.x; }
+    let xs = vec2u(clamp(x, vec2i(0), vec2i(quick.cells.x - 1)));
+    let ys = vec2u(clamp(vec2i(b.y, b.y + 1), vec2i(0), vec2i(quick.cells.y - 1)));
+    return between(
+        number(vec2u(xs.x, ys.x), layer),
+        number(vec2u(xs.y, ys.x), layer),
+        number(vec2u(xs.x, ys.y), layer),
+        number(vec2u(xs.y, ys.y), layer),
+        at - 0.5 - base,
+    );
+}
+
 @fragment fn globe_smooth_fs(@builtin(position) p: vec4f) -> @location(0) vec4f {
     let g = on_globe(p.xy);
-    return select(vec4f(0.0), colour(between(g.at, g.layer)), g.inside);
+    return select(vec4f(0.0), colour(between_cells(g.at, g.layer)), g.inside);
 }

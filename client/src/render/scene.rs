@@ -11,7 +11,7 @@ use wgpu::util::DeviceExt;
 use crate::render::field::{Field, texture, write_whole};
 use crate::render::gpu::{Draw, Gpu};
 use crate::render::layers::{Mesh, Segment};
-use crate::render::patches::{Patches, TABLES};
+use crate::render::patches::{Patch, Patches, TABLES};
 
 /// Slots of the item buffer: disc, then land, graticule and coastlines once for each copy of the world.
 const MAX_COPIES: i32 = 9;
@@ -119,6 +119,29 @@ pub enum Way {
     Map { opaque: bool, smooth: bool },
     /// The quick way on the globe: the window is written for this view.
     Globe { smooth: bool },
+}
+
+/// A corner of a patch, as the shader takes it.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+pub struct Corner {
+    px: [u16; 2],
+    table: [u16; 2],
+    layers: [u16; 4],
+    u: f32,
+}
+
+impl Corner {
+    /// Of its two triangles.
+    pub fn six(p: &Patch) -> [Self; 6] {
+        let at = |x: usize, y: usize| Self {
+            px: [p.x[x], p.y[y]],
+            table: [2 * p.table, 0],
+            layers: p.layers,
+            u: p.u[x],
+        };
+        [at(0, 0), at(1, 0), at(0, 1), at(0, 1), at(1, 0), at(1, 1)]
+    }
 }
 
 /// Six corners for each patch.
@@ -299,14 +322,7 @@ impl Scene {
         }
         let rows = (texels.len() / *width as usize) as u32;
         write_whole(gpu, texture, bytemuck::cast_slice(&texels), width * 4, [*width, rows]);
-        let corners: Vec<[u16; 4]> = patches
-            .quads
-            .iter()
-            .flat_map(|p| {
-                let at = |x: usize, y: usize| [p.x[x], p.y[y], p.layer, 2 * p.table];
-                [at(0, 0), at(1, 0), at(0, 1), at(0, 1), at(1, 0), at(1, 1)]
-            })
-            .collect();
+        let corners: Vec<Corner> = patches.quads.iter().flat_map(Corner::six).collect();
         let bytes: &[u8] = bytemuck::cast_slice(&corners);
         let count = corners.len() as u32;
         match &mut self.patches {

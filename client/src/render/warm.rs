@@ -8,6 +8,8 @@ use wgpu::util::DeviceExt;
 
 use crate::render::field::{QUICK_BYTES, texture, write_whole};
 use crate::render::gpu::{Draw, Gpu};
+use crate::render::patches::Patch;
+use crate::render::scene::Corner;
 
 /// Side of the picture that nobody sees, in pixels.
 const SIDE: u32 = 3;
@@ -60,10 +62,9 @@ pub fn warm_up(gpu: &Gpu, globe: bool, smooth: bool) {
         group(&gpu.layouts.quick, &[quick.as_entire_binding(), whole(&layers)]),
         group(&gpu.layouts.quick_style, &[whole(&texels), whole(&lut)]),
     ];
-    // One rectangle over everything: x, y, layer, table.
-    let (near, far) = (0u16, SIDE as u16);
-    let corners = [[near, near], [far, near], [near, far], [near, far], [far, near], [far, far]];
-    let corners = corners.map(|[x, y]| [x, y, 0, 0]);
+    // One rectangle over everything.
+    let over = [0, SIDE as u16];
+    let corners = Corner::six(&Patch { x: over, y: over, layers: [0; 4], table: 0, u: [0.0; 2] });
     let corners = gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
         label: Some("warm-up"),
         contents: bytemuck::cast_slice(&corners),
