@@ -8,6 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::dtype::DataType;
+use crate::grid::{Cells, Horizontal, horizontal};
 use crate::time::TimeUnits;
 use crate::zarr::{ArrayMeta, Hierarchy, json_number};
 
@@ -80,8 +81,12 @@ pub struct Level {
     /// Cells of level 0 along y and x that one cell of this level covers.
     pub factor_y: f64,
     pub factor_x: f64,
+    /// Of [`Horizontal::Cells`] one row.
     pub rows: u64,
     pub columns: u64,
+    /// Where this level's cells lie, by coordinates of its own group. A grid of cells is
+    /// separable from level 1 on, and factors count from there.
+    pub horizontal: Option<Horizontal>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +113,15 @@ impl Variable {
     }
     pub fn dim(&self, role: Role) -> Option<&Dim> {
         self.dims.iter().find(|d| d.role == role)
+    }
+    /// Where its cells lie on the Earth; `None` where nothing says so.
+    pub fn horizontal(&self) -> Option<&Horizontal> {
+        self.levels.first()?.horizontal.as_ref()
+    }
+    /// The dimensions before those of its grid; all of them where it has none.
+    pub fn leading(&self) -> &[Dim] {
+        let grid = self.horizontal().map_or(0, Horizontal::rank);
+        &self.dims[..self.dims.len().saturating_sub(grid)]
     }
     /// True where its last two dimensions are y and x with one-dimensional coordinates.
     pub fn is_mappable(&self) -> bool {
@@ -185,9 +199,13 @@ impl Cube {
             if name.ends_with("_bnds") || name.ends_with("_bounds") {
                 continue;
             }
-            let Some(variable) = variable(h, a, dtype, &layout, &base) else { continue };
+            let Some(variable) = variable(h, a, dtype, &layout, &base, &mut notes) else { continue };
             variables.push(variable);
         }
+        // What places another variable's cells is no field, whether it was named or found.
+        let places: std::collections::BTreeSet<String> =
+            variables.iter().filter_map(Variable::horizontal).flat_map(placed_by).collect();
+        variables.retain(|v| !places.contains(&v.path));
         if variables.iter().any(Variable::is_mappable)
             && !h.attributes.contains_key("proj:code")
             && !h.arrays.values().any(|a| a.attributes.contains_key("grid_mapping_name"))
@@ -270,6 +288,19 @@ fn pyramid_layout(h: &Hierarchy, notes: &mut Vec<String>) -> Vec<LayoutLevel> {
         return paths.into_iter().map(|prefix| LayoutLevel { prefix, factor: None }).collect();
     }
     vec![LayoutLevel { prefix: String::new(), factor: Some((1.0, 1.0)) }]
+}
+
+/// The arrays that a grid takes its coordinates from.
+fn placed_by(grid: &Horizontal) -> Vec<String> {
+    match grid {
+        Horizontal::Separable { latitude, longitude } => vec![latitude.clone(), longitude.clone()],
+        Horizontal::Projected(p) => vec![p.y.clone(), p.x.clone()],
+        Horizontal::Curvilinear { latitude, longitude }
+        | Horizontal::Cells(Cells::Listed { latitude, longitude }) => {
+            vec![latitude.path.clone(), longitude.path.clone()]
+        }
+        Horizontal::Cells(Cells::Healpix(_)) => Vec::new(),
+    }
 }
 
 fn is_coordinate(a: &ArrayMeta) -> bool {
@@ -374,6 +405,7 @@ fn variable(
     dtype: DataType,
     layout: &[LayoutLevel],
     base: &str,
+    notes: &mut Vec<String>,
 ) -> Option<Variable> {
     let rank = a.shape.len();
     let mut dims: Vec<Dim> = a
@@ -402,12 +434,25 @@ fn variable(
             dims[i].role = Role::Other;
         }
     }
+    let grid = horizontal(h, a, notes);
+    if let (Some(Horizontal::Curvilinear { .. }), [leading @ .., y, x]) = (&grid, dims.as_mut_slice()) {
+        (y.role, x.role) = (Role::Y, Role::X);
+        for d in leading.iter_mut().filter(|d| matches!(d.role, Role::X | Role::Y)) {
+            d.role = Role::Other;
+        }
+    }
+    let cells = matches!(grid, Some(Horizontal::Cells(_)));
     let (rows, columns) = match dims.as_slice() {
+        [.., cell] if cells => (1, cell.len),
         [.., y, x] if y.role == Role::Y && x.role == Role::X => (y.len, x.len),
         _ => (0, 0),
     };
     let name = strip_level(&a.path, base)?;
-    let mut levels = vec![Level { array: a.path.clone(), factor_y: 1.0, factor_x: 1.0, rows, columns }];
+    let mut levels =
+        vec![Level { array: a.path.clone(), factor_y: 1.0, factor_x: 1.0, rows, columns, horizontal: grid }];
+    // What the levels' factors count from.
+    let mut finest = (!cells).then_some((rows, columns));
+    let grid_rank = if cells { 1 } else { 2 };
     if rows > 0 && columns > 0 {
         for l in layout.iter().skip(1) {
             let path = if l.prefix.is_empty() { name.to_owned() } else { format!("{}/{name}", l.prefix) };
@@ -415,13 +460,15 @@ fn variable(
             let (Some(&r), Some(&c)) = (coarse.shape.iter().rev().nth(1), coarse.shape.last()) else {
                 continue;
             };
-            let same = coarse.shape.len() == rank
+            let (finest_rows, finest_columns) = *finest.get_or_insert((r, c));
+            let lead = rank - grid_rank;
+            let same = coarse.shape.len() == lead + 2
                 && coarse.dtype.is_some()
-                && coarse.shape[..rank - 2] == a.shape[..rank - 2]
+                && coarse.shape[..lead] == a.shape[..lead]
                 && r > 0
                 && c > 0
-                && r <= rows
-                && c <= columns;
+                && r <= finest_rows
+                && c <= finest_columns;
             if !same {
                 continue;
             }
@@ -431,10 +478,12 @@ fn variable(
                 let power = ratio.log2().ceil().exp2();
                 if fine.div_ceil(power as u64) == coarse { power } else { ratio }
             };
-            let (factor_y, factor_x) = l.factor.unwrap_or((factor(rows, r), factor(columns, c)));
-            levels.push(Level { array: path, factor_y, factor_x, rows: r, columns: c });
+            let (factor_y, factor_x) =
+                l.factor.unwrap_or((factor(finest_rows, r), factor(finest_columns, c)));
+            let horizontal = horizontal(h, coarse, notes);
+            levels.push(Level { array: path, factor_y, factor_x, rows: r, columns: c, horizontal });
         }
-        levels.sort_by_key(|l| std::cmp::Reverse(l.rows * l.columns));
+        levels[1..].sort_by_key(|l| std::cmp::Reverse(l.rows * l.columns));
     }
     let packing = packing(a, dtype);
     let range = |k: &str| {

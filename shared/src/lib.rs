@@ -13,6 +13,7 @@ pub mod codec;
 pub mod colormap;
 pub mod cube;
 pub mod dtype;
+pub mod grid;
 pub mod range;
 pub mod raster;
 pub mod shard;

@@ -1,0 +1,173 @@
+//! Which cell a place lies in.
+
+use super::Projected;
+use super::areas::Places;
+use super::extent::Extent;
+use super::healpix::Healpix;
+use super::nearest::Nearest;
+use super::projection::{Plane, Projection};
+use super::sphere::{chord, unit_vector, wrap_longitude};
+use crate::axis::{Axis, AxisError};
+
+/// A cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Row and column, or the cell alone: indices along the grid's dimensions.
+    pub index: Vec<u64>,
+    /// The cell's own place; longitude within -180 <= x < 180.
+    pub longitude_deg: f64,
+    pub latitude_deg: f64,
+}
+
+impl Found {
+    fn new(index: Vec<u64>, (longitude, latitude): (f64, f64)) -> Self {
+        Self { index, longitude_deg: wrap_longitude(longitude), latitude_deg: latitude }
+    }
+}
+
+/// Axes of a projected grid, in the projection's own units.
+#[derive(Debug)]
+pub struct ProjectedGrid {
+    y: Axis,
+    x: Axis,
+    projection: Projection,
+}
+
+impl ProjectedGrid {
+    /// From stored coordinates.
+    ///
+    /// # Errors
+    /// Coordinates that are no axis.
+    pub fn new(grid: &Projected, y: &[f64], x: &[f64]) -> Result<Self, AxisError> {
+        let scaled = |v: &[f64]| v.iter().map(|c| c * grid.unit).collect::<Vec<f64>>();
+        let rotated = grid.projection.plane() == Plane::RotatedDegrees;
+        let x = if rotated { Axis::longitude(scaled(x))? } else { Axis::new(scaled(x))? };
+        Ok(Self { y: Axis::new(scaled(y))?, x, projection: grid.projection.clone() })
+    }
+
+    /// Row and column of the cell that a place lies in.
+    pub fn cell(&self, longitude: f64, latitude: f64) -> Option<(usize, usize)> {
+        let (x, y) = self.projection.forward(longitude, latitude)?;
+        Some((self.y.cell(y)?, self.x.cell(x)?))
+    }
+
+    /// Longitude and latitude of a cell's centre; `None` beside the Earth.
+    pub fn place(&self, row: usize, column: usize) -> Option<(f64, f64)> {
+        self.projection.inverse(*self.x.values().get(column)?, *self.y.values().get(row)?)
+    }
+
+    /// Axes in the projection's units, and the projection: what a mesh is made of.
+    pub fn parts(&self) -> (&Axis, &Axis, &Projection) {
+        (&self.y, &self.x, &self.projection)
+    }
+
+    /// The box of the cells' outer edges.
+    pub fn extent(&self) -> Extent {
+        let mut extent = Extent::default();
+        let along = |axis: &Axis| -> Vec<f64> {
+            let n = axis.len().clamp(1, 256);
+            (0..=n).map(|i| axis.edge(i * axis.len() / n)).collect()
+        };
+        let (rows, columns) = (along(&self.y), along(&self.x));
+        for y in &rows {
+            for x in &columns {
+                if let Some((lon, lat)) = self.projection.inverse(*x, *y) {
+                    extent.add(lon, lat);
+                }
+            }
+        }
+        for pole in [90.0, -90.0] {
+            if self.cell(0.0, pole).is_some() {
+                extent.add_pole(pole);
+            }
+        }
+        extent
+    }
+}
+
+/// Finds cells of a grid that is not separable.
+#[derive(Debug)]
+pub enum Locator {
+    Projected(ProjectedGrid),
+    Curvilinear { places: Places, nearest: Nearest },
+    Cells { longitude: Vec<f64>, latitude: Vec<f64>, nearest: Nearest },
+    Healpix(Healpix),
+}
+
+impl Locator {
+    pub fn curvilinear(places: Places) -> Self {
+        let pairs = places.longitude.iter().copied().zip(places.latitude.iter().copied());
+        let nearest = Nearest::new(pairs);
+        Self::Curvilinear { places, nearest }
+    }
+
+    /// Longitudes and latitudes in degrees, one of each a cell.
+    pub fn cells(longitude: Vec<f64>, latitude: Vec<f64>) -> Self {
+        let nearest = Nearest::new(longitude.iter().copied().zip(latitude.iter().copied()));
+        Self::Cells { longitude, latitude, nearest }
+    }
+
+    /// The cell that a place lies in: by the projection, or the nearest centre unless
+    /// that is further than the cells there are wide. `None` beside the grid.
+    pub fn locate(&self, longitude: f64, latitude: f64) -> Option<Found> {
+        if !longitude.is_finite() || latitude.is_nan() || latitude.abs() > 90.0 {
+            return None;
+        }
+        match self {
+            Self::Projected(grid) => {
+                let (row, column) = grid.cell(longitude, latitude)?;
+                Some(Found::new(vec![row as u64, column as u64], grid.place(row, column)?))
+            }
+            Self::Healpix(grid) => {
+                let cell = grid.cell(longitude, latitude)?;
+                Some(Found::new(vec![cell], grid.place(cell)?))
+            }
+            Self::Curvilinear { places, nearest } => {
+                let found = nearest.one(longitude, latitude)?;
+                let (row, column) =
+                    (found.id as usize / places.columns.max(1), found.id as usize % places.columns.max(1));
+                let place = places.get(row, column)?;
+                let reach = places.steps(row, column).map_or(0.0, |(along, across)| {
+                    let sq = |v: [f64; 3]| v.iter().map(|c| c * c).sum::<f64>();
+                    // Half a cell's diagonal, and a fifth more for cells that lean.
+                    0.6 * (sq(along) + sq(across)).sqrt()
+                });
+                (found.chord <= reach.max(1e-9)).then(|| Found::new(vec![row as u64, column as u64], place))
+            }
+            Self::Cells { longitude: lon, latitude: lat, nearest } => {
+                let found = nearest.one(longitude, latitude)?;
+                let at = found.id as usize;
+                let place = (*lon.get(at)?, *lat.get(at)?);
+                (found.chord <= spacing(nearest, place).max(1e-9))
+                    .then(|| Found::new(vec![u64::from(found.id)], place))
+            }
+        }
+    }
+
+    /// The box of the cells that have a place.
+    pub fn extent(&self) -> Extent {
+        let mut extent = Extent::default();
+        match self {
+            Self::Projected(grid) => return grid.extent(),
+            Self::Healpix(_) => {
+                extent.add_pole(90.0);
+                extent.add_pole(-90.0);
+            }
+            Self::Curvilinear { places, .. } => {
+                places.longitude.iter().zip(&places.latitude).for_each(|(x, y)| extent.add(*x, *y));
+            }
+            Self::Cells { longitude, latitude, .. } => {
+                longitude.iter().zip(latitude).for_each(|(x, y)| extent.add(*x, *y));
+            }
+        }
+        extent
+    }
+}
+
+/// How far apart cells lie around one of them: the chord to the fourth nearest other.
+pub fn spacing(nearest: &Nearest, (longitude, latitude): (f64, f64)) -> f64 {
+    let own = unit_vector(longitude, latitude);
+    let around = nearest.several::<5>(own);
+    // Fewer than five cells in all: as far as there is one.
+    around.iter().rev().map(|n| n.chord).find(|c| c.is_finite()).unwrap_or_else(|| chord(own, own))
+}
