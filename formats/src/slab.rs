@@ -63,6 +63,15 @@ pub(crate) fn check_declared(
     }
 }
 
+/// True where a variable is there for its attributes alone: a grid mapping (CF section 5.6) or a
+/// mesh topology (UGRID 1.0). Its value and type mean nothing.
+pub(crate) fn holds_attributes(attributes: &[(String, crate::AttrValue)]) -> bool {
+    let text = |name: &str| attributes.iter().find(|(n, _)| n == name).and_then(|(_, v)| v.as_text());
+    text("grid_mapping_name").is_some()
+        || text("crs_wkt").is_some()
+        || text("cf_role") == Some("mesh_topology")
+}
+
 /// Reverses every element of `size` bytes: big-endian to little-endian and back.
 pub(crate) fn swap_elements(bytes: &mut [u8], size: usize) {
     fn swap<const N: usize>(bytes: &mut [u8]) {

@@ -8,30 +8,37 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
-use graticule_shared::cube::{Cube, Dim, Role, packing};
+use graticule_shared::cube::{Cube, Dim, Role, Variable, packing};
 use graticule_shared::dtype::DataType;
+use graticule_shared::grid::areas::Places;
+use graticule_shared::grid::locate::ProjectedGrid;
+use graticule_shared::grid::{Angles, Cells, Horizontal, Locator};
 use graticule_shared::zarr::{ArrayMeta, Hierarchy};
 use serde_json::{Map, Value};
 
-use crate::store::Snapshot;
+use crate::store::{Snapshot, slab};
 
 /// Coordinate variables longer than this are no axes of a grid.
 const MAX_AXIS_LEN: u64 = 1 << 22;
-/// Two-dimensional coordinates are read for their extent up to this many cells.
-const MAX_AUXILIARY_CELLS: u64 = 1 << 24;
+/// Coordinates of cells are held up to this many.
+const MAX_CELLS: u64 = 1 << 25;
+/// Of them read at a time.
+const SLAB_CELLS: u64 = 1 << 20;
 
 pub struct Opened {
     pub snapshot: Arc<Snapshot>,
     pub hierarchy: Arc<Hierarchy>,
     pub cube: Cube,
     axes: Mutex<HashMap<String, Arc<Vec<f64>>>>,
+    /// Held while one is made, so that a crowd makes it once.
+    locators: tokio::sync::Mutex<HashMap<String, Arc<Locator>>>,
 }
 
 impl Opened {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         let hierarchy = Arc::clone(snapshot.hierarchy());
         let cube = Cube::new(&hierarchy);
-        Self { snapshot, hierarchy, cube, axes: Mutex::default() }
+        Self { snapshot, hierarchy, cube, axes: Mutex::default(), locators: Default::default() }
     }
 
     /// Values of the one-dimensional array at `path`, decoded by its packing.
@@ -56,43 +63,106 @@ impl Opened {
         self.hierarchy.arrays.get(path).with_context(|| format!("{path}: no such array"))
     }
 
-    /// All values in C order; NaN where there is none. For small arrays.
+    /// All values in C order, decoded by the array's packing; NaN where there is none.
     async fn read_all(&self, array: &ArrayMeta) -> anyhow::Result<Vec<f64>> {
         let dtype = array.dtype.with_context(|| format!("{}: not of a plain numeric type", array.path))?;
         let packing = packing(array, dtype);
-        let total: u64 = array.shape.iter().product();
-        let mut out = vec![f64::NAN; usize::try_from(total)?];
-        let block = array.block_shape().to_vec();
-        let grid: Vec<u64> = array.shape.iter().zip(&block).map(|(n, b)| n.div_ceil(*b)).collect();
-        for flat in 0..grid.iter().product() {
-            let index = unravel(flat, &grid);
-            let bytes = self.snapshot.read_block(array, &index).await?;
+        let cells: u64 = array.shape.iter().product();
+        if cells > MAX_CELLS {
+            bail!("{}: {cells} values, more than the {MAX_CELLS} that are held", array.path);
+        }
+        // A few rows at a time: stored bytes and numbers are not both whole in memory.
+        let mut out = Vec::with_capacity(usize::try_from(cells)?);
+        let Some(axis) = array.shape.iter().position(|n| *n > 1) else {
+            let bytes = slab(&self.snapshot, &array.path, &vec![0; array.shape.len()], &array.shape).await?;
+            out.extend(packing.read_as().to_f64_vec(&bytes));
+            return Ok(out.into_iter().map(|r| packing.value(r).unwrap_or(f64::NAN)).collect());
+        };
+        let (len, block) = (array.shape[axis], array.block_shape()[axis].max(1));
+        let one = array.shape[axis + 1..].iter().product::<u64>().max(1);
+        let step = (SLAB_CELLS / one / block).max(1) * block;
+        let (mut start, mut count) = (vec![0; array.shape.len()], array.shape.clone());
+        while start[axis] < len {
+            count[axis] = step.min(len - start[axis]);
+            let bytes = slab(&self.snapshot, &array.path, &start, &count).await?;
             let raw = packing.read_as().to_f64_vec(&bytes);
-            for (cell, value) in raw.iter().enumerate() {
-                let within = unravel(cell as u64, &block);
-                let at = index.iter().zip(&within).zip(&block).map(|((i, w), b)| i * b + w);
-                let flat = at.zip(&array.shape).try_fold(0u64, |acc, (p, n)| (p < *n).then_some(acc * n + p));
-                if let Some(slot) = flat.and_then(|f| out.get_mut(f as usize)) {
-                    *slot = packing.value(*value).unwrap_or(f64::NAN);
-                }
-            }
+            out.extend(raw.into_iter().map(|r| packing.value(r).unwrap_or(f64::NAN)));
+            start[axis] += count[axis];
         }
         Ok(out)
     }
 
-    /// Least and greatest value of the array at `path`, if it is small enough to read whole.
-    pub async fn extent_of(&self, path: &str) -> Option<(f64, f64)> {
-        let array = self.hierarchy.arrays.get(path)?;
-        if array.shape.iter().product::<u64>() > MAX_AUXILIARY_CELLS {
-            return None;
+    /// What finds the cells of a grid that is not separable; made on first need and kept.
+    ///
+    /// # Errors
+    /// Coordinates that do not read, are no axes, or are more than are held.
+    pub async fn locator(&self, grid: &Horizontal) -> anyhow::Result<Arc<Locator>> {
+        let key = format!("{grid:?}");
+        let mut known = self.locators.lock().await;
+        if let Some(found) = known.get(&key) {
+            return Ok(Arc::clone(found));
         }
-        let values = self.read_all(array).await.ok()?;
-        let fold = |f: fn(f64, f64) -> f64| values.iter().copied().filter(|v| v.is_finite()).reduce(f);
-        Some((fold(f64::min)?, fold(f64::max)?))
+        let made = match grid {
+            Horizontal::Separable { latitude, .. } => bail!("{latitude}: found by its axes"),
+            Horizontal::Projected(p) => {
+                let (y, x) = (self.axis_values(&p.y).await?, self.axis_values(&p.x).await?);
+                Locator::Projected(
+                    ProjectedGrid::new(p, &y, &x).with_context(|| format!("{}, {}", p.y, p.x))?,
+                )
+            }
+            Horizontal::Curvilinear { latitude, longitude } => {
+                let (rows, columns) = match self.array(&latitude.path)?.shape.as_slice() {
+                    [.., rows, columns] => (*rows as usize, *columns as usize),
+                    _ => bail!("{}: not two-dimensional", latitude.path),
+                };
+                let (lon, lat) = (self.degrees(longitude).await?, self.degrees(latitude).await?);
+                let path = latitude.path.clone();
+                tokio::task::spawn_blocking(move || {
+                    let places = Places::new(rows, columns, lon, lat)
+                        .with_context(|| format!("{path}: latitudes and longitudes differ in number"))?;
+                    anyhow::Ok(Locator::curvilinear(places))
+                })
+                .await??
+            }
+            Horizontal::Cells(Cells::Listed { latitude, longitude }) => {
+                let (lon, lat) = (self.degrees(longitude).await?, self.degrees(latitude).await?);
+                tokio::task::spawn_blocking(move || Locator::cells(lon, lat)).await?
+            }
+            Horizontal::Cells(Cells::Healpix(h)) => Locator::Healpix(*h),
+        };
+        let made = Arc::new(made);
+        known.insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+
+    async fn degrees(&self, angles: &Angles) -> anyhow::Result<Vec<f64>> {
+        let mut values = self.read_all(self.array(&angles.path)?).await?;
+        if angles.radians {
+            values.iter_mut().for_each(|v| *v = angles.degrees(*v));
+        }
+        Ok(values)
     }
 
     pub fn attributes(&self, path: &str) -> Option<&Map<String, Value>> {
         self.hierarchy.arrays.get(path).map(|a| &a.attributes)
+    }
+
+    /// True where the cells of a variable have a place on the Earth that can be asked for.
+    pub fn is_placed(&self, v: &Variable) -> bool {
+        match v.horizontal() {
+            None => false,
+            Some(Horizontal::Separable { .. }) => {
+                v.is_mappable() && v.dims.iter().rev().take(2).all(|d| self.is_geographic(d))
+            }
+            Some(_) => true,
+        }
+    }
+
+    /// True where its coarsest level is a regular grid of latitude and longitude, of which a small
+    /// picture is drawn.
+    pub fn is_pictured(&self, v: &Variable) -> bool {
+        let coarsest = v.levels.last().and_then(|l| l.horizontal.as_ref());
+        self.is_placed(v) && matches!(coarsest, Some(Horizontal::Separable { .. }))
     }
 
     /// True where the dimension's coordinate is latitude or longitude in degrees,

@@ -7,13 +7,15 @@
 
 use std::sync::Arc;
 
+use graticule_shared::axis::Axis;
 use graticule_shared::colormap::{self, Stretch};
 use graticule_shared::cube::Variable;
+use graticule_shared::grid::Horizontal;
 use graticule_shared::range;
 use graticule_shared::raster::plate;
 
 use crate::opened::{Opened, element_size, unravel};
-use crate::position::{axes, readable};
+use crate::position::axes;
 use crate::problem::{Answer, Kind, Problem};
 
 /// Pixels along the longer side; no more than the level has cells, since whoever
@@ -61,7 +63,7 @@ pub async fn png(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<u8>> {
         let known: Vec<&str> = colormap::names().collect();
         Problem::parameter("colormap", name, format!("expected one of {}", known.join(", ")))
     })?;
-    let (y, x) = axes(opened, variable).await?;
+    let (y, x) = places(opened, variable).await?;
     let plane = read(opened, variable).await?;
     let (low, high) = request.clim.unwrap_or_else(|| {
         let step = (plane.values.len() / SAMPLES).max(1);
@@ -69,7 +71,9 @@ pub async fn png(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<u8>> {
             plane.values.iter().step_by(step).copied().filter(|v| v.is_finite()).collect();
         range::first(variable.valid_range, &mut sample, name).unwrap_or((0.0, 1.0))
     });
-    let factor = variable.levels.last().map_or((1.0, 1.0), |l| (l.factor_y, l.factor_x));
+    let own = matches!(variable.horizontal(), Some(Horizontal::Cells(_)));
+    let last = variable.levels.last().filter(|_| !own);
+    let factor = last.map_or((1.0, 1.0), |l| (l.factor_y, l.factor_x));
     // A cell of the coarse level covers `factor` cells of the axis.
     let coarse = |cells: Vec<Option<usize>>, factor: f64, len: usize| -> Vec<Option<usize>> {
         let of = |i: usize| ((i as f64 / factor) as usize).min(len.saturating_sub(1));
@@ -87,12 +91,32 @@ pub async fn png(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<u8>> {
     encode(&pixels, columns.len() as u32, rows.len() as u32, &lut).map_err(Problem::internal)
 }
 
+/// Axes of the finest level; of a list of cells those of the level that is drawn.
+async fn places(opened: &Arc<Opened>, variable: &Variable) -> Answer<(Axis, Axis)> {
+    let level = variable.levels.last().and_then(|l| l.horizontal.as_ref());
+    match (variable.horizontal(), level) {
+        (Some(Horizontal::Cells(_)), Some(Horizontal::Separable { latitude, longitude })) => {
+            let y = opened.axis_values(latitude).await.map_err(Problem::internal)?;
+            let x = opened.axis_values(longitude).await.map_err(Problem::internal)?;
+            Ok((
+                Axis::new(y.to_vec()).map_err(Problem::internal)?,
+                Axis::longitude(x.to_vec()).map_err(Problem::internal)?,
+            ))
+        }
+        _ => axes(opened, variable).await,
+    }
+}
+
+fn readable(opened: &Opened) -> impl Iterator<Item = &Variable> {
+    opened.cube.variables.iter().filter(|v| opened.is_pictured(v))
+}
+
 fn chosen<'a>(opened: &'a Opened, name: Option<&str>) -> Answer<&'a Variable> {
     let mut all = readable(opened);
     let Some(name) = name else {
         return all.next().ok_or_else(|| {
             Problem::not_found(
-                "this collection has no variable on one-dimensional axes of latitude and longitude, of which a picture is drawn",
+                "this collection has no variable whose coarsest level is a regular grid of latitude and longitude, of which a picture is drawn",
             )
         });
     };

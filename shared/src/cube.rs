@@ -176,6 +176,15 @@ impl Cube {
                     helpers.extend(text.split_whitespace().map(|n| sibling(&a.path, n)));
                 }
             }
+            // A mesh topology names what it is made of (UGRID 1.0).
+            if a.attributes.get("cf_role").and_then(Value::as_str) == Some("mesh_topology") {
+                helpers.insert(a.path.clone());
+                let parts = a.attributes.iter().filter(|(k, _)| {
+                    k.ends_with("_connectivity") || k.ends_with("_coordinates") || k.ends_with("_dimension")
+                });
+                let names = parts.filter_map(|(_, v)| v.as_str()).flat_map(str::split_whitespace);
+                helpers.extend(names.map(|n| sibling(&a.path, n)));
+            }
         }
         let mut variables = Vec::new();
         for a in h.arrays.values() {
@@ -193,6 +202,7 @@ impl Cube {
                 || a.shape.is_empty()
                 || is_coordinate(a)
                 || a.attributes.contains_key("grid_mapping_name")
+                || a.attributes.contains_key("cf_role")
             {
                 continue;
             }

@@ -144,7 +144,9 @@ fn found(value: Value) -> String {
     }
 }
 
-/// Latitudes or longitudes of each cell, or of a point.
+/// Latitudes or longitudes of each cell, or of a point. Cells whose coordinates are no place (models
+/// write constants on land, satellites fill what they do not see) are left out of the map and
+/// counted; it is a fault only where none is left.
 fn auxiliary(
     source: &dyn Source,
     v: &Variable,
@@ -152,26 +154,41 @@ fn auxiliary(
     in_range: impl Fn(f64) -> bool,
     findings: &mut Findings,
 ) -> Result<(), FormatError> {
-    let (mut missing, mut first_missing) = (0u64, 0);
-    let mut fault = None;
+    let (mut good, mut missing, mut wrong) = (0u64, 0u64, 0u64);
+    let mut first = None;
     for_each(source, v, |i, value| {
         match value {
-            Value::Number(x) if x.is_finite() && in_range(x) => {}
-            Value::Number(x) => fault = Some(refuse(v, i, x.to_string(), expected)),
-            Value::Nan | Value::Fill => {
-                if missing == 0 {
-                    first_missing = i;
+            Value::Number(x) if x.is_finite() && in_range(x) => good += 1,
+            Value::Number(x) => {
+                wrong += 1;
+                // A wrong number says more than a missing one.
+                if !matches!(first, Some((_, Some(_)))) {
+                    first = Some((i, Some(x)));
                 }
+            }
+            Value::Nan | Value::Fill => {
                 missing += 1;
+                first.get_or_insert((i, None));
             }
         }
-        fault.is_none()
+        true
     })?;
-    if missing > 0 && fault.is_none() {
-        let found = format!("{missing} of its positions are missing; their cells cannot be placed");
-        fault = Some(note(v, found, expected).at(first_missing));
-    }
-    findings.extend(fault);
+    let Some((index, number)) = first else { return Ok(()) };
+    findings.push(match (good, number) {
+        (0, Some(x)) => refuse(v, index, x.to_string(), expected),
+        (0, None) => note(v, format!("all {missing} of its positions are missing"), expected).at(index),
+        (_, Some(x)) => {
+            let found = format!(
+                "{wrong} of its {} positions are no place, such as {x}, and {missing} are missing; their cells are left out of the map",
+                good + wrong + missing
+            );
+            note(v, found, expected).at(index)
+        }
+        (_, None) => {
+            note(v, format!("{missing} of its positions are missing; their cells are left out of the map"), expected)
+                .at(index)
+        }
+    });
     Ok(())
 }
 

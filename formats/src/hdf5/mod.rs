@@ -100,6 +100,10 @@ impl Source for Hdf5 {
         if slab::check(&self.file, var, start, count, &self.limits)? == 0 {
             return Ok(Vec::new());
         }
+        if attributes::number(dataset.dtype()).is_none() {
+            // Only its attributes mean anything.
+            return Ok(vec![0; var.dtype.size()]);
+        }
         let large = var.chunks.as_ref().filter(|chunks| {
             let bytes = chunks.iter().fold(var.dtype.size() as u64, |n, c| n.saturating_mul(*c));
             bytes > self.limits.cache_bytes as u64 && chunks.len() == var.shape.len()

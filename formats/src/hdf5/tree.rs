@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use graticule_shared::dtype::DataType;
 use hdf5_reader::error::Error;
 use hdf5_reader::group::Group;
 use hdf5_reader::messages::HdfMessage;
@@ -104,6 +105,23 @@ pub(super) fn read(
         let path = join(&node.group, name);
         let dataset = &node.dataset;
         let Some((dtype, _)) = attributes::number(dataset.dtype()) else {
+            // A container of attributes (CF section 5.6) may be of any type.
+            if dataset.shape().iter().product::<u64>() <= 1 {
+                let list = walk.attributes.of_dataset(&path, dataset, &mut header.skipped)?;
+                if slab::holds_attributes(&list) {
+                    let (dtype, chunks) = (DataType::Int8, None);
+                    header.variables.push(Variable {
+                        path,
+                        dims: Vec::new(),
+                        shape: Vec::new(),
+                        dtype,
+                        attributes: list,
+                        chunks,
+                    });
+                    datasets.push(node.dataset);
+                    continue;
+                }
+            }
             header
                 .skipped
                 .push((path, format!("it holds {}, not numbers", attributes::describe(dataset.dtype()))));

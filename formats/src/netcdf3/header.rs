@@ -271,6 +271,7 @@ fn layout(
         }
         let dtype = match v.kind {
             Kind::Number(dtype) => dtype,
+            Kind::Char if slab::holds_attributes(&v.attributes) => DataType::UInt8,
             Kind::Char => {
                 header.skipped.push((v.name, "it holds characters, not numbers".to_owned()));
                 continue;

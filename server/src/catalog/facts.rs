@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use graticule_shared::axis::Axis;
 use graticule_shared::cube::{Dim, Role};
+use graticule_shared::grid::Horizontal;
 use graticule_shared::time::{CfTime, TimeUnits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -75,8 +76,11 @@ pub struct VariableFacts {
     pub levels: usize,
     pub valid_range: Option<(f64, f64)>,
     pub flags: Vec<(f64, String)>,
-    /// Latitude and longitude axes of one dimension each: positions can be asked for.
+    /// Its cells have a place: positions can be asked for.
     pub locatable: bool,
+    /// A small picture can be drawn of it.
+    #[serde(default)]
+    pub pictured: bool,
 }
 
 const KEPT_ATTRIBUTES: [&str; 14] = [
@@ -123,7 +127,6 @@ impl Facts {
             for dim in &v.dims {
                 keys.push(facts.add_dim(opened, dim).await);
             }
-            let located = |r: Role| v.dim(r).is_some_and(|d| opened.is_geographic(d)) && v.is_mappable();
             facts.variables.push(VariableFacts {
                 path: v.path.clone(),
                 label: v.label(),
@@ -135,10 +138,13 @@ impl Facts {
                 levels: v.levels.len(),
                 valid_range: v.valid_range,
                 flags: v.flags.clone(),
-                locatable: located(Role::X) && located(Role::Y),
+                locatable: opened.is_placed(v),
+                pictured: opened.is_pictured(v),
             });
         }
-        facts.bbox = facts.box_of_axes().or(box_of_auxiliaries(opened).await);
+        let mut boxes: Vec<[f64; 4]> = facts.box_of_axes().into_iter().collect();
+        boxes.extend(facts.boxes_of_grids(opened).await);
+        facts.bbox = boxes.into_iter().reduce(union);
         if facts.bbox.is_none() {
             facts.notes.push("no latitude and longitude found: the extent is not known".to_owned());
         }
@@ -239,28 +245,43 @@ impl Facts {
     }
 
     fn box_of_axes(&self) -> Option<[f64; 4]> {
-        let mut found: Option<[f64; 4]> = None;
-        for v in self.variables.iter().filter(|v| v.locatable) {
-            let dim = |role: &str| v.dims.iter().filter_map(|k| self.dims.get(k)).find(|d| d.role == role);
+        let boxes = self.variables.iter().filter(|v| v.locatable).filter_map(|v| {
+            let dim = |role: &str| {
+                v.dims.iter().filter_map(|k| self.dims.get(k)).find(|d| d.role == role && d.geographic)
+            };
             let (x, y) = (dim("x")?, dim("y")?);
-            let b = grid_box((x.first?, x.last?, x.len), (y.first?, y.last?, y.len));
-            found = Some(match found {
-                None => b,
-                Some(a) if a == b => a,
-                // Boxes of different grids: their union, taken the long way where they wrap.
-                Some(a) => {
-                    let wraps = a[0] > a[2] || b[0] > b[2];
-                    [
-                        if wraps { -180.0 } else { a[0].min(b[0]) },
-                        a[1].min(b[1]),
-                        if wraps { 180.0 } else { a[2].max(b[2]) },
-                        a[3].max(b[3]),
-                    ]
-                }
-            });
-        }
-        found
+            Some(grid_box((x.first?, x.last?, x.len), (y.first?, y.last?, y.len)))
+        });
+        boxes.reduce(union)
     }
+
+    /// Boxes of the cells that have a place, of each grid that is not separable.
+    async fn boxes_of_grids(&mut self, opened: &Opened) -> Vec<[f64; 4]> {
+        let mut grids: Vec<&Horizontal> = Vec::new();
+        for grid in opened.cube.variables.iter().filter_map(|v| v.horizontal()) {
+            if !matches!(grid, Horizontal::Separable { .. }) && !grids.contains(&grid) {
+                grids.push(grid);
+            }
+        }
+        let mut out = Vec::new();
+        for grid in grids {
+            match opened.locator(grid).await {
+                Ok(locator) => out.extend(locator.extent().bbox()),
+                Err(e) => self.notes.push(format!("extent not known: {e:#}")),
+            }
+        }
+        out
+    }
+}
+
+/// The box around two; all the way around where only one crosses the antimeridian.
+fn union(a: [f64; 4], b: [f64; 4]) -> [f64; 4] {
+    if a == b {
+        return a;
+    }
+    let (wraps_a, wraps_b) = (a[0] > a[2], b[0] > b[2]);
+    let (west, east) = if wraps_a != wraps_b { (-180.0, 180.0) } else { (a[0].min(b[0]), a[2].max(b[2])) };
+    [west, a[1].min(b[1]), east, a[3].max(b[3])]
 }
 
 /// RFC 3339 of the nearest day that a wall clock knows: 30 February becomes the 28th.
@@ -303,27 +324,6 @@ fn wrapped((west, east): (f64, f64)) -> (f64, f64) {
     }
     let into = |v: f64| if (-180.0..=180.0).contains(&v) { v } else { (v + 180.0).rem_euclid(360.0) - 180.0 };
     (into(west), into(east))
-}
-
-/// The extent of two-dimensional latitudes and longitudes.
-async fn box_of_auxiliaries(opened: &Opened) -> Option<[f64; 4]> {
-    let find = |standard: &str, compass: char| {
-        opened.hierarchy.arrays.values().find(|a| {
-            let get = |k: &str| a.attributes.get(k).and_then(Value::as_str).unwrap_or_default();
-            let units = get("units").to_ascii_lowercase();
-            let by_units = units.starts_with("degree")
-                && units
-                    .trim_start_matches("degrees")
-                    .trim_start_matches("degree")
-                    .trim_start_matches('_')
-                    .starts_with(compass);
-            a.dtype.is_some() && !a.shape.is_empty() && (get("standard_name") == standard || by_units)
-        })
-    };
-    let (lat, lon) = (find("latitude", 'n')?, find("longitude", 'e')?);
-    let (south, north) = opened.extent_of(&lat.path).await?;
-    let (west, east) = wrapped(opened.extent_of(&lon.path).await?);
-    Some([west, south.max(-90.0), east, north.min(90.0)])
 }
 
 #[cfg(test)]

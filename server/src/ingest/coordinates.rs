@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use graticule_formats::{FormatError, Header, Source, Variable};
 use graticule_shared::axis::Axis;
+use graticule_shared::grid::Angles;
 use graticule_shared::zarr::json_number;
 
 use super::attributes;
@@ -59,6 +60,35 @@ impl<'a> Coordinates<'a> {
             (s, o) => raw.into_iter().map(|r| r * s.unwrap_or(1.0) + o.unwrap_or(0.0)).collect(),
         };
         Ok(Axis::new(values).map_err(|e| e.to_string()))
+    }
+
+    /// All latitudes or longitudes in degrees, in C order; NaN where there is none. Read in slabs.
+    ///
+    /// # Errors
+    /// The source does not read.
+    pub fn degrees(&self, angles: &Angles) -> Result<Vec<f64>, FormatError> {
+        const SLAB: u64 = 1 << 20;
+        let Some(v) = self.variable(&angles.path) else {
+            return Err(FormatError::new("", "no such coordinate").in_variable(&angles.path));
+        };
+        let (packing, rank) = (v.packing(), v.shape.len());
+        let mut out = Vec::new();
+        let Some(axis) = v.shape.iter().position(|n| *n > 1) else {
+            let bytes = self.source.read(&v.path, &vec![0; rank], &v.shape)?;
+            let value = |r: f64| packing.value(r).map_or(f64::NAN, |d| angles.degrees(d));
+            return Ok(packing.read_as().to_f64_vec(&bytes).into_iter().map(value).collect());
+        };
+        let one = v.shape[axis + 1..].iter().product::<u64>();
+        let step = (SLAB / one.max(1)).max(1);
+        let (mut start, mut count) = (vec![0; rank], v.shape.clone());
+        while start[axis] < v.shape[axis] {
+            count[axis] = step.min(v.shape[axis] - start[axis]);
+            let bytes = self.source.read(&v.path, &start, &count)?;
+            let raw = packing.read_as().to_f64_vec(&bytes);
+            out.extend(raw.into_iter().map(|r| packing.value(r).map_or(f64::NAN, |d| angles.degrees(d))));
+            start[axis] += count[axis];
+        }
+        Ok(out)
     }
 
     /// Whether this y axis is degrees of latitude, so that cells shrink with its cosine.

@@ -1,9 +1,12 @@
 //! A variable that is streamed, and the order in which it is read.
 
+use std::sync::Arc;
+
 use graticule_shared::cube::Packing;
 use graticule_shared::dtype::DataType;
 use serde_json::{Map, Value};
 
+use super::bins::Bins;
 use super::layout::{Axes, Layout};
 use super::plan::hierarchy;
 use super::pyramid::Method;
@@ -14,7 +17,20 @@ pub struct Level {
     pub path: String,
     pub metadata: Value,
     pub layout: Layout,
+    pub axes: Axes,
+    pub rank: usize,
+    pub rows: u64,
     pub columns: u64,
+}
+
+/// How the cells of level 0 go into the coarser levels.
+pub enum Weights {
+    /// Relative area of a cell in each row.
+    Rows(Vec<f64>),
+    /// Of each cell, row after row.
+    Cells(Arc<Vec<f32>>),
+    /// Into regular grids.
+    Bins(Arc<Bins>),
 }
 
 impl Level {
@@ -40,8 +56,7 @@ pub struct Field {
     pub method: Method,
     /// How a cell without a value is stored.
     pub nodata: Vec<u8>,
-    /// Relative area of a cell in each row.
-    pub areas: Vec<f64>,
+    pub weights: Weights,
     /// Steps before this one are stored already.
     pub from_step: u64,
 }

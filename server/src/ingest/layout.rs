@@ -20,6 +20,8 @@ const TILE: u64 = 256;
 const SHARD_COLUMNS: u64 = 2048;
 /// One-dimensional chunks, in elements.
 const RUN: u64 = 65_536;
+/// Cells of a grid of cells, all steps of a shard together.
+const SUMMED_CELLS: u64 = 8 << 20;
 /// A row longer than this is walked as one dimension.
 const LONGEST_ROW_BYTES: u64 = 16 << 20;
 
@@ -41,6 +43,17 @@ impl Axes {
             if rank < 2 || wide { (rank.saturating_sub(1), None) } else { (rank - 2, Some(rank - 1)) };
         Self { step: time.filter(|t| *t < row), row, column }
     }
+
+    /// Of an array whose last axis is all of its grid.
+    pub fn of_cells(rank: usize, time: Option<usize>) -> Self {
+        let row = rank.saturating_sub(1);
+        Self { step: time.filter(|t| *t < row), row, column: None }
+    }
+
+    /// Of the regular grids that its coarser levels are: one axis more.
+    pub fn of_binned(&self) -> Self {
+        Self { step: self.step, row: self.row, column: Some(self.row + 1) }
+    }
 }
 
 /// Chunks of one array of three walked axes: steps, rows, columns. Every other
@@ -60,7 +73,15 @@ impl Layout {
         if axes.column.is_none() {
             let inner = rows.min(RUN);
             let shard = inner * rows.div_ceil(inner).min(8);
-            return Self { inner: [1, inner, 1], shard: [1, shard, 1] };
+            let (mut inner_steps, mut shard_steps) = (1, 1);
+            if axes.step.is_some() {
+                // All steps of a shard are summed at once, cell by cell.
+                let most = (SUMMED_CELLS / rows).clamp(1, steps.max(8));
+                inner_steps = (INNER_BYTES / (inner * size)).clamp(1, steps.min(most));
+                let by_shard = SHARD_BYTES / (shard * size * inner_steps);
+                shard_steps = by_shard.clamp(1, (most / inner_steps).max(1));
+            }
+            return Self { inner: [inner_steps, inner, 1], shard: [inner_steps * shard_steps, shard, 1] };
         }
         let mut tile_rows = rows.min(TILE);
         while tile_rows > 1 && tile_rows * columns * size > BAND_BYTES {
@@ -143,6 +164,16 @@ pub fn whole_array(d: Described<'_>) -> Value {
     array(d, &chunk, codecs)
 }
 
+/// Longest side of a chunk of two-dimensional coordinates.
+const COORDINATE_TILE: u64 = 512;
+
+/// `zarr.json` of coordinates that are at hand, in tiles.
+pub fn tiled_array(d: Described<'_>) -> Value {
+    let chunk: Vec<u64> = d.shape.iter().map(|n| (*n).clamp(1, COORDINATE_TILE)).collect();
+    let codecs = json!([{"name": "bytes", "configuration": {"endian": "little"}}, compressor(d.dtype)]);
+    array(d, &chunk, codecs)
+}
+
 /// `zarr.json` of a sharded array.
 pub fn sharded_array(d: Described<'_>, inner: &[u64], shard: &[u64]) -> Value {
     let codecs = json!([{"name": "sharding_indexed", "configuration": {
@@ -191,6 +222,23 @@ mod tests {
             plan([365, 720, 1440], DataType::Float32),
             Layout { inner: [1, 256, 256], shard: [5, 256, 1536] }
         );
+    }
+
+    #[test]
+    fn cells_are_cut_along_their_dimension_and_small_ones_take_steps_along() {
+        let plan = |steps, cells| {
+            let axes = Axes::of_cells(2, Some(0));
+            assert_eq!(axes, Axes { step: Some(0), row: 1, column: None });
+            Layout::plan(&axes, steps, cells, 1, DataType::Float32)
+        };
+        assert_eq!(plan(10, 551).inner, [10, 551, 1]);
+        assert_eq!(plan(24, 12_582_912), Layout { inner: [1, 65_536, 1], shard: [1, 524_288, 1] });
+        for (steps, cells) in [(1, 7), (1000, 5400), (365, 300_000), (3, 20_971_520)] {
+            let l = plan(steps, cells);
+            assert!(l.inner.iter().zip(l.shard).all(|(i, s)| s % i == 0), "{l:?}");
+            assert!(l.shard[0] == 1 || l.shard[0] * cells <= 8 << 20, "{l:?}");
+        }
+        assert_eq!(Axes::of_cells(2, Some(0)).of_binned(), Axes { step: Some(0), row: 1, column: Some(2) });
     }
 
     #[test]

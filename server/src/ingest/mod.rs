@@ -10,19 +10,25 @@
 
 mod arrange;
 mod attributes;
+mod bins;
 mod concat;
+mod conventions;
 mod coordinates;
 mod feed;
 mod field;
+mod grids;
 pub mod inputs;
 mod layout;
+mod levels;
 mod plan;
+mod planes;
 pub mod progress;
 mod pyramid;
 mod schema;
 mod shards;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -33,7 +39,6 @@ use std::time::Instant;
 use graticule_formats::{FormatError, Limits, Source};
 use serde_json::{Value, json};
 
-use crate::codec::Decoder as Codec;
 use crate::store::{Granule, Node, Store, Writer};
 use arrange::{Arranged, Candidate};
 use plan::{Continue, Plan};
@@ -365,13 +370,7 @@ fn nodes(
         out.extend(skeleton.groups.into_iter().map(|(p, m)| group(p, m)));
     }
     for w in plan.wholes.drain(..) {
-        let mut chunks = Vec::new();
-        if !w.bytes.is_empty() {
-            let codec = Codec::new(block_metadata(&w.path, &w.metadata)?).map_err(anyhow::Error::msg)?;
-            let encoded = codec.encode(&w.bytes).map_err(|e| anyhow::anyhow!("{}: {e}", w.path))?;
-            let rank = w.metadata["shape"].as_array().map_or(0, Vec::len);
-            chunks.push((vec![0; rank], sink.put(encoded)?));
-        }
+        let chunks = w.chunks(sink)?;
         out.push(Node { path: w.path, metadata: w.metadata, chunks, keep_chunks: false });
     }
     // By field and level.
@@ -389,11 +388,4 @@ fn nodes(
         }
     }
     Ok(out)
-}
-
-fn block_metadata(path: &str, metadata: &Value) -> anyhow::Result<Value> {
-    let h = plan::hierarchy([(path.to_owned(), metadata.clone())].into(), serde_json::Map::new());
-    let h = h.map_err(anyhow::Error::msg)?;
-    let array = h.arrays.values().next().ok_or_else(|| anyhow::anyhow!("{path}: no array"))?;
-    Ok(array.block_metadata())
 }

@@ -5,32 +5,29 @@
 //! ([`graticule_shared::cube`]), so that a pyramid is made where a map will look for one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use graticule_formats::{FormatError, Header, Source, Variable};
-use graticule_shared::axis::Axis;
 use graticule_shared::cube::{Cube, Packing, Role, role_of};
 use graticule_shared::dtype::DataType;
+use graticule_shared::grid::Horizontal;
 use graticule_shared::zarr::Hierarchy;
 use serde_json::{Map, Value, json};
 
 use super::attributes::{self, Fill};
+use super::conventions::{self, Reference};
 use super::coordinates::Coordinates;
-use super::field::{Field, Level};
+use super::field::{Field, Level, Weights};
+use super::grids::{Grid, Grids};
 use super::layout::{Axes, Described, Layout, sharded_array, whole_array};
-use super::pyramid::{Method, level_count};
+use super::levels::Group;
+use super::pyramid::Method;
+use super::whole::Whole;
 
 /// Coordinates are stored in one chunk, and other one-dimensional arrays while they are small:
 /// all of them are in memory at once.
 const COORDINATE_BYTES: u64 = 8 << 20;
 const WHOLE_BYTES: u64 = 256 << 10;
-
-/// A small array, stored in one chunk: its values are at hand.
-pub struct Whole {
-    pub path: String,
-    pub metadata: Value,
-    /// Native-endian; empty where the array has no elements.
-    pub bytes: Vec<u8>,
-}
 
 pub struct Plan {
     pub root: Map<String, Value>,
@@ -89,20 +86,21 @@ pub fn time_dimensions(header: &Header) -> BTreeSet<String> {
         .collect()
 }
 
-struct Prepared<'h> {
-    variable: &'h Variable,
-    attributes: Map<String, Value>,
-    fill: Fill,
-    dims: Vec<String>,
-    whole: bool,
-    axes: Axes,
-    layout: Layout,
+/// A variable with all that is known before any grid is.
+pub struct Prepared<'h> {
+    pub variable: &'h Variable,
+    pub attributes: Map<String, Value>,
+    pub fill: Fill,
+    pub dims: Vec<String>,
+    pub whole: bool,
+    pub axes: Axes,
+    pub layout: Layout,
     metadata: Value,
 }
 
 impl Plan {
     /// # Errors
-    /// Coordinates that cannot be read, a header that contradicts itself.
+    /// Coordinates that cannot be read, a header that contradicts itself, a grid too large to be held.
     pub fn new(source: &dyn Source, goes_on: Option<&Continue<'_>>) -> Result<Self, FormatError> {
         let header = source.header();
         let mut notes: Vec<String> =
@@ -123,7 +121,7 @@ impl Plan {
                 notes.push(format!("{:?}: not carried over: its name is also a group's", v.path));
                 continue;
             }
-            prepared.push(prepare(v, &times, goes_on, &mut notes));
+            prepared.push(prepare(v, &times, goes_on, false, &mut notes));
             taken.insert(v.path.split('/').next().unwrap_or_default().to_owned());
         }
         let root = attributes::global(&header.attributes);
@@ -131,11 +129,20 @@ impl Plan {
             prepared.iter().map(|p| (p.variable.path.clone(), p.metadata.clone())).collect();
         let seen = hierarchy(nodes, root.clone()).map_err(|e| FormatError::new("", e))?;
         let cube = Cube::new(&seen);
+        notes.extend(cube.notes.iter().filter(|n| !n.starts_with("no CRS")).cloned());
+        for p in &mut prepared {
+            let grid = cube.variable(&p.variable.path).and_then(|v| v.horizontal());
+            if matches!(grid, Some(Horizontal::Cells(_))) {
+                *p = prepare(p.variable, &times, goes_on, true, &mut Vec::new());
+            }
+        }
         let mut plan = Plan { root, groups: BTreeMap::new(), wholes: Vec::new(), fields: Vec::new(), notes };
         let mut coordinates = Coordinates::new(source);
         let prefix = if (1..40).any(|k| taken.contains(&k.to_string())) { "pyramid_" } else { "" };
+        let dims: BTreeSet<String> = prepared.iter().flat_map(|p| p.dims.iter().cloned()).collect();
+        let mut grids = Grids::default();
+        let mut first: Option<(Arc<Grid>, Reference)> = None;
         let mut most = 0;
-        let mut extent: Option<(String, String)> = None;
         // Level groups' coordinates, each once.
         let mut made: BTreeSet<String> = BTreeSet::new();
         for p in &prepared {
@@ -148,51 +155,34 @@ impl Plan {
                 continue;
             }
             let meant = cube.variable(&p.variable.path);
-            let spatial = meant.filter(|v| v.is_mappable() && p.axes.column.is_some()).and_then(|v| {
-                let n = v.dims.len();
-                Some((v, v.dims[n - 2].coordinate.clone()?, v.dims[n - 1].coordinate.clone()?))
-            });
             let mut field = p.field(meant.map(|v| v.packing.clone()), goes_on);
-            if let Some((variable, y, x)) = spatial {
-                match (coordinates.axis(&y)?, coordinates.axis(&x)?) {
-                    (Ok(rows), Ok(columns)) => {
-                        extent.get_or_insert_with(|| (y.clone(), x.clone()));
-                        let latitude = coordinates.is_latitude(&y);
-                        field.areas = rows
-                            .values()
-                            .iter()
-                            .map(|v| if latitude { v.to_radians().cos().abs().max(1e-12) } else { 1.0 })
-                            .collect();
-                        let levels = level_count(rows.len() as u64, columns.len() as u64);
-                        most = most.max(levels);
-                        for k in 1..=levels {
-                            let group = format!("{prefix}{k}");
-                            field.levels.push(p.level(&field, k, &group, goes_on));
-                            for d in &variable.dims {
-                                let Some(path) = &d.coordinate else { continue };
-                                let to = format!("{group}/{path}");
-                                let Some(c) = prepared.iter().find(|c| c.variable.path == *path) else {
-                                    continue;
-                                };
-                                if c.whole && made.insert(to.clone()) {
-                                    let axis = match () {
-                                        () if *path == y => Some(&rows),
-                                        () if *path == x => Some(&columns),
-                                        () => None,
-                                    };
-                                    let bytes = coordinates.bytes(c.variable)?;
-                                    plan.wholes.push(c.coarser_coordinate(to, axis, k, bytes));
-                                }
-                            }
-                        }
-                    }
-                    (Err(e), _) => plan.notes.push(format!("{}: no pyramid: {y}: {e}", p.variable.path)),
-                    (_, Err(e)) => plan.notes.push(format!("{}: no pyramid: {x}: {e}", p.variable.path)),
+            let listed = matches!(meant.and_then(|v| v.horizontal()), Some(Horizontal::Cells(_)));
+            if let Some(variable) = meant.filter(|_| listed || p.axes.column.is_some())
+                && let Some(grid) =
+                    grids.of(variable, &mut coordinates, |n| dims.contains(n), &mut plan.notes)?
+            {
+                field.weights = grid.weights();
+                most = most.max(grid.levels());
+                for k in 1..=grid.levels() {
+                    let mut level =
+                        Group { name: format!("{prefix}{k}"), k, prepared: &prepared, made: &mut made };
+                    let attributes =
+                        level.coordinates(p, variable, &grid, &mut coordinates, &mut plan.wholes)?;
+                    field.levels.push(p.level(&field, &grid, &level, attributes, goes_on));
                 }
+                first.get_or_insert_with(|| {
+                    let reference = reference(variable, &grid, &coordinates, &seen);
+                    (grid, reference)
+                });
             }
             plan.fields.push(field);
         }
-        plan.conventions(&mut coordinates, extent, most, prefix)?;
+        if let Some((grid, reference)) = &first {
+            let mut coarsened = plan.fields.iter().filter(|f| f.levels.len() > 1);
+            let nearest = coarsened.all(|f| f.method == Method::Nearest);
+            let method = if nearest { Method::Nearest } else { Method::Average };
+            conventions::attributes(&mut plan.root, grid, reference, most, prefix, method);
+        }
         let paths: Vec<String> = plan
             .wholes
             .iter()
@@ -208,129 +198,52 @@ impl Plan {
         }
         Ok(plan)
     }
+}
 
-    /// Root attributes: `multiscales`, `proj:` and `spatial:` as their conventions say.
-    fn conventions(
-        &mut self,
-        coordinates: &mut Coordinates<'_>,
-        extent: Option<(String, String)>,
-        levels: u32,
-        prefix: &str,
-    ) -> Result<(), FormatError> {
-        let Some((y, x)) = extent else { return Ok(()) };
-        let (Ok(rows), Ok(columns)) = (coordinates.axis(&y)?, coordinates.axis(&x)?) else { return Ok(()) };
-        let geographic = coordinates.is_latitude(&y);
-        let affine = |k: u32| {
-            let f = f64::from(2u32.pow(k));
-            let (dx, dy) = (columns.step()?, rows.step()?);
-            // The first coarse node is the middle of the nodes it covers.
-            Some(json!([
-                dx * f,
-                0.0,
-                columns.first() + dx * (f - 1.0) / 2.0,
-                0.0,
-                dy * f,
-                rows.first() + dy * (f - 1.0) / 2.0
-            ]))
-        };
-        let mut layout = Vec::new();
-        for k in 0..=levels {
-            let mut entry = if k == 0 {
-                json!({"asset": ".", "transform": {"scale": [1.0, 1.0], "translation": [0.0, 0.0]}})
-            } else {
-                let from = if k == 1 { ".".to_owned() } else { format!("{prefix}{}", k - 1) };
-                let mut coarsened = self.fields.iter().filter(|f| f.levels.len() > 1);
-                let method = if coarsened.all(|f| f.method == Method::Nearest) {
-                    Method::Nearest
-                } else {
-                    Method::Average
-                };
-                json!({"asset": format!("{prefix}{k}"), "derived_from": from,
-                    "transform": {"scale": [2.0, 2.0], "translation": [0.5, 0.5]},
-                    "resampling_method": method.name()})
-            };
-            entry["spatial:shape"] =
-                json!([(rows.len() as u64).div_ceil(1 << k), (columns.len() as u64).div_ceil(1 << k)]);
-            if let Some(a) = affine(k) {
-                entry["spatial:transform"] = a;
-            }
-            layout.push(entry);
-        }
-        let mut conventions = vec![MULTISCALES, SPATIAL];
-        if geographic {
-            conventions.push(PROJ);
-            self.root.insert("proj:code".into(), json!("EPSG:4326"));
-        }
-        let conventions: Vec<Value> = conventions
-            .iter()
-            .map(|[schema, spec, uuid, name, about]| {
-                json!({"schema_url": schema, "spec_url": spec, "uuid": uuid, "name": name, "description": about})
-            })
-            .collect();
-        let ordered = |(a, b): (f64, f64)| (a.min(b), a.max(b));
-        let ((south, north), (west, east)) = (ordered(rows.edges()), ordered(columns.edges()));
-        let (south, north) = if geographic { (south.max(-90.0), north.min(90.0)) } else { (south, north) };
-        self.root.insert("zarr_conventions".into(), Value::Array(conventions));
-        self.root.insert("multiscales".into(), json!({"layout": layout}));
-        self.root.insert("spatial:dimensions".into(), json!([leaf(&y), leaf(&x)]));
-        self.root.insert("spatial:shape".into(), json!([rows.len(), columns.len()]));
-        self.root.insert("spatial:bbox".into(), json!([west, south, east, north]));
-        self.root.insert("spatial:registration".into(), json!("node"));
-        if let Some(a) = affine(0) {
-            self.root.insert("spatial:transform".into(), a);
-        }
-        Ok(())
+/// What the root says of its coordinate reference system, by its first grid.
+fn reference(
+    variable: &graticule_shared::cube::Variable,
+    grid: &Grid,
+    coordinates: &Coordinates<'_>,
+    seen: &Hierarchy,
+) -> Reference {
+    match (variable.horizontal(), grid) {
+        (Some(Horizontal::Projected(p)), _) => seen
+            .arrays
+            .get(&p.mapping)
+            .and_then(|m| m.attributes.get("crs_wkt")?.as_str())
+            .map_or(Reference::Unsaid, |wkt| Reference::Wkt(wkt.to_owned())),
+        (_, Grid::Axes { y, .. }) if !coordinates.is_latitude(y) => Reference::Unsaid,
+        _ => Reference::Geographic,
     }
 }
 
-/// Schema, specification, identifier, name, description.
-type Convention = [&'static str; 5];
-const MULTISCALES: Convention = [
-    "https://raw.githubusercontent.com/zarr-conventions/multiscales/refs/tags/v1/schema.json",
-    "https://github.com/zarr-conventions/multiscales/blob/v1/README.md",
-    "d35379db-88df-4056-af3a-620245f8e347",
-    "multiscales",
-    "Multiscale layout of zarr datasets",
-];
-const PROJ: Convention = [
-    "https://raw.githubusercontent.com/zarr-experimental/geo-proj/refs/tags/v1/schema.json",
-    "https://github.com/zarr-experimental/geo-proj/blob/v1/README.md",
-    "f17cb550-5864-4468-aeb7-f3180cfb622f",
-    "proj:",
-    "Coordinate reference system information for geospatial data",
-];
-const SPATIAL: Convention = [
-    "https://raw.githubusercontent.com/zarr-conventions/spatial/refs/tags/v1/schema.json",
-    "https://github.com/zarr-conventions/spatial/blob/v1/README.md",
-    "689b58e2-cf7b-45e0-9fff-9cfc0883d6b4",
-    "spatial:",
-    "Spatial coordinate information",
-];
-
+/// `cells` where the last axis is all of the grid.
 fn prepare<'h>(
     v: &'h Variable,
     times: &BTreeSet<String>,
     goes_on: Option<&Continue<'_>>,
+    cells: bool,
     notes: &mut Vec<String>,
 ) -> Prepared<'h> {
     let (attributes, fill) = attributes::of_variable(v, notes);
     let dims: Vec<String> = v.dims.iter().map(|d| leaf(d)).collect();
     let bytes = v.shape.iter().try_fold(v.dtype.size() as u64, |p, n| p.checked_mul(*n)).unwrap_or(u64::MAX);
     let time = v.dims.iter().position(|d| times.contains(d) || goes_on.is_some_and(|g| g.dimension == d));
-    let axes = Axes::of(&v.shape, v.dtype, time);
+    let axes = if cells { Axes::of_cells(v.shape.len(), time) } else { Axes::of(&v.shape, v.dtype, time) };
     let length = |a: Option<usize>| a.and_then(|a| v.shape.get(a)).copied().unwrap_or(1);
     let mut layout =
         Layout::plan(&axes, length(axes.step), length(Some(axes.row)), length(axes.column), v.dtype);
     let own = v.dims.as_slice() == [v.path.clone()];
     let most = if own { COORDINATE_BYTES } else { WHOLE_BYTES };
-    let mut whole = v.shape.len() < 2 && bytes <= most;
+    let mut whole = !cells && v.shape.len() < 2 && bytes <= most;
     if let Some(former) = goes_on.and_then(|g| g.former.arrays.get(&v.path)) {
         match &former.sharding {
             Some(s) => {
                 whole = false;
                 layout = Layout::stored(&axes, &s.inner_shape, &former.chunk_shape).unwrap_or(layout);
             }
-            None => whole = bytes <= most,
+            None => whole = !cells && bytes <= most,
         }
     }
     let rank = v.shape.len();
@@ -385,88 +298,25 @@ impl Prepared<'_> {
                 path: v.path.clone(),
                 metadata: self.metadata.clone(),
                 layout: self.layout,
+                axes: self.axes.clone(),
+                rank: v.shape.len(),
+                rows: v.shape.get(self.axes.row).copied().unwrap_or(1),
                 columns: self.axes.column.map_or(1, |a| v.shape[a]),
             }],
             packing,
             method,
             nodata,
-            areas: Vec::new(),
+            weights: Weights::Rows(Vec::new()),
             // Only an array that grows along its steps can be continued; others are written anew.
             from_step: goes_on
                 .filter(|g| self.axes.step.is_some_and(|a| v.dims[a] == g.dimension))
                 .map_or(0, |g| g.from),
         }
     }
-
-    fn level(&self, field: &Field, k: u32, group: &str, goes_on: Option<&Continue<'_>>) -> Level {
-        let v = self.variable;
-        let rank = v.shape.len();
-        let (rows, columns) = (field.rows().div_ceil(1 << k), field.columns().div_ceil(1 << k));
-        let mut shape = v.shape.clone();
-        (shape[rank - 2], shape[rank - 1]) = (rows, columns);
-        let path = format!("{group}/{}", v.path);
-        let former = goes_on.and_then(|g| g.former.arrays.get(&path));
-        let layout = former
-            .and_then(|a| Layout::stored(&self.axes, &a.sharding.as_ref()?.inner_shape, &a.chunk_shape))
-            .unwrap_or_else(|| self.layout.coarser(rows, columns));
-        let described = Described {
-            shape: &shape,
-            dtype: v.dtype,
-            dims: &self.dims,
-            fill: &self.fill.json,
-            attributes: self.attributes.clone(),
-        };
-        let (inner, shard) =
-            (Layout::spread(layout.inner, &self.axes, rank), Layout::spread(layout.shard, &self.axes, rank));
-        Level { path, metadata: sharded_array(described, &inner, &shard), layout, columns }
-    }
-
-    /// The same coordinate at level `k`: halfway along what a cell covers where it is `axis`, else unchanged.
-    fn coarser_coordinate(&self, path: String, axis: Option<&Axis>, k: u32, bytes: Vec<u8>) -> Whole {
-        let mut attributes = self.attributes.clone();
-        attributes.remove("bounds");
-        let Some(axis) = axis else {
-            let described = Described {
-                shape: &self.variable.shape,
-                dtype: self.variable.dtype,
-                dims: &self.dims,
-                fill: &self.fill.json,
-                attributes,
-            };
-            return Whole { path, metadata: whole_array(described), bytes };
-        };
-        for packed in [
-            "scale_factor",
-            "add_offset",
-            "_FillValue",
-            "missing_value",
-            "_Unsigned",
-            "valid_min",
-            "valid_max",
-            "valid_range",
-            "actual_range",
-        ] {
-            attributes.remove(packed);
-        }
-        let unpacked =
-            !self.attributes.contains_key("scale_factor") && !self.attributes.contains_key("add_offset");
-        let dtype = if self.variable.dtype == DataType::Float32 && unpacked {
-            DataType::Float32
-        } else {
-            DataType::Float64
-        };
-        let n = axis.len().div_ceil(1 << k);
-        let values = (0..n).filter_map(|j| axis.level_value(k, j));
-        let bytes: Vec<u8> = values.flat_map(|v| raw_bytes(dtype, v)).collect();
-        let fill = attributes::float_fill(dtype, 0.0);
-        let described =
-            Described { shape: &[n as u64], dtype, dims: &self.dims, fill: &fill.json, attributes };
-        Whole { path, metadata: whole_array(described), bytes }
-    }
 }
 
 /// One element, native-endian.
-fn raw_bytes(dtype: DataType, v: f64) -> Vec<u8> {
+pub fn raw_bytes(dtype: DataType, v: f64) -> Vec<u8> {
     match dtype {
         DataType::Int8 => (v as i8).to_ne_bytes().to_vec(),
         DataType::UInt8 => (v as u8).to_ne_bytes().to_vec(),

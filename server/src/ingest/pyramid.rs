@@ -31,6 +31,22 @@ pub fn level_count(rows: u64, columns: u64) -> u32 {
     (0..).find(|k| rows.div_ceil(1 << k) <= 256 && columns.div_ceil(1 << k) <= 256).unwrap_or(0)
 }
 
+/// Areas of the cells of a row, relative to each other; 0 where a cell has no place.
+#[derive(Debug, Clone, Copy)]
+pub enum Area<'a> {
+    All(f64),
+    Each(&'a [f32]),
+}
+
+impl Area<'_> {
+    fn at(self, column: usize) -> f64 {
+        match self {
+            Self::All(a) => a,
+            Self::Each(list) => list.get(column).copied().map_or(0.0, f64::from),
+        }
+    }
+}
+
 struct Level {
     columns: usize,
     /// Unfinished row: sum of value times area, and area; unused for `Nearest`.
@@ -79,13 +95,13 @@ impl Cascade {
         Self { packing, method, nodata, rows, columns, next_row: 0, levels, line: Default::default() }
     }
 
-    /// Takes the next row of level 0, whose cells have this area.
-    pub fn push(&mut self, row: &[u8], area: f64) {
+    /// Takes the next row of level 0, whose cells have this area each.
+    pub fn push(&mut self, row: &[u8], area: Area<'_>) {
         let r = self.next_row;
         self.next_row += 1;
         let last = self.next_row == self.rows;
         match self.method {
-            Method::Nearest => self.pick(row, r),
+            Method::Nearest => self.pick(row, r, area),
             Method::Average => {
                 let (mut sums, mut areas) = std::mem::take(&mut self.line);
                 weigh(row, &self.packing, area, &mut sums, &mut areas);
@@ -100,21 +116,24 @@ impl Cascade {
         self.levels.get_mut(k - 1).map(|l| std::mem::take(&mut l.out)).unwrap_or_default()
     }
 
-    fn pick(&mut self, row: &[u8], r: usize) {
+    fn pick(&mut self, row: &[u8], r: usize, area: Area<'_>) {
         let size = self.packing.dtype.size();
         for (i, level) in self.levels.iter_mut().enumerate() {
             let k = i + 1;
             let centre = |j: usize, n: usize| ((j << k) + (1 << i)).min(n - 1);
             if centre(r >> k, self.rows) == r {
                 for j in 0..level.columns {
-                    let at = centre(j, self.columns) * size;
-                    level.out.extend_from_slice(&row[at..at + size]);
+                    let column = centre(j, self.columns);
+                    let cell = &row[column * size..(column + 1) * size];
+                    let placed = area.at(column) > 0.0;
+                    level.out.extend_from_slice(if placed { cell } else { &self.nodata });
                 }
             }
         }
     }
 
-    fn add(&mut self, at: usize, sums: &[f64], areas: &[f64], last: bool) {
+    /// Adds a row of sums and areas to level `at` + 1.
+    pub fn add(&mut self, at: usize, sums: &[f64], areas: &[f64], last: bool) {
         let Some(level) = self.levels.get_mut(at) else { return };
         for (to, from) in [(&mut level.sums, sums), (&mut level.areas, areas)] {
             for (t, pair) in to.iter_mut().zip(from.chunks(2)) {
@@ -140,7 +159,7 @@ impl Cascade {
 }
 
 /// Value times area, and area, of each cell; 0 and 0 where there is no value.
-fn weigh(row: &[u8], packing: &Packing, area: f64, sums: &mut Vec<f64>, areas: &mut Vec<f64>) {
+pub fn weigh(row: &[u8], packing: &Packing, area: Area<'_>, sums: &mut Vec<f64>, areas: &mut Vec<f64>) {
     macro_rules! run {
         ($t:ty) => {{
             let (cells, _) = row.as_chunks::<{ size_of::<$t>() }>();
@@ -148,11 +167,15 @@ fn weigh(row: &[u8], packing: &Packing, area: f64, sums: &mut Vec<f64>, areas: &
             areas.clear();
             sums.reserve(cells.len());
             areas.reserve(cells.len());
-            for c in cells {
+            let mut one = |c: &[u8; size_of::<$t>()], area: f64| {
                 let v = <$t>::from_ne_bytes(*c) as f64;
                 let valid = v.is_finite() && !packing.nodata.contains(&v);
                 sums.push(if valid { v * area } else { 0.0 });
                 areas.push(if valid { area } else { 0.0 });
+            };
+            match area {
+                Area::All(area) => cells.iter().for_each(|c| one(c, area)),
+                Area::Each(list) => cells.iter().zip(list).for_each(|(c, area)| one(c, f64::from(*area))),
             }
         }};
     }
@@ -171,7 +194,7 @@ fn weigh(row: &[u8], packing: &Packing, area: f64, sums: &mut Vec<f64>, areas: &
 }
 
 /// Means in the stored type; integers are rounded to the nearest.
-fn means(sums: &[f64], areas: &[f64], packing: &Packing, nodata: &[u8], out: &mut Vec<u8>) {
+pub fn means(sums: &[f64], areas: &[f64], packing: &Packing, nodata: &[u8], out: &mut Vec<u8>) {
     macro_rules! run {
         ($t:ty, $round:expr) => {{
             for (s, a) in sums.iter().zip(areas) {
@@ -262,7 +285,7 @@ mod tests {
             );
             let bytes: Vec<u8> = grid.iter().flat_map(|v| v.to_ne_bytes()).collect();
             for (row, a) in bytes.chunks(columns * 2).zip(&area) {
-                cascade.push(row, *a);
+                cascade.push(row, Area::All(*a));
             }
             for k in 1..=levels {
                 let got = cascade.take(k as usize);
@@ -288,7 +311,7 @@ mod tests {
             1,
         );
         for row in [[1.0f32, f32::NAN, 1e20, f32::INFINITY], [3.0, 2.0, f32::NAN, 1e20]] {
-            c.push(&row.iter().flat_map(|v| v.to_ne_bytes()).collect::<Vec<u8>>(), 1.0);
+            c.push(&row.iter().flat_map(|v| v.to_ne_bytes()).collect::<Vec<u8>>(), Area::All(1.0));
         }
         let got = DataType::Float32.to_f64_vec(&c.take(1));
         assert_eq!(got[0], 2.0);
@@ -299,10 +322,36 @@ mod tests {
     fn categories_take_the_cell_at_the_centre() {
         let mut c = Cascade::new(packing(DataType::UInt8, &[]), Method::Nearest, vec![0], 3, 5, 2);
         for row in [[1u8, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15]] {
-            c.push(&row, 1.0);
+            c.push(&row, Area::All(1.0));
         }
         assert_eq!(c.take(1), [7, 9, 10, 12, 14, 15]);
         assert_eq!(c.take(2), [13, 15]);
+    }
+
+    #[test]
+    fn cells_weigh_what_they_are_large_and_those_without_a_place_nothing() {
+        let mut c = Cascade::new(
+            packing(DataType::Float32, &[]),
+            Method::Average,
+            f32::NAN.to_ne_bytes().to_vec(),
+            2,
+            4,
+            1,
+        );
+        let rows = [
+            ([1.0f32, 9.0, 5.0, 6.0], [1.0f32, 0.0, 0.0, 0.0]),
+            ([4.0, 9.0, 7.0, 8.0], [2.0, 0.0, 0.0, 0.0]),
+        ];
+        for (row, areas) in rows {
+            c.push(&row.iter().flat_map(|v| v.to_ne_bytes()).collect::<Vec<u8>>(), Area::Each(&areas));
+        }
+        let got = DataType::Float32.to_f64_vec(&c.take(1));
+        assert_eq!(got[0], 3.0);
+        assert!(got[1].is_nan());
+        let mut c = Cascade::new(packing(DataType::UInt8, &[]), Method::Nearest, vec![255], 2, 4, 1);
+        c.push(&[1, 2, 3, 4], Area::Each(&[1.0; 4]));
+        c.push(&[5, 6, 7, 8], Area::Each(&[1.0, 1.0, 1.0, 0.0]));
+        assert_eq!(c.take(1), [6, 255]);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use graticule_shared::shard::{Span, encode_index};
 
 use super::feed::Feed;
 use super::field::{Field, Level};
+use super::planes::Plane;
 use super::progress::Progress;
-use super::pyramid::Cascade;
 use crate::codec::Decoder as Codec;
 use crate::store::{ChunkSink, Payload};
 
@@ -191,7 +191,7 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
             }
         }
     };
-    let mut planes: Vec<Cascade> = Vec::new();
+    let mut planes: Vec<Plane> = Vec::new();
     let mut rest: Vec<Waiting> = Vec::new();
     for band in bands {
         if stopped() {
@@ -206,7 +206,7 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
             continue;
         }
         if first {
-            planes = (0..steps).map(|_| field.cascade()).collect();
+            planes = (0..steps).map(|_| Plane::new(field)).collect();
             rest =
                 (0..coarser).map(|_| Waiting { row: 0, steps: vec![Vec::new(); steps as usize] }).collect();
         }
@@ -219,10 +219,7 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
         }
         let row_bytes = (field.columns() * field.dtype.size() as u64) as usize;
         for (plane, rows) in planes.iter_mut().zip(band.bytes.chunks(row_bytes * band.rows as usize)) {
-            for (r, row) in rows.chunks(row_bytes).enumerate() {
-                let area = field.areas.get(band.row as usize + r).copied().unwrap_or(1.0);
-                plane.push(row, area);
-            }
+            plane.push(field, rows, row_bytes, band.row as usize);
         }
         drop(band);
         for k in 1..=coarser {
@@ -232,7 +229,7 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
             for (plane, bytes) in planes.iter_mut().zip(&mut waiting.steps) {
                 let finished = plane.take(k);
                 if bytes.capacity() == 0 {
-                    let rest = field.rows().div_ceil(1 << k) - waiting.row;
+                    let rest = level.rows - waiting.row.min(level.rows);
                     bytes.reserve_exact(width * rest.min(level.layout.shard[1]) as usize);
                 }
                 bytes.extend_from_slice(&finished);
@@ -308,28 +305,15 @@ fn encode(field: &Field, codec: &Codec, job: &Job, sink: &ChunkSink) -> anyhow::
     }
     shard.extend_from_slice(&encode_index(&spans));
     let payload = sink.put(shard)?;
-    let axes = &field.axes;
-    let index = (0..field.shape.len())
+    let axes = &level.axes;
+    let index = (0..level.rank)
         .map(|a| match a {
             a if Some(a) == axes.step => band.lead[a] / level.layout.shard[0],
             a if a == axes.row => band.row / level.layout.shard[1],
             a if Some(a) == axes.column => job.column,
-            a => band.lead[a],
+            a => band.lead.get(a).copied().unwrap_or(0),
         })
         .map(u32::try_from)
         .collect::<Result<_, _>>()?;
     Ok(Some(Stored { field: band.field, level: band.level, index, payload }))
-}
-
-impl Field {
-    fn cascade(&self) -> Cascade {
-        Cascade::new(
-            self.packing.clone(),
-            self.method,
-            self.nodata.clone(),
-            self.rows() as usize,
-            self.columns() as usize,
-            self.levels.len() as u32 - 1,
-        )
-    }
 }

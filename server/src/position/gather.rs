@@ -37,14 +37,15 @@ pub async fn values(
     opened: &Arc<Opened>,
     variable: &Variable,
     dims: &[Selected],
-    row: u64,
-    column: u64,
+    cell: &[u64],
 ) -> Answer<Vec<Option<f64>>> {
     let array = opened.array(&variable.path).map_err(Problem::internal)?;
     let block = array.block_shape().to_vec();
-    let [leading @ .., rows, columns] = block.as_slice() else {
-        return Err(Problem::internal("a variable without y and x"));
+    let split = block.len().checked_sub(cell.len());
+    let Some((leading, grid_block)) = split.and_then(|n| block.split_at_checked(n)) else {
+        return Err(Problem::internal("a variable with fewer dimensions than its grid"));
     };
+    let within: Vec<u64> = cell.iter().zip(grid_block).map(|(i, n)| i % (*n).max(1)).collect();
     let runs: Vec<Vec<Run>> = dims.iter().zip(leading).map(|(d, len)| runs(d, (*len).max(1))).collect();
     let grid: Vec<u64> = runs.iter().map(|r| r.len() as u64).collect();
     let count = grid.iter().product::<u64>();
@@ -65,7 +66,7 @@ pub async fn values(
             let which = unravel(next, &grid);
             let mut index: Vec<u64> =
                 which.iter().zip(&runs).filter_map(|(i, r)| r.get(*i as usize)).map(|r| r.block).collect();
-            index.extend([row / rows, column / columns]);
+            index.extend(cell.iter().zip(grid_block).map(|(i, n)| i / (*n).max(1)));
             let (opened, path, flat) = (Arc::clone(opened), variable.path.clone(), next);
             tasks.spawn(async move {
                 let array = opened.array(&path)?;
@@ -89,7 +90,7 @@ pub async fn values(
             let element = chosen
                 .iter()
                 .map(|(_, offset)| *offset)
-                .chain([row % rows, column % columns])
+                .chain(within.iter().copied())
                 .zip(&block)
                 .fold(0u64, |acc, (offset, n)| acc * n + offset);
             let slot = chosen.iter().zip(&shape).fold(0usize, |acc, ((p, _), n)| acc * n + p);

@@ -1,7 +1,8 @@
 //! The value at a place (OGC API EDR 1.1, query type "position").
 //!
 //! The answer must be the number that the map shows there, so it is found the
-//! same way: [`Axis::cell`] names the cell, the stored block is decoded, and
+//! same way: [`Axis::cell`] names the cell, or a
+//! [`graticule_shared::grid::Locator`] on other grids; the stored block is decoded, and
 //! [`graticule_shared::cube::Packing::value`] turns the stored number into a
 //! value. Nothing is interpolated.
 
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 use graticule_shared::axis::Axis;
 use graticule_shared::cube::{Role, Variable};
+use graticule_shared::grid::sphere::wrap_longitude;
+use graticule_shared::grid::{Found, Horizontal};
 
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
@@ -98,7 +101,7 @@ pub async fn answer(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<Place
     let mut plans = Vec::new();
     for variable in &variables {
         let mut dims = Vec::new();
-        for dim in &variable.dims[..variable.dims.len() - 2] {
+        for dim in variable.leading() {
             dims.push(select::along(opened, dim, request).await?);
         }
         plans.push((*variable, dims));
@@ -117,40 +120,49 @@ pub async fn answer(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<Place
     }
     let mut places = Vec::with_capacity(request.points.len());
     for &(longitude, latitude) in &request.points {
-        let mut place = None;
+        // Variables on grids of their own (staggered ones) have cells of their own.
+        let mut here: Vec<Place> = Vec::new();
+        let mut beside = None;
         for (variable, dims) in &plans {
-            let (y, x) = axes(opened, variable).await?;
-            let (row, column) = cell(&y, &x, longitude, latitude)?;
-            let values = gather::values(opened, variable, dims, row as u64, column as u64).await?;
+            let found = match cell(opened, variable, longitude, latitude).await? {
+                Ok(found) => found,
+                Err(why) => {
+                    beside.get_or_insert(why);
+                    continue;
+                }
+            };
+            let values = gather::values(opened, variable, dims, &found.index).await?;
             let series = Series { variable: (*variable).clone(), dims: dims.clone(), values };
-            place
-                .get_or_insert_with(|| Place {
-                    longitude_deg: wrap(x.values().get(column).copied().unwrap_or(longitude)),
-                    latitude_deg: y.values().get(row).copied().unwrap_or(latitude),
-                    series: Vec::new(),
-                })
-                .series
-                .push(series);
+            let same = |p: &&mut Place| {
+                p.longitude_deg == found.longitude_deg && p.latitude_deg == found.latitude_deg
+            };
+            match here.iter_mut().find(same) {
+                Some(place) => place.series.push(series),
+                None => here.push(Place {
+                    longitude_deg: found.longitude_deg,
+                    latitude_deg: found.latitude_deg,
+                    series: vec![series],
+                }),
+            }
         }
-        places.extend(place);
+        match (here.is_empty(), beside) {
+            (true, Some(why)) => return Err(why),
+            _ => places.extend(here),
+        }
     }
     Ok(places)
 }
 
-/// Variables that a position can be read from: on axes of latitude and longitude.
+/// Variables that a position can be read from: those whose cells have a place.
 pub fn readable(opened: &Opened) -> impl Iterator<Item = &Variable> {
-    opened
-        .cube
-        .variables
-        .iter()
-        .filter(|v| v.is_mappable() && v.dims.iter().rev().take(2).all(|d| opened.is_geographic(d)))
+    opened.cube.variables.iter().filter(|v| opened.is_placed(v))
 }
 
 fn chosen<'a>(opened: &'a Opened, names: Option<&[String]>) -> Answer<Vec<&'a Variable>> {
     let all: Vec<&Variable> = readable(opened).collect();
     if all.is_empty() {
         return Err(Problem::bad_request(
-            "this collection has no variable on one-dimensional axes of latitude and longitude, which a position is read from",
+            "this collection has no variable whose cells have a latitude and a longitude, which a position is read from",
         ));
     }
     let Some(names) = names else { return Ok(all) };
@@ -167,7 +179,7 @@ fn chosen<'a>(opened: &'a Opened, names: Option<&[String]>) -> Answer<Vec<&'a Va
 
 /// A selector that fits no variable would silently select nothing.
 fn check_dims(variables: &[&Variable], request: &Request) -> Answer<()> {
-    let leading = |v: &&Variable| v.dims[..v.dims.len() - 2].to_vec();
+    let leading = |v: &&Variable| v.leading().to_vec();
     let dims: Vec<_> = variables.iter().flat_map(leading).collect();
     for (name, value) in &request.dims {
         if !dims.iter().any(|d| d.name == *name) {
@@ -209,33 +221,41 @@ pub async fn axes(opened: &Arc<Opened>, variable: &Variable) -> Answer<(Axis, Ax
     ))
 }
 
-fn cell(y: &Axis, x: &Axis, longitude: f64, latitude: f64) -> Answer<(usize, usize)> {
-    let outside = |name: &str, value: f64, axis: &Axis| {
-        let (a, b) = axis.edges();
-        Problem::parameter(
-            "coords",
-            &format!("{longitude} {latitude}"),
-            format!("{name} {value} is outside the grid, which spans {} to {}", a.min(b), a.max(b)),
-        )
-    };
-    let row = y.cell(latitude).ok_or_else(|| outside("latitude", latitude, y))?;
-    let column = x.cell(longitude).ok_or_else(|| outside("longitude", longitude, x))?;
-    Ok((row, column))
-}
-
-/// Longitude within -180 <= x < 180 (OGC CRS84).
-fn wrap(longitude: f64) -> f64 {
-    let w = (longitude + 180.0).rem_euclid(360.0) - 180.0;
-    // Whole degrees stay whole: the sum above rounds.
-    if (w - w.round()).abs() < 1e-9 { w.round() } else { w }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn longitudes_are_wrapped_as_crs84_has_them() {
-        assert_eq!(super::wrap(260.0), -100.0);
-        assert_eq!(super::wrap(180.0), -180.0);
-        assert_eq!(super::wrap(359.875), -0.125);
+/// The cell of a variable that a place lies in; what is wrong where there is none.
+async fn cell(
+    opened: &Arc<Opened>,
+    variable: &Variable,
+    longitude: f64,
+    latitude: f64,
+) -> Answer<Result<Found, Problem>> {
+    let wrong = |why: String| Problem::parameter("coords", &format!("{longitude} {latitude}"), why);
+    match variable.horizontal() {
+        None => Err(Problem::internal("a variable without a grid")),
+        Some(Horizontal::Separable { .. }) => {
+            let (y, x) = axes(opened, variable).await?;
+            let outside = |name: &str, value: f64, axis: &Axis| {
+                let (a, b) = axis.edges();
+                wrong(format!("{name} {value} is outside the grid, which spans {} to {}", a.min(b), a.max(b)))
+            };
+            let Some(row) = y.cell(latitude) else { return Ok(Err(outside("latitude", latitude, &y))) };
+            let Some(column) = x.cell(longitude) else { return Ok(Err(outside("longitude", longitude, &x))) };
+            Ok(Ok(Found {
+                index: vec![row as u64, column as u64],
+                longitude_deg: wrap_longitude(x.values().get(column).copied().unwrap_or(longitude)),
+                latitude_deg: y.values().get(row).copied().unwrap_or(latitude),
+            }))
+        }
+        Some(grid) => {
+            let locator = opened.locator(grid).await.map_err(Problem::internal)?;
+            Ok(locator.locate(longitude, latitude).ok_or_else(|| {
+                let spans = locator.extent().bbox().map_or_else(
+                    || "none of its cells has a place".to_owned(),
+                    |[w, s, e, n]| {
+                        format!("its cells lie between {s} and {n} north and from {w} to {e} east")
+                    },
+                );
+                wrong(format!("{longitude} {latitude} is outside the grid of {:?}: {spans}", variable.path))
+            }))
+        }
     }
 }

@@ -72,7 +72,7 @@ pub fn collection(c: &Collection, base: &str) -> Value {
             o.shift_remove("renders");
             o.insert("stac_extensions".into(), json!([CUBE, VERSION]));
         }
-        if !locatable.is_empty()
+        if locatable.iter().any(|v| v.pictured)
             && let Some(Value::Object(assets)) = o.get_mut("assets")
         {
             let href = format!("{here}/preview.png");

@@ -10,6 +10,7 @@
 //! commit of ours; nothing here decodes a chunk except [`Snapshot::read_block`].
 
 mod read;
+mod slab;
 mod write;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use icechunk::config::{CachingConfig, RepositoryConfig};
 
 pub(crate) use read::hex;
 pub use read::{Document, Granule, Location, Snapshot, VersionInfo};
+pub use slab::slab;
 pub use write::{ChunkSink, Node, Payload, Writer};
 
 const BRANCH: &str = "main";
