@@ -16,6 +16,8 @@ mod conventions;
 mod coordinates;
 mod feed;
 mod field;
+#[cfg(test)]
+mod grid_tests;
 mod grids;
 pub mod inputs;
 mod layout;

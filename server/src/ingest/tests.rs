@@ -9,7 +9,8 @@ use super::concat::stored;
 use super::progress::Silent;
 use super::*;
 
-struct Memory {
+/// A source in memory.
+pub struct Memory {
     header: Header,
     values: BTreeMap<String, Vec<u8>>,
 }
@@ -36,7 +37,7 @@ impl Source for Memory {
     }
 }
 
-fn text(s: &str) -> AttrValue {
+pub fn text(s: &str) -> AttrValue {
     AttrValue::Text(s.into())
 }
 
@@ -93,11 +94,50 @@ fn cell(i: u64) -> i16 {
     if x.is_multiple_of(5) { -999 } else { (x % 30_000) as i16 }
 }
 
-async fn publish(store: &Store, id: &str, source: Memory) -> String {
+/// An array of doubles over these dimensions.
+pub fn array(
+    path: &str,
+    dims: &[(&str, usize)],
+    attributes: Vec<(String, AttrValue)>,
+    values: &[f64],
+) -> (Variable, Vec<u8>) {
+    let v = Variable {
+        path: path.into(),
+        dims: dims.iter().map(|d| d.0.to_owned()).collect(),
+        shape: dims.iter().map(|d| d.1 as u64).collect(),
+        dtype: DataType::Float64,
+        attributes,
+        chunks: None,
+    };
+    assert_eq!(v.shape.iter().product::<u64>(), values.len() as u64);
+    (v, values.iter().flat_map(|f| f.to_ne_bytes()).collect())
+}
+
+impl Memory {
+    pub fn of(arrays: Vec<(Variable, Vec<u8>)>) -> Self {
+        let mut header = Header { format: "memory".into(), ..Header::default() };
+        let mut values = BTreeMap::new();
+        for (v, bytes) in arrays {
+            for (name, len) in v.dims.iter().zip(&v.shape) {
+                if !header.dimensions.iter().any(|d| d.name == *name) {
+                    header.dimensions.push(Dimension { name: name.clone(), len: *len, unlimited: false });
+                }
+            }
+            values.insert(v.path.clone(), bytes);
+            header.variables.push(v);
+        }
+        Self { header, values }
+    }
+}
+
+/// Makes a version of a source, and returns what was noted.
+pub async fn publish(store: &Store, id: &str, source: Memory) -> Vec<String> {
     let writer = store.writer(id).await.unwrap();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
-    let (nodes, _) = write(&writer, Arc::new(source), None, &[], &progress, &Arc::default()).await.unwrap();
-    writer.commit(nodes, &[], "test").await.unwrap()
+    let (nodes, notes) =
+        write(&writer, Arc::new(source), None, &[], &progress, &Arc::default()).await.unwrap();
+    writer.commit(nodes, &[], "test").await.unwrap();
+    notes
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
