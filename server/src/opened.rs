@@ -4,7 +4,7 @@
 //! chunks like everything else. They are small and never change within a
 //! version, so they are read on first need and kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
@@ -20,7 +20,9 @@ use crate::store::{Snapshot, slab};
 
 /// Coordinate variables longer than this are no axes of a grid.
 const MAX_AXIS_LEN: u64 = 1 << 22;
-/// Coordinates of cells are held up to this many.
+/// Locators kept, however small.
+const KEPT_LOCATORS: usize = 256;
+/// Coordinates of cells are held up to this many, of all versions together.
 const MAX_CELLS: u64 = 1 << 25;
 /// Of them read at a time.
 const SLAB_CELLS: u64 = 1 << 20;
@@ -30,15 +32,39 @@ pub struct Opened {
     pub hierarchy: Arc<Hierarchy>,
     pub cube: Cube,
     axes: Mutex<HashMap<String, Arc<Vec<f64>>>>,
-    /// Held while one is made, so that a crowd makes it once.
-    locators: tokio::sync::Mutex<HashMap<String, Arc<Locator>>>,
+    /// Held while a locator is made, so that a crowd makes it once.
+    making: tokio::sync::Mutex<()>,
+}
+
+/// Locators of all versions, the one asked for last at the end.
+static LOCATORS: Mutex<VecDeque<(String, Arc<Locator>)>> = Mutex::new(VecDeque::new());
+
+/// The locator of this name, made the last of the list.
+fn known_locator(key: &str) -> Option<Arc<Locator>> {
+    let mut all = LOCATORS.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = all.iter().position(|(k, _)| k == key)?;
+    let entry = all.remove(at)?;
+    let found = Arc::clone(&entry.1);
+    all.push_back(entry);
+    Some(found)
+}
+
+/// Keeps a locator, and lets those go that were not asked for the longest.
+fn keep_locator(key: String, locator: &Arc<Locator>) {
+    let mut all = LOCATORS.lock().unwrap_or_else(PoisonError::into_inner);
+    all.push_back((key, Arc::clone(locator)));
+    while all.len() > 1
+        && (all.len() > KEPT_LOCATORS || all.iter().map(|(_, l)| l.held()).sum::<u64>() > MAX_CELLS)
+    {
+        all.pop_front();
+    }
 }
 
 impl Opened {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         let hierarchy = Arc::clone(snapshot.hierarchy());
         let cube = Cube::new(&hierarchy);
-        Self { snapshot, hierarchy, cube, axes: Mutex::default(), locators: Default::default() }
+        Self { snapshot, hierarchy, cube, axes: Mutex::default(), making: Default::default() }
     }
 
     /// Values of the one-dimensional array at `path`, decoded by its packing.
@@ -97,10 +123,13 @@ impl Opened {
     /// # Errors
     /// Coordinates that do not read, are no axes, or are more than are held.
     pub async fn locator(&self, grid: &Horizontal) -> anyhow::Result<Arc<Locator>> {
-        let key = format!("{grid:?}");
-        let mut known = self.locators.lock().await;
-        if let Some(found) = known.get(&key) {
-            return Ok(Arc::clone(found));
+        let key = format!("{}@{} {grid:?}", self.snapshot.collection(), self.snapshot.version());
+        if let Some(found) = known_locator(&key) {
+            return Ok(found);
+        }
+        let _making = self.making.lock().await;
+        if let Some(found) = known_locator(&key) {
+            return Ok(found);
         }
         let made = match grid {
             Horizontal::Separable { latitude, .. } => bail!("{latitude}: found by its axes"),
@@ -131,7 +160,7 @@ impl Opened {
             Horizontal::Cells(Cells::Healpix(h)) => Locator::Healpix(*h),
         };
         let made = Arc::new(made);
-        known.insert(key, Arc::clone(&made));
+        keep_locator(key, &made);
         Ok(made)
     }
 

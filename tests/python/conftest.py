@@ -24,6 +24,17 @@ def references():
     return json.loads((data / "references.json").read_text()) if data else {"grids": []}
 
 
+# Grids that are not regular in latitude and longitude and have no known answers of their own.
+OTHER_GRIDS = [
+    "netcdf/projected/goes16_cloud_top_height.nc",
+    "netcdf/projected/laea_euro_air_temp.nc",
+    "netcdf/swath/amsr2_l2b_cut.nc",
+    "netcdf/swath/ascat_l2_cut.nc",
+    "unstructured/fvcom_sfbofs_subset.nc",
+    "unstructured/lfric_cubesphere_1t.nc",
+]
+
+
 def binary():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     path = pathlib.Path(os.environ.get("GRATICULE_BIN", target / "release" / "graticule"))
@@ -70,7 +81,7 @@ def server(data_dir):
     """A server that has every file of a reference grid, one collection each."""
     samples = sample_data()
     if samples:
-        for file in sorted({g["file"] for g in references()["grids"]}):
+        for file in sorted({g["file"] for g in references()["grids"]}) + OTHER_GRIDS:
             subprocess.run(
                 [binary(), "ingest", samples / file, "--collection", collection_of(file), "--data", data_dir],
                 check=True,

@@ -6,13 +6,18 @@ use std::sync::Arc;
 
 use graticule_formats::checks::{Severity, check_coordinates};
 use graticule_formats::{Header, Source};
+use graticule_shared::dtype::DataType;
+use graticule_shared::grid::is_angle;
 use graticule_shared::time::TimeUnits;
+use sha2::{Digest, Sha256};
 
 use super::concat::{Concat, From, Part, stored, time_units};
 use super::schema::Schema;
-use super::{Failure, inputs, limits, plan};
-use crate::store::{Granule, Snapshot};
+use super::{Failure, attributes, inputs, limits, plan};
+use crate::store::{Granule, Snapshot, hex};
 
+/// Coordinates of cells are read this much at a time.
+const SLAB_BYTES: u64 = 16 << 20;
 /// Longer axes are not compared between granules.
 const AXIS: u64 = 1 << 20;
 
@@ -23,6 +28,32 @@ pub struct Candidate {
     header: Header,
     /// Raw values of coordinate variables.
     axes: BTreeMap<String, Vec<f64>>,
+    prints: Prints,
+}
+
+/// Dimensions and checksum of each variable of latitudes or longitudes that is no axis.
+type Prints = BTreeMap<String, (Vec<String>, String)>;
+
+/// Checksum of an array read in slabs along its first axis that is longer than one.
+fn print(
+    shape: &[u64],
+    dtype: DataType,
+    mut read: impl FnMut(&[u64], &[u64]) -> Result<Vec<u8>, Failure>,
+) -> Result<String, Failure> {
+    let (mut hash, mut start, mut count) = (Sha256::new(), vec![0; shape.len()], shape.to_vec());
+    let Some(axis) = shape.iter().position(|n| *n > 1) else {
+        hash.update(read(&start, &count)?);
+        return Ok(hex(&hash.finalize()));
+    };
+    let one = shape[axis + 1..].iter().product::<u64>() * dtype.size() as u64;
+    // A band of chunks at a time, not a row.
+    let step = (SLAB_BYTES / one.max(1)).max(1);
+    while start[axis] < shape[axis] {
+        count[axis] = step.min(shape[axis] - start[axis]);
+        hash.update(read(&start, &count)?);
+        start[axis] += count[axis];
+    }
+    Ok(hex(&hash.finalize()))
 }
 
 pub struct Arranged {
@@ -55,13 +86,20 @@ pub fn examine(path: &Path) -> Result<Candidate, Failure> {
             axes.insert(v.path.clone(), v.dtype.to_f64_vec(&bytes));
         }
     }
+    let mut prints = Prints::new();
+    for v in header.variables.iter().filter(|v| !v.shape.is_empty() && !v.shape.contains(&0)) {
+        if v.dims.as_slice() != [v.path.clone()] && is_angle(&attributes::global(&v.attributes)) {
+            let sum = print(&v.shape, v.dtype, |s, n| Ok(source.read(&v.path, s, n)?))?;
+            prints.insert(v.path.clone(), (v.dims.clone(), sum));
+        }
+    }
     let (sha256, bytes) =
         inputs::checksum(path).map_err(|e| Failure::new(format!("the file cannot be read: {e}")))?;
     let name =
         path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let notes = findings.iter().map(ToString::to_string).collect();
     let granule = Granule { name, sha256, bytes, source: path.display().to_string(), notes };
-    Ok(Candidate { path: path.to_owned(), granule, header, axes })
+    Ok(Candidate { path: path.to_owned(), granule, header, axes, prints })
 }
 
 impl Candidate {
@@ -107,6 +145,7 @@ fn span(values: &[f64], units: &TimeUnits) -> Option<(f64, f64)> {
 struct Reference {
     schema: Schema,
     axes: BTreeMap<String, Vec<f64>>,
+    prints: Prints,
     /// End of what is there, in seconds and in words.
     last: Option<(f64, String)>,
 }
@@ -164,8 +203,12 @@ pub fn arrange(
                 if let (Some(r), Some(_)) = (&mut reference, &last) {
                     r.last = last;
                 } else if reference.is_none() {
-                    reference =
-                        Some(Reference { schema: Schema::of_header(&c.header), axes: c.axes.clone(), last });
+                    reference = Some(Reference {
+                        schema: Schema::of_header(&c.header),
+                        axes: c.axes.clone(),
+                        prints: c.prints.clone(),
+                        last,
+                    });
                 }
                 let length = grows.map_or(0, |d| c.length(d));
                 let units = grows.and_then(|d| c.units(d));
@@ -216,6 +259,18 @@ impl Reference {
                 });
             }
         }
+        for (path, (dims, mine)) in self.prints.iter().filter(|(_, (dims, _))| !dims.iter().any(|n| n == d)) {
+            if c.prints.get(path).is_some_and(|(_, theirs)| theirs != mine) {
+                return Err(Failure {
+                    variable: Some(path.clone()),
+                    offset: None,
+                    reason: format!(
+                        "does not fit the collection: {path:?} over {}: its cells lie elsewhere than those there; ingest it into a collection of its own",
+                        dims.join(", ")
+                    ),
+                });
+            }
+        }
         if let (Some((last, words)), Some((first, _))) = (&self.last, c.span(d))
             && first <= *last
         {
@@ -250,6 +305,19 @@ fn continued(
             axes.insert(a.path.clone(), dtype.to_f64_vec(&bytes));
         }
     }
+    let mut prints = Prints::new();
+    let coarser = Schema::coarser(h);
+    for a in h.arrays.values().filter(|a| !a.shape.is_empty() && !a.shape.contains(&0)) {
+        let own = a.shape.len() == 1 && a.path.rsplit('/').next() == a.dims.first().map(String::as_str);
+        let level = coarser.iter().any(|c| a.path.starts_with(c));
+        if let Some(dtype) = a.dtype.filter(|_| !own && !level && is_angle(&a.attributes)) {
+            let sum = print(&a.shape, dtype, |s, n| {
+                runtime.block_on(stored(snapshot, &a.path, s, n)).map_err(|e| Failure::new(e.to_string()))
+            });
+            let sum = sum.map_err(|f| anyhow::anyhow!("{}: {}", a.path, f.reason))?;
+            prints.insert(a.path.clone(), (a.dims.clone(), sum));
+        }
+    }
     let array = h
         .arrays
         .get(dimension)
@@ -266,7 +334,7 @@ fn continued(
         length,
         units,
     };
-    Ok((Reference { schema: Schema::of_version(h), axes, last }, part))
+    Ok((Reference { schema: Schema::of_version(h), axes, prints, last }, part))
 }
 
 /// The time coordinate and its bounds stay in the units they are stored in.

@@ -32,16 +32,16 @@ impl Schema {
         Self(header.variables.iter().map(|v| (v.path.clone(), entry(v))).collect())
     }
 
+    /// Groups of the coarser levels of a stored version, each with its slash.
+    pub fn coarser(h: &Hierarchy) -> Vec<String> {
+        let layout = h.attributes.get("multiscales").and_then(|m| m["layout"].as_array());
+        let assets = layout.into_iter().flatten().filter_map(|l| l["asset"].as_str());
+        assets.filter(|a| *a != ".").map(|a| format!("{a}/")).collect()
+    }
+
     /// Of the finest level of a stored version.
     pub fn of_version(h: &Hierarchy) -> Self {
-        let coarser: Vec<String> = h
-            .attributes
-            .get("multiscales")
-            .and_then(|m| m["layout"].as_array())
-            .into_iter()
-            .flatten()
-            .filter_map(|l| l["asset"].as_str().filter(|a| *a != ".").map(|a| format!("{a}/")))
-            .collect();
+        let coarser = Self::coarser(h);
         let entries = h.arrays.values().filter(|a| !coarser.iter().any(|c| a.path.starts_with(c))).map(|a| {
             let dtype = a.dtype.map(|d| d.zarr_name().to_owned()).unwrap_or_default();
             (

@@ -1,6 +1,6 @@
 //! From attributes to a kind of grid (CF section 5; UGRID 1.0 for meshes).
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::healpix::Healpix;
 use super::projection::{Plane, Projection};
@@ -294,4 +294,11 @@ fn latitude(c: &ArrayMeta) -> Option<bool> {
 
 fn longitude(c: &ArrayMeta) -> Option<bool> {
     angle(c, false, "longitude")
+}
+
+/// True where a variable's attributes say that it holds latitudes or longitudes.
+pub fn is_angle(attributes: &Map<String, Value>) -> bool {
+    let get = |k: &str| attributes.get(k).and_then(Value::as_str).unwrap_or_default();
+    angle_units(&get("units").to_ascii_lowercase()).is_some()
+        || matches!(get("standard_name"), "latitude" | "longitude")
 }
