@@ -35,6 +35,13 @@ OTHER_GRIDS = [
 ]
 
 
+def grib_fields():
+    """Fields that are alone in their file, on grids that are not regular; decoded and placed by eccodes."""
+    regular = ("regular_ll", "regular_gg", "sh", "unstructured_grid")
+    alone = [f for f in references().get("grib", []) if f["fields"] == 1]
+    return [(f["file"], f["records"][0]) for f in alone if f["records"][0]["gridType"] not in regular]
+
+
 def binary():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     path = pathlib.Path(os.environ.get("GRATICULE_BIN", target / "release" / "graticule"))
@@ -81,7 +88,7 @@ def server(data_dir):
     """A server that has every file of a reference grid, one collection each."""
     samples = sample_data()
     if samples:
-        for file in sorted({g["file"] for g in references()["grids"]}) + OTHER_GRIDS:
+        for file in sorted({g["file"] for g in references()["grids"]}) + OTHER_GRIDS + [f for f, _ in grib_fields()]:
             subprocess.run(
                 [binary(), "ingest", samples / file, "--collection", collection_of(file), "--data", data_dir],
                 check=True,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from conftest import collection_of, references, sample_data
+from conftest import collection_of, grib_fields, references, sample_data
 
 pytestmark = pytest.mark.skipif(not sample_data(), reason="SKIPPED: sample data not found; set GRATICULE_SAMPLE_DATA")
 KNOWN = [g for g in references()["grids"] if "curvilinear" in g["file"] or "projected" in g["file"]]
@@ -85,6 +85,22 @@ def test_the_place_of_a_cell_gives_that_cell(file, var, lat, lon, server):
         assert apart(found_x, found_y, x, y) < 0.02
         if (np.abs(lats - y) + np.abs(lons - x) < 1e-6).sum() == 1:
             assert np.allclose(values, data[(slice(None),) + index][: values.size], rtol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("file,field", grib_fields(), ids=lambda v: v["gridType"] if isinstance(v, dict) else collection_of(v))
+def test_points_of_grib_grids_hold_what_eccodes_decodes_there(file, field, server):
+    url = f"{server.url}/api/collections/{collection_of(file)}"
+    (name,) = json.loads(urllib.request.urlopen(url).read())["parameter_names"]
+    assert len(field["latlon"]) >= 5
+    for i, (lat, lon) in field["latlon"].items():
+        if abs(lat) == 90 and field["gridType"] == "reduced_ll":
+            continue  # every cell of the row is at this place
+        if field["scanningMode"] & 16 and int(i) // field["Ni"] % 2:
+            continue  # the reference's values are in file order here, where odd rows run backwards, its places are not
+        x, y, values = position(server, file, name, lon, lat)
+        assert apart(x, y, lon, lat) < 1e-3
+        known = field["samples"][i]
+        assert np.allclose(values, [np.nan if known is None else known], rtol=1e-5, equal_nan=True)
 
 
 def test_beside_a_grid_there_is_no_cell(server):
