@@ -91,7 +91,11 @@ fn every_numeric_variable_equals_the_known_answers() {
         for (path, want) in known["vars"].as_object().expect("variables") {
             let numpy = want["dtype"].as_str().unwrap_or_default();
             let Some(dtype) = DataType::from_v2(numpy) else {
-                if !header.skipped.iter().any(|(n, _)| n == path) {
+                // A character that is there for its attributes alone (CF section 5.6) is carried over as a number.
+                let mapping = header.variables.iter().any(|v| {
+                    v.path == *path && v.shape.is_empty() && v.attribute("grid_mapping_name").is_some()
+                });
+                if !mapping && !header.skipped.iter().any(|(n, _)| n == path) {
                     wrong.push(format!("{name} {path}: {numpy} is not reported as skipped"));
                 }
                 continue;

@@ -48,7 +48,10 @@ impl ProjectedGrid {
     /// Row and column of the cell that a place lies in.
     pub fn cell(&self, longitude: f64, latitude: f64) -> Option<(usize, usize)> {
         let (x, y) = self.projection.forward(longitude, latitude)?;
-        Some((self.y.cell(y)?, self.x.cell(x)?))
+        let row = self.y.cell(y)?;
+        // A grid may lie across the seam of a cylinder.
+        let turns = self.projection.period().map_or([0.0; 3], |p| [0.0, p, -p]);
+        turns.iter().find_map(|turn| self.x.cell(x + turn)).map(|column| (row, column))
     }
 
     /// Longitude and latitude of a cell's centre; `None` beside the Earth.

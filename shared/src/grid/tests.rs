@@ -272,3 +272,25 @@ fn a_projected_cell_is_found_by_the_projection_and_says_its_own_place() {
     let bbox = locator.extent().bbox().unwrap();
     assert_eq!((bbox[0], bbox[2], bbox[3]), (-180.0, 180.0, 90.0));
 }
+
+#[test]
+fn a_mercator_grid_may_lie_across_the_seam_of_its_cylinder() {
+    let attributes = json!({"grid_mapping_name": "mercator", "standard_parallel": 20.0, "earth_radius": 6371200.0,
+        "longitude_of_projection_origin": 0.0});
+    let projection = projection::Projection::from_attributes(attributes.as_object().unwrap()).unwrap();
+    let (west, north) = projection.forward(130.0, 60.0).unwrap();
+    let grid = Projected { y: "y".into(), x: "x".into(), mapping: "m".into(), projection, unit: 1.0 };
+    // From 130 east over the antimeridian to 10 east.
+    let degree = grid.projection.period().unwrap() / 360.0;
+    let x: Vec<f64> = (0..=240).map(|i| west + degree * f64::from(i)).collect();
+    let y: Vec<f64> = (0..50).map(|i| north - 1e5 * f64::from(i)).collect();
+    let locator = Locator::Projected(locate::ProjectedGrid::new(&grid, &y, &x).unwrap());
+    for (lon, column) in [(130.0, 0), (179.9, 50), (-170.0, 60), (0.0, 230), (10.0, 240)] {
+        let found = locator.locate(lon, 60.0).unwrap();
+        assert_eq!(found.index, [0, column]);
+        assert!((found.longitude_deg - lon).abs() < 0.51, "{lon}: {found:?}");
+    }
+    assert_eq!(locator.locate(60.0, 60.0), None);
+    let bbox = locator.extent().bbox().unwrap();
+    assert!((bbox[0] - 129.5).abs() < 0.01 && (bbox[2] - 10.5).abs() < 0.01, "{bbox:?}");
+}

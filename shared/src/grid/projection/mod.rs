@@ -197,6 +197,15 @@ impl Projection {
         self.height
     }
 
+    /// Width of the whole Earth along x, where the map repeats after it.
+    pub fn period(&self) -> Option<f64> {
+        match self.kind {
+            Kind::Rotated(_) => Some(360.0),
+            Kind::Mercator(k0) | Kind::CylindricalEqualArea(k0) => Some(2.0 * PI * k0 * self.ellipsoid.a),
+            _ => None,
+        }
+    }
+
     /// From longitude and latitude in degrees to x and y in the units of
     /// [`Projection::plane`]; `None` where the projection shows no such place.
     pub fn forward(&self, longitude: f64, latitude: f64) -> Option<(f64, f64)> {
@@ -262,8 +271,9 @@ impl Projection {
                 (if m > 1e-12 { u / m } else { 0.0 }, phi)
             }
         };
-        // Beyond half a turn lies no place, or one that has been already.
-        (lam.abs() <= PI + 1e-9 && phi.abs() <= FRAC_PI_2 + 1e-9)
+        // Beyond half a turn lies no place, or one that has been already; a cylinder may be unrolled further.
+        let farthest = if self.period().is_some() { 3.0 * PI } else { PI };
+        (lam.abs() <= farthest + 1e-9 && phi.abs() <= FRAC_PI_2 + 1e-9)
             .then(|| (wrap_longitude(lam.to_degrees() + self.lon0), phi.to_degrees().clamp(-90.0, 90.0)))
     }
 }
