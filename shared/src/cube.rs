@@ -131,6 +131,16 @@ impl Variable {
             && self.dims[n - 1].role == Role::X
             && self.dims[n - 2..].iter().all(|d| d.coordinate.is_some() && d.len > 0)
     }
+    /// True where a map can show it: on its own grid, or as levels on latitude and longitude.
+    pub fn is_drawable(&self) -> bool {
+        match self.horizontal() {
+            Some(Horizontal::Projected(_) | Horizontal::Curvilinear { .. }) => true,
+            Some(Horizontal::Cells(_)) => {
+                self.levels.iter().skip(1).any(|l| matches!(l.horizontal, Some(Horizontal::Separable { .. })))
+            }
+            Some(Horizontal::Separable { .. }) | None => self.is_mappable(),
+        }
+    }
     /// The name to show: `long_name`, else `standard_name` in words, else the path.
     pub fn label(&self) -> String {
         self.long_name

@@ -216,6 +216,20 @@ impl Loader {
         self.pump();
     }
 
+    /// Asks for blocks that are awaited one by one, so that they come together.
+    pub fn ask(&self, keys: &[BlockKey]) {
+        {
+            let mut inner = self.0.borrow_mut();
+            for key in keys {
+                if !inner.cache.contains(key) && !inner.awaited.contains_key(key) {
+                    inner.awaited.entry(*key).or_default();
+                    inner.urgent.push(*key);
+                }
+            }
+        }
+        self.pump();
+    }
+
     /// One block, whatever the view wants; `None` where it cannot be had.
     pub async fn wait_for(&self, key: BlockKey) -> Option<Block> {
         let answer = {

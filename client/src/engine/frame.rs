@@ -8,7 +8,8 @@ use graticule_shared::raster::{MERCATOR_LATITUDE_DEG, Projection};
 
 use crate::chunks::loader::Block;
 use crate::engine::api::Signal;
-use crate::engine::run::{Engine, MAX_TROUBLES};
+use crate::engine::run::{Engine, MAX_TROUBLES, now_ms};
+use crate::engine::shape::{plan_terrain, terrain_pages};
 use crate::engine::state::{Layer, State};
 use crate::engine::troubles::trouble;
 use crate::render::field::{Field, Look};
@@ -87,13 +88,13 @@ impl Engine {
         // The wanted layer's geometry; what is still shown has the same kind of axes or its own.
         if let Some(layer) = &mut s.layer
             && layer.field.is_none()
-            && let Some((y, x)) = &layer.axes
+            && (layer.axes.is_some() || layer.terrain.is_some())
         {
             layer.field = Some(crate::render::field::Field::new(
                 gpu,
                 layer.grids.clone(),
                 &layer.variable.packing,
-                (y, x),
+                layer.axes.as_ref().map(|(y, x)| (&**y, &**x)),
             ));
             s.place += 1;
         }
@@ -101,7 +102,7 @@ impl Engine {
             self.replan(s);
         }
         self.reserve(s, gpu);
-        let mut more = self.put_up(s, gpu);
+        let mut more = self.put_up(s, gpu) | self.build_meshes(s, gpu);
         self.settle_frame(s, gpu);
         if s.colours_dirty
             && s.previous.is_none()
@@ -195,11 +196,20 @@ impl Engine {
         }
         let selection = s.selection();
         let ahead: Vec<Vec<u64>> = s.prefetch.iter().take(64).filter_map(|t| s.selection_at(*t)).collect();
-        let Some((y, x)) = s.layer.as_ref().and_then(|l| l.axes.clone()) else {
+        let terrain = s.layer.as_ref().and_then(|l| l.terrain.clone());
+        let axes = s.layer.as_ref().and_then(|l| l.axes.clone());
+        if axes.is_none() && terrain.is_none() {
             self.want_early(s);
             return;
-        };
-        if std::mem::take(&mut s.view_dirty) {
+        }
+        if let Some(terrain) = &terrain
+            && std::mem::take(&mut s.view_dirty)
+        {
+            plan_terrain(s, terrain);
+        }
+        if let Some((y, x)) = axes
+            && std::mem::take(&mut s.view_dirty)
+        {
             (s.columns, s.rows) = s.cells_for((&y, &x));
             if let Some(layer) = &s.layer {
                 s.plan = plan(&s.camera, s.ratio, &layer.grids, (&y, &x), &s.columns, &s.rows);
@@ -212,7 +222,14 @@ impl Engine {
         s.plan_dirty = false;
         let Some(layer) = &s.layer else { return };
         let mut keys = Vec::new();
-        let mut add = |page, selection: &[u64]| {
+        let mut add = |page: PageId, selection: &[u64]| {
+            if let (Some(t), Some(grid)) = (&terrain, layer.grids.get(usize::from(page.level))) {
+                for key in t.keys(page, grid) {
+                    if !keys.contains(&key) {
+                        keys.push(key);
+                    }
+                }
+            }
             if let Some(p) = layer.place(page, selection)
                 && !keys.contains(&p.key)
             {
@@ -291,8 +308,10 @@ impl Engine {
             let Some(layer) = &s.layer else { return };
             let Some(field) = &layer.field else { return };
             let plane = layer.plane(&selection);
+            let globe = s.camera.projection == Projection::Globe;
             let here = |page: &PageId| {
                 layer.page_key(*page, plane).is_some_and(|k| field.has(k))
+                    && (layer.terrain.is_none() || field.warp.has(*page, globe))
                     || layer.place(*page, &selection).is_some_and(|p| self.loader.has_failed(&p.key))
             };
             let whole = s.plan.pages.iter().all(here);
@@ -341,6 +360,12 @@ struct Shown<'a> {
 fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look: &Look) -> Way {
     let Shown { layer, field, level, wanted } = shown;
     let (level, wanted) = (*level, *wanted);
+    if let Some(terrain) = &layer.terrain {
+        let pages = terrain_pages(s, layer, terrain, field, level, wanted);
+        field.warp.place(gpu, &s.camera, &pages);
+        field.prepare_quick(gpu, look, (level, false), None);
+        return Way::Warp;
+    }
     let Some((y, x)) = &layer.axes else { return Way::General };
     let magnified = layer.is_magnified(level, &s.camera, s.ratio);
     let smooth = look.smooth && magnified;
@@ -384,10 +409,6 @@ fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look:
     }
     field.prepare(gpu, look, level, magnified, wraps);
     Way::General
-}
-
-fn now_ms() -> f64 {
-    web_sys::window().and_then(|w| w.performance()).map_or(f64::INFINITY, |p| p.now())
 }
 
 /// True where a Mercator map has no row beside the axis.

@@ -23,9 +23,15 @@ mod read;
 #[cfg(target_arch = "wasm32")]
 mod run;
 #[cfg(target_arch = "wasm32")]
+mod shape;
+#[cfg(target_arch = "wasm32")]
 mod state;
 #[cfg(target_arch = "wasm32")]
 mod steps;
+#[cfg(target_arch = "wasm32")]
+mod survey;
+#[cfg(target_arch = "wasm32")]
+mod terrain;
 pub mod troubles;
 
 #[cfg(target_arch = "wasm32")]

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use graticule_shared::axis::Axis;
 use graticule_shared::colormap;
-use graticule_shared::cube::{Cube, Role, Variable};
+use graticule_shared::cube::{Cube, Level, Role, Variable};
+use graticule_shared::grid::Horizontal;
 use graticule_shared::zarr::Hierarchy;
 use js_sys::Uint8Array;
 use wasm_bindgen_futures::spawn_local;
@@ -66,8 +67,8 @@ impl Engine {
             let wanted = s.wanted_variable.take().or(current);
             s.store = Some(Rc::new(Store { url: url.clone(), hierarchy, cube: cube.clone() }));
             wanted
-                .filter(|w| cube.variable(w).is_some_and(Variable::is_mappable))
-                .or_else(|| cube.variables.iter().find(|v| v.is_mappable()).map(|v| v.path.clone()))
+                .filter(|w| cube.variable(w).is_some_and(Variable::is_drawable))
+                .or_else(|| cube.variables.iter().find(|v| v.is_drawable()).map(|v| v.path.clone()))
         };
         self.flush();
         match choice {
@@ -77,8 +78,8 @@ impl Engine {
                 let found = if names.is_empty() { "no arrays at all".to_owned() } else { names.join(", ") };
                 self.say_trouble(trouble(
                     "Nothing to draw",
-                    "no variable has latitude and longitude as its last two dimensions, with one-dimensional coordinates",
-                    "Name the coordinates as CF does (units degrees_north and degrees_east), or transpose the variable.",
+                    "no variable says where its cells lie: by latitude and longitude as its last two dimensions, by a grid mapping, or by two-dimensional coordinates",
+                    "Name the coordinates as CF does (units degrees_north and degrees_east, attributes coordinates and grid_mapping), or transpose the variable.",
                     &format!("{url}: {found}"),
                 ));
             }
@@ -109,10 +110,12 @@ impl Engine {
             Ok(layer) => layer,
             Err(t) => return self.say_trouble(t),
         };
-        let (y, x, outer) = {
-            let dims = &layer.variable.dims;
-            let n = dims.len();
-            (dims[n - 2].clone(), dims[n - 1].clone(), dims[..n - 2].to_vec())
+        let outer = layer.outer().to_vec();
+        let axes = axis_paths(&layer.variable);
+        // Only a grid on latitude and longitude has axes that metadata may give.
+        let plane = match layer.variable.dims.as_slice() {
+            [.., y, x] if !layer.is_warped() && layer.first_level == 0 => Some((y.clone(), x.clone())),
+            _ => None,
         };
         let early = {
             let mut s = self.state.borrow_mut();
@@ -131,7 +134,7 @@ impl Engine {
             }
             self.replace_layer(&mut s, layer);
             s.say_selected();
-            let early = s.store.as_ref().and_then(|st| axes_from_transform(st, &y, &x));
+            let early = plane.and_then(|(y, x)| axes_from_transform(s.store.as_ref()?, &y, &x));
             if let (Some(axes), Some(layer)) = (early.clone(), &mut s.layer) {
                 layer.axes = Some(axes);
             }
@@ -139,7 +142,12 @@ impl Engine {
         };
         let generation = self.state.borrow().generation;
         // The stored coordinates, and the data beside them if its place can be guessed.
-        self.read_axes(generation, path.to_owned(), y.coordinate.clone(), x.coordinate.clone(), early);
+        if self.state.borrow().layer.as_ref().is_some_and(Layer::is_warped) {
+            self.read_terrain(generation, path.to_owned());
+        } else {
+            let (y, x) = axes;
+            self.read_axes(generation, path.to_owned(), y, x, early);
+        }
         self.replan(&mut self.state.borrow_mut());
         for dim in outer {
             self.read_coordinate(generation, dim.name.clone(), dim.coordinate.clone());
@@ -153,17 +161,20 @@ impl Engine {
             .store
             .clone()
             .ok_or_else(|| trouble(CANNOT_OPEN, "no data is open", "Open a store first.", ""))?;
-        let variable = store.cube.variable(path).filter(|v| v.is_mappable()).cloned().ok_or_else(|| {
+        let variable = store.cube.variable(path).filter(|v| v.is_drawable()).cloned().ok_or_else(|| {
             trouble(
                 "This variable cannot be drawn",
-                "its last two dimensions are not latitude and longitude with one-dimensional coordinates",
+                "it does not say where its cells lie",
                 "Choose another variable.",
                 path,
             )
         })?;
         let (mut grids, mut sources) = (Vec::new(), Vec::new());
         let mut set_aside = None;
-        for level in &variable.levels {
+        for (number, level) in (0u32..).zip(&variable.levels) {
+            if !is_drawn(&variable, level) {
+                continue;
+            }
             let Some(meta) = store.hierarchy.arrays.get(&level.array) else { continue };
             // A type that the shader would read otherwise is not the same field.
             if meta.dtype != Some(variable.packing.dtype) {
@@ -184,11 +195,13 @@ impl Engine {
                 continue;
             };
             grids.push(grid);
-            sources.push(source);
+            sources.push((number, source));
         }
         let (grids, dropped) = number_pages(grids, MAX_PAGES);
         sources.drain(..dropped.min(sources.len()));
         sources.truncate(grids.len());
+        let first_level = sources.first().map_or(0, |(number, _)| *number);
+        let sources = sources.into_iter().map(|(_, source)| source).collect();
         if grids.is_empty() || grids.iter().map(Grid::page_count).sum::<u64>() > MAX_PAGES {
             return Err(set_aside.unwrap_or_else(|| {
                 trouble(
@@ -202,10 +215,10 @@ impl Engine {
         if let Some(t) = set_aside {
             s.say(Signal::Trouble(t));
         }
-        Ok(Layer { variable, axes: None, grids, sources, field: None })
+        Ok(Layer { variable, axes: None, terrain: None, first_level, grids, sources, field: None })
     }
 
-    fn source(&self, s: &mut State, store: &Store, path: &str) -> Result<Rc<Source>, Trouble> {
+    pub(super) fn source(&self, s: &mut State, store: &Store, path: &str) -> Result<Rc<Source>, Trouble> {
         let missing = || {
             trouble(
                 CANNOT_OPEN,
@@ -295,7 +308,7 @@ impl Engine {
                 }
                 layer.axes = Some(axes.clone());
                 // How wide a cell is, for the readout's words.
-                let across = layer.variable.dims.last().map(|d| d.name.clone());
+                let across = layer.variable.dims.last().filter(|d| d.role == Role::X).map(|d| d.name.clone());
                 if let Some(dim) = across {
                     s.say(Signal::Coordinate { dim, values: axes.1.values().to_vec() });
                 }
@@ -310,7 +323,7 @@ impl Engine {
         });
     }
 
-    fn say_axis(&self, path: &str, why: &str) {
+    pub(super) fn say_axis(&self, path: &str, why: &str) {
         let next = "The coordinate must rise or fall throughout; sort or repair it.";
         self.say_trouble(trouble("The grid cannot be placed on the map", why, next, path));
     }
@@ -349,6 +362,31 @@ impl Engine {
     }
 }
 
+/// Paths of y and x of a grid on latitude and longitude: a list of cells has them from level 1 on.
+fn axis_paths(variable: &Variable) -> (Option<String>, Option<String>) {
+    let drawn = variable.levels.iter().skip(1).find_map(|l| l.horizontal.as_ref());
+    match (variable.horizontal(), drawn) {
+        (Some(Horizontal::Cells(_)), Some(Horizontal::Separable { latitude, longitude })) => {
+            (Some(latitude.clone()), Some(longitude.clone()))
+        }
+        _ => match variable.dims.as_slice() {
+            [.., y, x] => (y.coordinate.clone(), x.coordinate.clone()),
+            _ => (None, None),
+        },
+    }
+}
+
+/// False for a list of cells, and for a level that lacks the coordinates that the others have.
+fn is_drawn(variable: &Variable, level: &Level) -> bool {
+    match variable.horizontal() {
+        Some(Horizontal::Cells(_)) => matches!(level.horizontal, Some(Horizontal::Separable { .. })),
+        Some(Horizontal::Curvilinear { .. }) => {
+            matches!(level.horizontal, Some(Horizontal::Curvilinear { .. }))
+        }
+        _ => true,
+    }
+}
+
 /// Coordinates in degrees: as they are, or from metres of Web Mercator, which
 /// nothing else has the extent of.
 fn degrees(rows: Vec<f64>, columns: Vec<f64>) -> Result<(Vec<f64>, Vec<f64>), &'static str> {
@@ -369,7 +407,7 @@ fn degrees(rows: Vec<f64>, columns: Vec<f64>) -> Result<(Vec<f64>, Vec<f64>), &'
 }
 
 /// Both at once.
-async fn both<A: 'static, B: 'static>(
+pub(super) async fn both<A: 'static, B: 'static>(
     a: impl Future<Output = A> + 'static,
     b: impl Future<Output = B> + 'static,
 ) -> (A, B) {
@@ -387,12 +425,17 @@ async fn both<A: 'static, B: 'static>(
 fn look_at(s: &mut State, (y, x): &(Rc<Axis>, Rc<Axis>)) {
     let ((south, north), (west, east)) = (y.edges(), x.edges());
     let (height, width) = ((north - south).abs(), (east - west).abs());
+    look_at_box(s, [(west + east) / 2.0, (south + north) / 2.0], [width, height]);
+}
+
+/// A box that is wide is seen whole. Middle, width and height in degrees.
+pub(super) fn look_at_box(s: &mut State, [longitude, latitude]: [f64; 2], [width, height]: [f64; 2]) {
     if width > 200.0 || s.camera.width_px <= 1.0 {
         return;
     }
     let c = &mut s.camera;
-    c.longitude_deg = camera::wrap_longitude_deg((west + east) / 2.0);
-    c.latitude_deg = ((south + north) / 2.0).clamp(-80.0, 80.0);
+    c.longitude_deg = camera::wrap_longitude_deg(longitude);
+    c.latitude_deg = latitude.clamp(-80.0, 80.0);
     let stretch = 1.0 / c.latitude_deg.to_radians().cos().max(0.1);
     let fit = (c.width_px * 0.9 / width * 360.0).min(c.height_px * 0.9 / (height * stretch) * 360.0);
     c.zoom = (fit / graticule_shared::raster::TILE_PX).log2();

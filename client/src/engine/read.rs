@@ -2,13 +2,16 @@
 
 use std::rc::Rc;
 
+use graticule_shared::axis::Axis;
 use graticule_shared::range;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::chunks::loader::Block;
+use crate::chunks::loader::{Block, Loader};
+use crate::chunks::source::BlockKey;
 use crate::engine::api::{Readout, Signal};
 use crate::engine::run::Engine;
 use crate::engine::state::{Layer, State};
+use crate::engine::terrain::Found;
 use crate::view::camera::wrap_longitude_deg;
 use crate::view::levels::PageId;
 
@@ -16,20 +19,43 @@ use crate::view::levels::PageId;
 const SAMPLES: usize = 20 << 10;
 const BINS: usize = 96;
 
-/// A cell of some level at a place.
+/// A cell of some level at a place, and its centre in degrees.
 struct Spot {
     level: usize,
     row: u32,
     column: u32,
+    longitude_deg: f64,
+    latitude_deg: f64,
 }
 
 impl Layer {
-    fn spot(&self, level: usize, longitude: f64, latitude: f64) -> Option<Spot> {
-        let (y, x) = self.axes.as_ref()?;
+    fn spot(&self, loader: &Loader, level: usize, longitude: f64, latitude: f64) -> Option<Spot> {
         let grid = self.grids.get(level)?;
+        if let Some(terrain) = &self.terrain {
+            let Found { row, column, longitude_deg, latitude_deg } =
+                terrain.cell(loader, level, grid, longitude, latitude)?;
+            return Some(Spot { level, row, column, longitude_deg, latitude_deg });
+        }
+        let (y, x) = self.axes.as_ref()?;
         let row = grid.cell(0, u32::try_from(y.cell(latitude)?).ok()?);
         let column = grid.cell(1, u32::try_from(x.cell(longitude)?).ok()?);
-        Some(Spot { level, row, column })
+        // A cell of a coarser level lies between the first and last cell it covers.
+        let centre = |axis: &Axis, d: usize, i: u32| {
+            let first = (f64::from(i) * grid.factor[d]).ceil() as usize;
+            let last =
+                ((f64::from(i + 1) * grid.factor[d]).ceil() as usize).min(axis.len()).saturating_sub(1);
+            Some((axis.values().get(first)? + axis.values().get(last.max(first))?) / 2.0)
+        };
+        let (longitude_deg, latitude_deg) = (centre(x, 1, column)?, centre(y, 0, row)?);
+        Some(Spot { level, row, column, longitude_deg, latitude_deg })
+    }
+
+    /// Blocks that say which cell of the finest level a place lies in.
+    fn keys_around(&self, longitude: f64, latitude: f64) -> Vec<BlockKey> {
+        match (&self.terrain, self.grids.first()) {
+            (Some(t), Some(grid)) => t.keys_around(0, grid, longitude, latitude),
+            _ => Vec::new(),
+        }
     }
 
     fn page_of(&self, spot: &Spot) -> Option<PageId> {
@@ -57,27 +83,18 @@ impl Layer {
         dtype.get_f64(&bytes, 0)
     }
 
-    fn readout(&self, spot: &Spot, raw: f64, longitude: f64, latitude: f64) -> Option<Readout> {
-        let (y, x) = self.axes.as_ref()?;
-        let grid = self.grids.get(spot.level)?;
-        // A cell of a coarser level lies between the first and last cell it covers.
-        let centre = |axis: &graticule_shared::axis::Axis, d: usize, i: u32| {
-            let first = (f64::from(i) * grid.factor[d]).ceil() as usize;
-            let last =
-                ((f64::from(i + 1) * grid.factor[d]).ceil() as usize).min(axis.len()).saturating_sub(1);
-            Some((axis.values().get(first)? + axis.values().get(last.max(first))?) / 2.0)
-        };
-        Some(Readout {
+    fn readout(&self, spot: &Spot, raw: f64, longitude: f64, latitude: f64) -> Readout {
+        Readout {
             longitude_deg: wrap_longitude_deg(longitude),
             latitude_deg: latitude,
             value: self.variable.packing.value(raw),
             raw: Some(raw),
-            level: spot.level as u32,
-            cell_longitude_deg: centre(x, 1, spot.column)?,
-            cell_latitude_deg: centre(y, 0, spot.row)?,
+            level: spot.level as u32 + self.first_level,
+            cell_longitude_deg: spot.longitude_deg,
+            cell_latitude_deg: spot.latitude_deg,
             row: u64::from(spot.row),
             column: u64::from(spot.column),
-        })
+        }
     }
 }
 
@@ -87,11 +104,11 @@ impl Engine {
         let layer = s.layer.as_ref()?;
         let selection = s.selection();
         (0..layer.grids.len()).find_map(|level| {
-            let spot = layer.spot(level, longitude, latitude)?;
+            let spot = layer.spot(&self.loader, level, longitude, latitude)?;
             let place = layer.place(layer.page_of(&spot)?, &selection)?;
             let block = self.loader.get(&place.key)?;
             let raw = layer.number(&spot, place.plane_offset, &block)?;
-            layer.readout(&spot, raw, longitude, latitude)
+            Some(layer.readout(&spot, raw, longitude, latitude))
         })
     }
 
@@ -109,29 +126,48 @@ impl Engine {
         }
     }
 
+    /// Gets what says the number of full resolution at a place. False where there
+    /// is none, or it cannot be had, or something else is shown by now.
+    async fn fetch_finest(self: &Rc<Self>, longitude: f64, latitude: f64) -> bool {
+        let (around, generation, selection) = {
+            let s = self.state.borrow();
+            let around = s.layer.as_ref().map(|l| l.keys_around(longitude, latitude));
+            (around.unwrap_or_default(), s.generation, s.selection())
+        };
+        self.loader.ask(&around);
+        for key in around {
+            if self.loader.wait_for(key).await.is_none() {
+                return false;
+            }
+        }
+        let key = {
+            let s = self.state.borrow();
+            s.layer.as_ref().and_then(|l| {
+                let spot = l.spot(&self.loader, 0, longitude, latitude)?;
+                Some(l.place(l.page_of(&spot)?, &selection)?.key)
+            })
+        };
+        let Some(key) = key else { return false };
+        let here = self.loader.wait_for(key).await.is_some();
+        let s = self.state.borrow();
+        here && s.generation == generation && s.selection() == selection
+    }
+
     /// The number of full resolution at a place, fetched if it must be.
     pub(super) fn probe(self: &Rc<Self>, longitude: f64, latitude: f64) {
         let this = self.clone();
         spawn_local(async move {
-            let (key, generation, selection) = {
+            let (generation, selection) = {
                 let s = this.state.borrow();
-                let selection = s.selection();
-                let key = s.layer.as_ref().and_then(|l| {
-                    let spot = l.spot(0, longitude, latitude)?;
-                    Some(l.place(l.page_of(&spot)?, &selection)?.key)
-                });
-                (key, s.generation, selection)
+                (s.generation, s.selection())
             };
-            let block = match key {
-                Some(key) => this.loader.wait_for(key).await,
-                None => None,
-            };
+            let here = this.fetch_finest(longitude, latitude).await;
             {
                 let mut s = this.state.borrow_mut();
                 if s.generation != generation || s.selection() != selection {
                     return;
                 }
-                let readout = block.and_then(|_| this.read_here(&s, longitude, latitude));
+                let readout = if here { this.read_here(&s, longitude, latitude) } else { None };
                 s.readout = Some(readout.clone());
                 s.say(Signal::Readout(readout));
             }
@@ -219,22 +255,18 @@ impl Engine {
 
     /// Where the pointer rests on a coarse number, the stored one is fetched.
     pub(super) fn sharpen_readout(self: &Rc<Self>) {
-        let key = {
+        let place = {
             let mut s = self.state.borrow_mut();
-            let coarse = matches!(&s.readout, Some(Some(r)) if r.level > 0);
+            let first = s.layer.as_ref().map_or(0, |l| l.first_level);
+            let coarse = matches!(&s.readout, Some(Some(r)) if r.level > first);
             let Some((x, y)) = s.pointer.filter(|p| coarse && s.sharpened != Some(*p)) else { return };
             s.sharpened = Some((x, y));
-            let selection = s.selection();
-            s.camera.unproject(x, y).and_then(|(longitude, latitude)| {
-                let layer = s.layer.as_ref()?;
-                let spot = layer.spot(0, longitude, latitude)?;
-                Some(layer.place(layer.page_of(&spot)?, &selection)?.key)
-            })
+            s.camera.unproject(x, y)
         };
-        let Some(key) = key else { return };
+        let Some((longitude, latitude)) = place else { return };
         let this = self.clone();
         spawn_local(async move {
-            if this.loader.wait_for(key).await.is_some() {
+            if this.fetch_finest(longitude, latitude).await {
                 this.state.borrow_mut().readout = None;
                 this.ask_frame();
             }

@@ -439,6 +439,10 @@ impl Drop for Engine {
     }
 }
 
+pub(super) fn now_ms() -> f64 {
+    web_sys::window().and_then(|w| w.performance()).map_or(f64::INFINITY, |p| p.now())
+}
+
 /// Lets the browser do what else it has to do: short tasks instead of a long one.
 pub async fn breathe() {
     let turn = Promise::new(&mut |resolve, _| {

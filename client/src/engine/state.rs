@@ -6,11 +6,13 @@ use std::rc::Rc;
 use graticule_shared::axis::Axis;
 use graticule_shared::colormap::Stretch;
 use graticule_shared::cube::{Cube, Role, Variable};
+use graticule_shared::grid::Horizontal;
 use graticule_shared::raster::{Camera, Cell, Projection, mercator_columns, mercator_rows};
 use graticule_shared::zarr::Hierarchy;
 
 use crate::chunks::source::{BlockKey, Source};
 use crate::engine::api::{Readout, Scale, Signal, StepState, Theme};
+use crate::engine::terrain::Terrain;
 use crate::render::field::{Field, Look, PageKey};
 use crate::render::gpu::Gpu;
 use crate::render::scene::{DARK, LIGHT, Palette, Scene, Way};
@@ -78,7 +80,10 @@ pub struct Place {
 pub struct Layer {
     pub variable: Variable,
     pub axes: Option<(Rc<Axis>, Rc<Axis>)>,
-    /// The axes came from the metadata and are not yet the stored coordinates.
+    /// Where the cells lie of a grid that is not on latitude and longitude.
+    pub terrain: Option<Rc<Terrain>>,
+    /// The store's number of the finest level here.
+    pub first_level: u32,
     pub grids: Vec<Grid>,
     pub sources: Vec<Rc<Source>>,
     pub field: Option<Field>,
@@ -87,6 +92,9 @@ pub struct Layer {
 impl Layer {
     /// Lengths of the dimensions that are neither y nor x.
     pub fn outer(&self) -> &[graticule_shared::cube::Dim] {
+        if self.variable.horizontal().is_some() {
+            return self.variable.leading();
+        }
         &self.variable.dims[..self.variable.dims.len().saturating_sub(2)]
     }
 
@@ -113,6 +121,11 @@ impl Layer {
         index.extend(cut.block.map(u64::from));
         let cells = shape[outer] * shape[outer + 1];
         Some(Place { key: source.key(&index), cut, plane_offset: within * cells })
+    }
+
+    /// True where meshes draw it.
+    pub fn is_warped(&self) -> bool {
+        matches!(self.variable.horizontal(), Some(Horizontal::Projected(_) | Horizontal::Curvilinear { .. }))
     }
 
     pub fn page_key(&self, page: PageId, plane: u64) -> Option<PageKey> {
@@ -165,6 +178,8 @@ pub struct State {
     pub layer: Option<Layer>,
     pub previous: Option<Showing>,
     pub plan: Plan,
+    /// Width of a cell of level 0 of a grid that meshes draw, in device pixels.
+    pub cell_px: f64,
     /// The plan's pages as the quick shader takes them on the globe, where it can.
     pub window: Option<Window>,
     /// How the last picture was drawn.
@@ -252,6 +267,7 @@ impl State {
             layer: None,
             previous: None,
             plan: Plan::default(),
+            cell_px: 1.0,
             window: None,
             way: Way::default(),
             complete: None,

@@ -13,6 +13,7 @@ use graticule_shared::cube::Packing;
 use graticule_shared::dtype::DataType;
 
 use crate::render::gpu::Gpu;
+use crate::render::warp::Warp;
 use crate::render::window::{WINDOW, Window};
 use crate::view::levels::{Grid, MAX_LEVELS, PageId};
 
@@ -82,7 +83,9 @@ struct QuickUniform {
     x_middle: f32,
     wraps: u32,
     cells: [i32; 2],
-    pad: [u32; 2],
+    /// For meshes; 0 where the scale is linear.
+    log_scale: f32,
+    pad: u32,
 }
 
 /// Size of the quick shaders' uniform.
@@ -158,6 +161,8 @@ pub struct Field {
     pub bind_group: wgpu::BindGroup,
     quick_buffer: wgpu::Buffer,
     pub quick_group: wgpu::BindGroup,
+    /// Meshes of the pages of a grid that is not on latitude and longitude.
+    pub warp: Warp,
     resident: HashMap<PageKey, u32>,
     owners: Vec<Option<PageKey>>,
     used: Vec<u64>,
@@ -169,7 +174,8 @@ pub struct Field {
 }
 
 impl Field {
-    pub fn new(gpu: &Gpu, grids: Vec<Grid>, packing: &Packing, axes: (&Axis, &Axis)) -> Self {
+    /// `axes` are of a grid on latitude and longitude; another has none.
+    pub fn new(gpu: &Gpu, grids: Vec<Grid>, packing: &Packing, axes: Option<(&Axis, &Axis)>) -> Self {
         let hold = Hold::of(packing);
         let layer_size = grids.iter().fold([1, 1], |s, g| [s[0].max(g.page[0]), s[1].max(g.page[1])]);
         let layer_bytes = u64::from(layer_size[0]) * u64::from(layer_size[1]) * u64::from(hold.bytes());
@@ -206,7 +212,7 @@ impl Field {
         uniform.count = grids.len().min(MAX_LEVELS) as u32;
         uniform.axis_y = axis_y;
         uniform.axis_x = axis_x;
-        let (a, b) = axes.1.edges();
+        let (a, b) = axes.map_or((0.0, 0.0), |(_, x)| x.edges());
         uniform.x_middle = ((a + b) / 2.0) as f32;
         uniform.table_width = TABLE_WIDTH;
         uniform.kind = match hold {
@@ -245,6 +251,7 @@ impl Field {
             bind_group,
             quick_buffer,
             quick_group,
+            warp: Warp::default(),
         }
     }
 
@@ -479,6 +486,9 @@ impl Field {
         (q.scale, q.zero, q.zero_rest) = self.ramp(look);
         q.opacity = look.opacity.clamp(0.0, 1.0) as f32;
         q.x_middle = u.x_middle;
+        if look.stretch == Stretch::Log {
+            q.log_scale = (1.0 / (look.high / look.low).ln()) as f32;
+        }
         gpu.queue.write_buffer(&self.quick_buffer, 0, bytemuck::bytes_of(&q));
     }
 
@@ -629,7 +639,7 @@ fn bind(
 }
 
 /// For the globe: a regular axis is two numbers, an irregular one a table of its edges.
-fn upload_axes(gpu: &Gpu, axes: (&Axis, &Axis)) -> (wgpu::Texture, [f32; 4], [f32; 4]) {
+fn upload_axes(gpu: &Gpu, axes: Option<(&Axis, &Axis)>) -> (wgpu::Texture, [f32; 4], [f32; 4]) {
     let mut edges: Vec<f32> = Vec::new();
     let mut describe = |axis: &Axis| {
         let (first, last) = axis.edges();
@@ -641,8 +651,7 @@ fn upload_axes(gpu: &Gpu, axes: (&Axis, &Axis)) -> (wgpu::Texture, [f32; 4], [f3
         }
         [first as f32, (n / (last - first)) as f32, n as f32, count as f32]
     };
-    let y = describe(axes.0);
-    let x = describe(axes.1);
+    let [y, x] = axes.map_or([[0.0; 4]; 2], |(y, x)| [describe(y), describe(x)]);
     // The table of x starts where that of y ends, so at the count of y's edges.
     let width = (edges.len() as u32).clamp(1, 4096);
     let height = (edges.len() as u32).div_ceil(width).max(1);

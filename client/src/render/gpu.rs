@@ -4,6 +4,8 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use crate::view::mesh::Vertex;
+
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
     #[error("the canvas gives no drawing surface: {0}")]
@@ -27,8 +29,11 @@ pub struct Layouts {
 /// Made when first drawn with: compiling them all would delay the first picture.
 #[derive(Default)]
 pub struct Pipelines {
-    made: [OnceCell<wgpu::RenderPipeline>; 8],
+    made: [OnceCell<wgpu::RenderPipeline>; 9],
 }
+
+/// The only format with a stencil that every device has.
+pub const STENCIL_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Depth24PlusStencil8;
 
 /// What can be drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,8 @@ pub enum Draw {
     QuickGlobe,
     SmoothMap,
     SmoothGlobe,
+    /// The field on a grid of its own, through a mesh; the pass has a stencil.
+    Warp,
     Disc,
     Land,
     Line,
@@ -215,6 +222,23 @@ impl Layouts {
     }
 }
 
+/// The first triangle over a pixel is the only one.
+fn once_a_pixel() -> wgpu::DepthStencilState {
+    let face = wgpu::StencilFaceState {
+        compare: wgpu::CompareFunction::Equal,
+        fail_op: wgpu::StencilOperation::Keep,
+        depth_fail_op: wgpu::StencilOperation::Keep,
+        pass_op: wgpu::StencilOperation::IncrementClamp,
+    };
+    wgpu::DepthStencilState {
+        format: STENCIL_FORMAT,
+        depth_write_enabled: Some(false),
+        depth_compare: Some(wgpu::CompareFunction::Always),
+        stencil: wgpu::StencilState { front: face, back: face, read_mask: 0xff, write_mask: 0xff },
+        bias: Default::default(),
+    }
+}
+
 impl Gpu {
     fn make(&self, draw: Draw) -> wgpu::RenderPipeline {
         use wgpu::PrimitiveTopology::TriangleList;
@@ -222,12 +246,14 @@ impl Gpu {
         let under = [Some(&l.view), Some(&l.item)];
         let field = [Some(&l.view), Some(&l.field), Some(&l.style)];
         let quick = [Some(&l.view), Some(&l.quick), Some(&l.quick_style)];
+        let warp = [Some(&l.item), Some(&l.quick), Some(&l.quick_style)];
         let (source, vs, fs, groups): (&'static str, _, _, &[Option<&wgpu::BindGroupLayout>]) = match draw {
             Draw::Field => (include_str!("field.wgsl"), "vs", "fs", &field),
             Draw::QuickMap => (include_str!("quick.wgsl"), "map_vs", "map_fs", &quick),
             Draw::QuickGlobe => (include_str!("quick.wgsl"), "globe_vs", "globe_fs", &quick),
             Draw::SmoothMap => (include_str!("quick.wgsl"), "map_vs", "map_smooth_fs", &quick),
             Draw::SmoothGlobe => (include_str!("quick.wgsl"), "globe_vs", "globe_smooth_fs", &quick),
+            Draw::Warp => (include_str!("warp.wgsl"), "vs", "fs", &warp),
             Draw::Disc => (include_str!("base.wgsl"), "disc_vs", "disc_fs", &under),
             Draw::Land => (include_str!("base.wgsl"), "land_vs", "land_fs", &under),
             Draw::Line => (include_str!("base.wgsl"), "line_vs", "line_fs", &under),
@@ -247,6 +273,11 @@ impl Gpu {
                 array_stride: 20,
                 step_mode: wgpu::VertexStepMode::Vertex,
                 attributes: &wgpu::vertex_attr_array![0 => Uint16x2, 1 => Uint16x2, 2 => Uint16x4, 3 => Float32],
+            }),
+            Draw::Warp => Some(wgpu::VertexBufferLayout {
+                array_stride: size_of::<Vertex>() as u64,
+                step_mode: wgpu::VertexStepMode::Vertex,
+                attributes: &wgpu::vertex_attr_array![0 => Float32x3, 1 => Uint16x2],
             }),
             _ => None,
         };
@@ -269,7 +300,7 @@ impl Gpu {
                 buffers: if buffer.is_some() { std::slice::from_ref(&buffer) } else { &[] },
             },
             primitive: wgpu::PrimitiveState { topology: TriangleList, ..Default::default() },
-            depth_stencil: None,
+            depth_stencil: (draw == Draw::Warp).then(once_a_pixel),
             multisample: Default::default(),
             fragment: Some(wgpu::FragmentState {
                 module: &module,

@@ -10,4 +10,5 @@ pub mod layers;
 pub mod patches;
 pub mod scene;
 pub mod warm;
+pub mod warp;
 pub mod window;

@@ -9,7 +9,7 @@ use graticule_shared::raster::{Camera, Cell, Projection, mercator_y};
 use wgpu::util::DeviceExt;
 
 use crate::render::field::{Field, texture, write_whole};
-use crate::render::gpu::{Draw, Gpu};
+use crate::render::gpu::{Draw, Gpu, STENCIL_FORMAT};
 use crate::render::layers::{Mesh, Segment};
 use crate::render::patches::{Patch, Patches, TABLES};
 
@@ -89,6 +89,8 @@ pub struct Scene {
     item_buffer: wgpu::Buffer,
     item_group: wgpu::BindGroup,
     screen: Option<(wgpu::Texture, u32)>,
+    /// Where each pixel is marked that a mesh has drawn; made when first needed.
+    stencil: Option<wgpu::Texture>,
     lut: wgpu::Texture,
     style_group: Option<wgpu::BindGroup>,
     texels: Option<wgpu::Texture>,
@@ -119,6 +121,8 @@ pub enum Way {
     Map { opaque: bool, smooth: bool },
     /// The quick way on the globe: the window is written for this view.
     Globe { smooth: bool },
+    /// Through the meshes that the field has placed for this view.
+    Warp,
 }
 
 /// A corner of a patch, as the shader takes it.
@@ -189,6 +193,7 @@ impl Scene {
             item_buffer,
             item_group,
             screen: None,
+            stencil: None,
             lut: texture(gpu, "colours", [256, 1, 1], wgpu::TextureFormat::Rgba8Unorm),
             style_group: None,
             texels: None,
@@ -497,27 +502,16 @@ impl Scene {
             put(1 + 2 * MAX_COPIES as u64 + n, line(premultiply(p.coast), 1.1 * width));
         }
         gpu.queue.write_buffer(&self.item_buffer, 0, &slots);
+        if frame.way == Way::Warp {
+            self.make_stencil(gpu);
+        }
         let around = if globe { p.space } else { p.water };
+        let [r, g, b] = around.map(f64::from);
+        let clear = wgpu::LoadOp::Clear(wgpu::Color { r, g, b, a: 1.0 });
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("map"),
-            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
-                view,
-                depth_slice: None,
-                resolve_target: None,
-                ops: wgpu::Operations {
-                    load: wgpu::LoadOp::Clear(wgpu::Color {
-                        r: f64::from(around[0]),
-                        g: f64::from(around[1]),
-                        b: f64::from(around[2]),
-                        a: 1.0,
-                    }),
-                    store: wgpu::StoreOp::Store,
-                },
-            })],
-            depth_stencil_attachment: None,
-            timestamp_writes: None,
-            occlusion_query_set: None,
-            multiview_mask: None,
+            color_attachments: &[Some(onto(view, clear))],
+            ..Default::default()
         });
         pass.set_bind_group(0, &self.view_group, &[]);
         let offset = |slot: u64| [(slot * SLOT_BYTES) as u32];
@@ -536,13 +530,14 @@ impl Scene {
                 pass.draw_indexed(0..land.count, 0, 0..1);
             }
         }
-        if let (Some(field), Some(style), Some(quick)) = (frame.field, &self.style_group, &self.quick_group) {
+        let field = frame.field.filter(|_| frame.way != Way::Warp);
+        if let (Some(field), Some(style), Some(quick)) = (field, &self.style_group, &self.quick_group) {
             let (draw, group, style) = match frame.way {
                 Way::Map { smooth: false, .. } => (Draw::QuickMap, &field.quick_group, quick),
                 Way::Map { smooth: true, .. } => (Draw::SmoothMap, &field.quick_group, quick),
                 Way::Globe { smooth: false } => (Draw::QuickGlobe, &field.quick_group, quick),
                 Way::Globe { smooth: true } => (Draw::SmoothGlobe, &field.quick_group, quick),
-                Way::General => (Draw::Field, &field.bind_group, style),
+                Way::General | Way::Warp => (Draw::Field, &field.bind_group, style),
             };
             pass.set_pipeline(gpu.pipeline(draw));
             pass.set_bind_group(1, group, &[]);
@@ -556,6 +551,17 @@ impl Scene {
                 _ => pass.draw(0..3, 0..1),
             }
         }
+        if let (Some(field), Way::Warp) = (frame.field, frame.way) {
+            // A pass of its own: no other drawing has a stencil.
+            drop(pass);
+            self.encode_meshes(gpu, encoder, view, field);
+            pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+                label: Some("lines"),
+                color_attachments: &[Some(onto(view, wgpu::LoadOp::Load))],
+                ..Default::default()
+            });
+            pass.set_bind_group(0, &self.view_group, &[]);
+        }
         let over = [(frame.graticule, &self.graticule, 1u64), (frame.coastlines, &self.coastlines, 2)];
         for (wanted, lines, row) in over {
             let Some(lines) = lines.as_ref().filter(|_| wanted) else { continue };
@@ -567,6 +573,63 @@ impl Scene {
                 pass.draw_indexed(0..lines.count, 0, 0..1);
             }
         }
+    }
+
+    fn make_stencil(&mut self, gpu: &Gpu) {
+        let [width, height] = self.size.map(|n| n.max(1));
+        if self.stencil.as_ref().is_some_and(|t| (t.width(), t.height()) == (width, height)) {
+            return;
+        }
+        self.stencil = Some(gpu.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("stencil"),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: STENCIL_FORMAT,
+            usage: wgpu::TextureUsages::RENDER_ATTACHMENT,
+            view_formats: &[],
+        }));
+    }
+
+    fn encode_meshes(
+        &self,
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        view: &wgpu::TextureView,
+        field: &Field,
+    ) {
+        let (Some(stencil), Some(quick)) = (&self.stencil, &self.quick_group) else { return };
+        let stencil = stencil.create_view(&Default::default());
+        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+            label: Some("meshes"),
+            color_attachments: &[Some(onto(view, wgpu::LoadOp::Load))],
+            depth_stencil_attachment: Some(wgpu::RenderPassDepthStencilAttachment {
+                view: &stencil,
+                depth_ops: Some(wgpu::Operations {
+                    load: wgpu::LoadOp::Clear(1.0),
+                    store: wgpu::StoreOp::Discard,
+                }),
+                stencil_ops: Some(wgpu::Operations {
+                    load: wgpu::LoadOp::Clear(0),
+                    store: wgpu::StoreOp::Discard,
+                }),
+            }),
+            ..Default::default()
+        });
+        pass.set_pipeline(gpu.pipeline(Draw::Warp));
+        pass.set_bind_group(1, &field.quick_group, &[]);
+        pass.set_bind_group(2, quick, &[]);
+        field.warp.draw(&mut pass);
+    }
+}
+
+fn onto(view: &wgpu::TextureView, load: wgpu::LoadOp<wgpu::Color>) -> wgpu::RenderPassColorAttachment<'_> {
+    wgpu::RenderPassColorAttachment {
+        view,
+        depth_slice: None,
+        resolve_target: None,
+        ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
     }
 }
 

@@ -65,7 +65,7 @@ fn variable_options(m: Model) -> impl IntoView {
         s.cube.as_ref().map(|cube| {
             cube.variables
                 .iter()
-                .filter(|v| v.is_mappable())
+                .filter(|v| v.is_drawable())
                 .map(|v| {
                     let label = v.label();
                     let words = if label == v.path { label } else { format!("{label} ({})", v.path) };

@@ -96,7 +96,7 @@ fn skyline(domain: Domain, counts: &[u32], range: (f64, f64)) -> String {
 pub fn legend(m: Model) -> impl IntoView {
     let known = Memo::new(move |_| {
         m.shape.track();
-        m.state(|s| s.meta().is_some_and(|v| v.is_mappable()))
+        m.state(|s| s.meta().is_some_and(|v| v.is_drawable()))
     });
     move || known.get().then(|| panel(m))
 }

@@ -141,7 +141,7 @@ impl State {
     /// neither space nor height (months of a climatology, members).
     pub fn strip_dim(&self) -> Option<&Dim> {
         let meta = self.meta()?;
-        meta.dim(Role::T).or_else(|| meta.dims.iter().find(|d| d.role == Role::Other && d.len > 1))
+        meta.dim(Role::T).or_else(|| meta.leading().iter().find(|d| d.role == Role::Other && d.len > 1))
     }
 
     /// Dimensions for the pickers in the headline.
@@ -149,7 +149,7 @@ impl State {
         let strip = self.strip_dim().map(|d| d.name.as_str());
         self.meta()
             .map(|m| {
-                m.dims
+                m.leading()
                     .iter()
                     .filter(|d| !matches!(d.role, Role::X | Role::Y) && Some(d.name.as_str()) != strip)
                     .collect()

@@ -73,6 +73,12 @@ impl Grid {
         block * self.cuts[axis] + within / self.page[axis]
     }
 
+    /// First row and column of a page.
+    pub fn page_origin(&self, y: u32, x: u32) -> [u32; 2] {
+        let cut = self.cut(PageId { level: 0, y, x });
+        [0, 1].map(|d| cut.block[d] * self.block[d] + cut.origin[d])
+    }
+
     pub fn page_number(&self, page: PageId) -> u32 {
         self.first_page + page.y * self.pages[1] + page.x
     }

@@ -5,6 +5,11 @@
 //! a pixel shows it.
 
 pub mod camera;
+pub mod cap;
+pub mod corners;
+pub mod ground;
 pub mod levels;
+pub mod mesh;
+pub mod overview;
 pub mod plan;
 pub mod smooth;

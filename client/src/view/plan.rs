@@ -8,7 +8,7 @@ use graticule_shared::raster::{Camera, Cell, Projection};
 use crate::view::levels::{Grid, PageId};
 
 /// A cell may be this much wider than a pixel before the next finer level is taken.
-const SLACK: f64 = 1.1;
+pub const SLACK: f64 = 1.1;
 /// Points of the globe are tried this many pixels apart.
 const GLOBE_STEP_PX: f64 = 6.0;
 
@@ -101,7 +101,7 @@ fn globe_pages(level: usize, grid: &Grid, camera: &Camera, (y_axis, x_axis): (&A
     nearest_first(found.into_iter().map(|(page, off)| (off, page)).collect())
 }
 
-fn nearest_first(mut found: Vec<(f32, PageId)>) -> Vec<PageId> {
+pub fn nearest_first(mut found: Vec<(f32, PageId)>) -> Vec<PageId> {
     found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     found.into_iter().map(|(_, page)| page).collect()
 }
