@@ -62,6 +62,8 @@ export async function startServer(collections = {}) {
   };
 }
 
+const TYPES = { '.html': 'text/html', '.json': 'application/json', '.js': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm' };
+
 /** A plain file server: another origin, with or without CORS; `files` maps paths to bytes or text. */
 export async function serveFiles(files, { cors = true } = {}) {
   const server = http.createServer((req, res) => {
@@ -76,7 +78,7 @@ export async function serveFiles(files, { cors = true } = {}) {
     if (body === undefined) return res.writeHead(404).end();
     const bytes = Buffer.from(body);
     const range = /^bytes=(?:(\d+)-(\d*)|-(\d+))$/.exec(req.headers.range ?? '');
-    const type = key.endsWith('.html') ? 'text/html' : key.endsWith('.json') ? 'application/json' : 'application/octet-stream';
+    const type = TYPES[path.extname(key)] ?? 'application/octet-stream';
     res.setHeader('content-type', type);
     if (!range) return res.writeHead(200).end(bytes);
     const from = range[3] ? Math.max(0, bytes.length - range[3]) : Number(range[1]);
