@@ -177,7 +177,7 @@ describe('grids of their own', { skip }, () => {
             for (let r = 3; r < grid.rows; r += 5) {
               for (let c = 2; c < grid.columns; c += 7) {
                 if (value(0, r, c) === FILL || grid.none?.(r, c)) continue;
-                const [x, y] = await at(page, grid.place(r, c));
+                const [[x, y]] = await at(page, [grid.place(r, c)]);
                 if (x < 0 || y < 0 || x >= 1000 || y >= 800) continue;
                 cells++;
                 const [drawn, expected] = [shot.at(Math.floor(x), Math.floor(y)), colourOf('viridis', value(0, r, c), 0, 100)];
@@ -214,20 +214,22 @@ describe('grids of their own', { skip }, () => {
 
         test(`${store}: seen whole it is drawn from the coarse level, without gaps, and colours make no request`, async () => {
           const [lon, lat] = GRIDS[store].place(60, 80);
-          const { page, context, requests } = await openMap(browser, map(store, { at: `${lon},${lat},2`, clim: '-1e6,1e6' }), { width: 500, height: 400 });
+          const { page, context, requests } = await openMap(browser, map(store, { at: `${lon},${lat},0.3`, clim: '-1e6,1e6' }), { width: 500, height: 400 });
           assert.ok(requests.some((r) => r.includes(`/${store}/1/v/c/`)) && !requests.some((r) => r.includes(`/${store}/v/c/`)));
           // One colour for all numbers: whatever else shows between two cells with numbers is a gap.
           const one = colourOf('viridis', 0, -1, 1);
           const shot = await picture(page);
-          let gaps = 0, cells = 0;
-          for (let r = 2; r < GRIDS[store].rows - 2; r++) {
-            for (let c = 2; c < GRIDS[store].columns - 2; c++) {
-              if (value(0, r & ~1, c & ~1) === FILL || GRIDS[store].none?.(r + 2, c + 2)) continue;
-              const [x, y] = await at(page, GRIDS[store].place(r, c));
-              if (x < 0 || y < 0 || x >= 500 || y >= 400) continue;
-              cells++;
-              gaps += near(shot.at(Math.floor(x), Math.floor(y)), one) ? 0 : 1;
+          const whole = [];
+          for (let r = 4; r < GRIDS[store].rows - 4; r++) {
+            for (let c = 4; c < GRIDS[store].columns - 4; c++) {
+              if (value(0, r & ~1, c & ~1) !== FILL && !GRIDS[store].none?.(r + 4, c + 4)) whole.push(GRIDS[store].place(r, c));
             }
+          }
+          let gaps = 0, cells = 0;
+          for (const [x, y] of await at(page, whole)) {
+            if (x < 0 || y < 0 || x >= 500 || y >= 400) continue;
+            cells++;
+            gaps += near(shot.at(Math.floor(x), Math.floor(y)), one) ? 0 : 1;
           }
           assert.ok(cells > 1000, `${cells} cells in view`);
           assert.ok(gaps <= cells / 200, `${gaps} of ${cells}`);
@@ -240,6 +242,21 @@ describe('grids of their own', { skip }, () => {
           await context.close();
         });
       }
+
+      test('pages meet without seams, on the map and on the globe', async () => {
+        for (const store of Object.keys(GRIDS)) {
+          for (const projection of ['mercator', 'globe']) {
+            const [lon, lat] = GRIDS[store].place(63.5, 47.5);
+            const { page, context } = await openMap(browser, map(store, { at: `${lon},${lat},5`, clim: '-1e6,1e6', projection }), { width: 500, height: 300 });
+            const [shot, one] = [await picture(page), colourOf('viridis', 0, -1, 1)];
+            let other = 0;
+            for (let y = 0; y < 300; y++) for (let x = 0; x < 500; x++) other += near(shot.at(x, y), one) ? 0 : 1;
+            // One cell in 23 * 17 is no data.
+            assert.ok(other / (500 * 300) < 2 / (23 * 17), `${store}, ${projection}: ${other} pixels`);
+            await context.close();
+          }
+        }
+      });
 
       test('each step of time draws its own values', async () => {
         const [longitude, latitude] = bent.place(60, 80);
@@ -256,5 +273,5 @@ describe('grids of their own', { skip }, () => {
   }
 });
 
-/** Where the map of a page has a place. */
-const at = (page, place) => page.evaluate(([lon, lat]) => window.graticule.project(lon, lat), place);
+/** Where the map of a page has places. */
+const at = (page, places) => page.evaluate((all) => all.map(([lon, lat]) => window.graticule.project(lon, lat)), places);
