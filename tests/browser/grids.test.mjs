@@ -233,6 +233,11 @@ describe('grids of their own', { skip }, () => {
           }
           assert.ok(cells > 1000, `${cells} cells in view`);
           assert.ok(gaps <= cells / 200, `${gaps} of ${cells}`);
+          // The globe is seen from nearer by, with other pages.
+          for (const projection of ['globe', 'mercator']) {
+            await page.evaluate((p) => window.graticule.setProjection(p), projection);
+            await idle(page);
+          }
           const before = requests.length;
           for (const step of [() => window.graticule.setColormap('turbo'), () => window.graticule.setClim(-20, 20), () => window.graticule.setProjection('globe'), () => window.graticule.setProjection('mercator')]) {
             await page.evaluate(step);
