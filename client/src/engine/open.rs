@@ -14,7 +14,7 @@ use crate::chunks::fetch::{self, FetchError, Range};
 use crate::chunks::loader::{FailureKind, kind_of};
 use crate::chunks::source::Source;
 use crate::engine::api::{Signal, Trouble, View};
-use crate::engine::run::Engine;
+use crate::engine::run::{Engine, breathe};
 use crate::engine::state::{Layer, State, Store};
 use crate::engine::troubles::{cors, network, status, trouble};
 use crate::view::camera;
@@ -42,6 +42,8 @@ impl Engine {
         let this = self.clone();
         spawn_local(async move {
             let read = read_hierarchy(&url).await;
+            // What it says is read in a task of its own, not behind the device's.
+            breathe().await;
             if this.state.borrow().generation != generation {
                 return;
             }

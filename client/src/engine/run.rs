@@ -280,6 +280,7 @@ impl Engine {
 
     async fn start_gpu(self: Rc<Self>) {
         let started = device_for(&self.canvas).await;
+        breathe().await;
         let (gpu, surface) = match started {
             Ok(pair) => pair,
             Err(why) => {
