@@ -76,6 +76,8 @@ impl Line {
         let mut line = Self { texels: vec![0; pixels.len()], at: vec![0.0; pixels.len()], runs: Vec::new() };
         let local = |cell: u32| cell % grid.block[axis] % grid.page[axis];
         let count = i64::from(grid.cells[axis]);
+        // Where the run's texels go: up, down, or not known yet.
+        let mut way = 0.0f32;
         for (i, pixel) in pixels.iter().enumerate().filter(|(_, c)| c.index >= 0.0) {
             let at = (f64::from(pixel.index) + f64::from(pixel.fraction)) / grid.factor[axis];
             let own = grid.cell(axis, pixel.index as u32);
@@ -94,10 +96,19 @@ impl Line {
             line.texels[i] = local(before) << 22 | local(after) << 12 | part;
             line.at[i] = (at - f64::from(own)) as f32 + local(own) as f32;
             let pages = [before, after].map(|c| grid.page_at(axis, c));
+            // One page may hold both sides of the seam: a run goes one way only.
+            let step = if i > 0 { line.at[i] - line.at[i - 1] } else { 0.0 };
+            let turns = how == Cells::Flat && step * way < 0.0;
             let i = i as u32;
             match line.runs.last_mut() {
-                Some(run) if run.to == i && run.pages == pages => run.to = i + 1,
-                _ => line.runs.push(Run { from: i, to: i + 1, pages }),
+                Some(run) if run.to == i && run.pages == pages && !turns => {
+                    run.to = i + 1;
+                    way = step;
+                }
+                _ => {
+                    line.runs.push(Run { from: i, to: i + 1, pages });
+                    way = 0.0;
+                }
             }
         }
         line
@@ -264,6 +275,14 @@ mod tests {
         let texels = |t: &[u32]| t.iter().map(|t| t >> 22).collect::<Vec<_>>();
         assert_eq!(p.tables[0].each_ref().map(|t| texels(t)), [vec![0, 2, 3, 0, 1, 0], vec![0, 3]]);
         assert!(p.covers);
+    }
+
+    #[test]
+    fn flat_cells_on_both_sides_of_the_seam_are_told_apart_in_one_page() {
+        let grid = [Grid::new([1, 8], [1.0, 1.0], [1, 8]).unwrap()];
+        let p = patches(&cells([5, 6, 7, 0, 1]), &cells([0]), &grid, 0, Cells::Flat, |_| Some(0)).unwrap();
+        let along: Vec<_> = p.quads.iter().map(|q| (q.x, q.u)).collect();
+        assert_eq!(along, [([0, 3], [5.0, 8.0]), ([3, 5], [0.0, 2.0])]);
     }
 
     #[test]

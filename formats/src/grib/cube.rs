@@ -25,7 +25,7 @@ use super::level::LevelType;
 /// No field.
 pub(crate) const HOLE: u32 = u32::MAX;
 /// Places of all variables together.
-const MOST_PLACES: usize = 1 << 24;
+pub(super) const MOST_PLACES: usize = 1 << 24;
 /// Places that one field may stand for: a file of a few fields is no cube of millions.
 const MOST_PLACES_PER_FIELD: usize = 4096;
 

@@ -2,7 +2,7 @@
 //! be repeated.
 
 use super::field::{Encoded, Field, Product, Range};
-use super::inventory::Inventory;
+use super::inventory::{Inventory, MOST_FAULTS, MOST_FIELDS};
 use super::octets::{Fault, Result, Section};
 use super::product::{self, Context};
 use super::scan::Message;
@@ -86,6 +86,9 @@ pub(crate) fn read(
             }
             7 => {
                 fields += 1;
+                if out.faults.len() >= MOST_FAULTS || out.fields.len() >= MOST_FIELDS {
+                    return Err(Fault::at("too many fields in one message; the rest is not read", at));
+                }
                 let data = Range { offset: at + 5, len: len - 5 };
                 match state.field(message, number, data, at) {
                     Ok(field) => out.field(field)?,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use graticule_shared::dtype::DataType;
 
-use super::cube::{Bounds, Cube, Levels, Places, Times};
+use super::cube::{Bounds, Cube, Levels, MOST_PLACES, Places, Times};
 use super::field::{Field, Parameter};
 use super::grid::{Attributes, Grid};
 use super::groups::{self, Group, Key};
@@ -328,6 +328,10 @@ impl Builder {
                     lead(),
                     f64_bytes(steps.iter().map(hours)),
                 );
+                // Both lists come from the file, and so does the size of their product.
+                if n.saturating_mul(m) > MOST_PLACES {
+                    return PlacedTimes { dims: vec![time, step], auxiliary: Vec::new() };
+                }
                 let valid = self.name("valid_time");
                 let all = references.iter().flat_map(|r| steps.iter().map(move |s| r.saturating_add(*s)));
                 let bytes = i64_bytes(all);

@@ -13,11 +13,11 @@ use super::{edition1, edition2};
 use crate::Limits;
 
 /// Fields that are listed at most: 200 MB of headers.
-const MOST_FIELDS: usize = 1 << 19;
+pub(super) const MOST_FIELDS: usize = 1 << 19;
 /// Values of all axes of all grids together.
 const MOST_AXIS_VALUES: usize = 1 << 24;
 /// Faults that are told one by one.
-const MOST_FAULTS: usize = 1000;
+pub(super) const MOST_FAULTS: usize = 1000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {

@@ -20,6 +20,8 @@ use super::pyramid::{Area, Cascade, Method, means, weigh};
 pub const MAX_CELLS: u64 = 1 << 25;
 /// A small mesh may have this many bins, whatever its number of cells.
 const FEW: f64 = 65_536.0;
+/// Nearer than this is one place: float32 coordinates round by less.
+const ONE_PLACE_DEG: f64 = 1e-5;
 const NOWHERE: u32 = u32::MAX;
 /// Set on the cell nearest its bin's centre, which stands for it among categories.
 const STANDS: u32 = 1 << 31;
@@ -100,12 +102,15 @@ impl Bins {
             _ => chord_angle_deg(f64::from(*means.select_nth_unstable_by(middle, f32::total_cmp).1)),
         };
         // One cell, or all at one place: a bin of a hundredth of a degree.
-        let step = if typical > 1e-7 { typical } else { 0.01 };
+        let mut step = if typical > ONE_PLACE_DEG { typical } else { 0.01 };
         let mut bins = Self::regular([west, south, east, north], step);
         let most = (4.0 * tree.len() as f64).max(FEW);
-        let count = bins.rows as f64 * bins.columns as f64;
-        if count > most {
-            bins = Self::regular([west, south, east, north], step * (count / most).sqrt());
+        // A first grid may have been cut short, and its count with it: until it fits.
+        let mut count = bins.rows as f64 * bins.columns as f64;
+        while count > most {
+            step *= (count / most).sqrt().max(1.05);
+            bins = Self::regular([west, south, east, north], step);
+            count = bins.rows as f64 * bins.columns as f64;
         }
         bins.valid = tree.len();
         bins.weights = spread.iter().map(|s| (s.mean * s.mean).max(1e-18)).collect();

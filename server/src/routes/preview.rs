@@ -47,10 +47,9 @@ pub async fn get(
 
 /// `low,high`.
 fn clim(text: &str) -> Answer<(f64, f64)> {
-    let ends: Vec<f64> =
-        text.split(',').filter_map(|t| t.trim().parse().ok()).filter(|v: &f64| v.is_finite()).collect();
-    match ends[..] {
-        [low, high] if low != high => Ok((low, high)),
+    let number = |t: &str| t.trim().parse().ok().filter(|v: &f64| v.is_finite());
+    match text.split(',').map(number).collect::<Vec<_>>()[..] {
+        [Some(low), Some(high)] if low != high => Ok((low, high)),
         _ => Err(Problem::parameter("clim", text, "expected two different numbers such as -2,32")),
     }
 }

@@ -95,7 +95,9 @@ fn search(entries: &[Entry], axis: usize, v: [f64; 3], found: &mut [Neighbour]) 
     let across = v[axis] - f64::from(high[0].at[axis]);
     let (near, far) = if across < 0.0 { (low, &high[1..]) } else { (&high[1..], low) };
     search(near, (axis + 1) % 3, v, found);
-    if across.abs() <= found.last().map_or(0.0, |w| w.chord) {
+    // Once all are at the very place, the rest of those there need no look.
+    let worst = found.last().map_or(0.0, |w| w.chord);
+    if across.abs() <= worst && worst > 0.0 {
         search(far, (axis + 1) % 3, v, found);
     }
 }

@@ -44,6 +44,9 @@ impl Rows {
         if sum == 0 || sum > MOST_CELLS {
             return Err(Fault::new(format!("the rows have {sum} cells in all; 1 to {MOST_CELLS} are read")));
         }
+        if !(lon1.abs() <= 720.0 && lon2.abs() <= 720.0) {
+            return Err(Fault::new(format!("the rows reach from {lon1} to {lon2} degrees of longitude")));
+        }
         while lon2 < lon1 {
             lon2 += 360.0;
         }

@@ -16,6 +16,9 @@ pub(super) fn unpack(scale: &Scale, data: &[u8], count: usize, out: &mut Vec<f32
             "the JPEG 2000 picture has {width} by {height} samples; {count} values are declared"
         )));
     }
+    if image.color_space().num_channels() != 1 || image.has_alpha() {
+        return Err(Fault::new("the JPEG 2000 picture has more than one component"));
+    }
     let precision = image.original_bit_depth();
     if precision > 24 {
         return Err(Fault::new(format!("JPEG 2000 samples of {precision} bits; at most 24 are read")));
