@@ -10,6 +10,7 @@
 
 pub mod checks;
 pub mod error;
+mod geotiff;
 mod grib;
 mod guard;
 mod hdf5;
@@ -61,6 +62,7 @@ fn open_storage(name: &str, storage: DynStorage, limits: Limits) -> Result<Box<d
         Container::NetCdf3(version) => Ok(Box::new(netcdf3::NetCdf3::open(name, storage, version, limits)?)),
         Container::Hdf5 => Ok(Box::new(hdf5::Hdf5::open(name, storage, limits)?)),
         Container::Grib => Ok(Box::new(grib::Grib::open(name, storage, limits)?)),
+        Container::Tiff => Ok(Box::new(geotiff::GeoTiff::open(name, storage, limits)?)),
         Container::Gzip => match grib::unwrap_gzip(name, storage.as_ref(), &limits)? {
             Some(bytes) => Ok(Box::new(grib::Grib::open(name, Arc::new(BytesStorage::new(bytes)), limits)?)),
             None => Err(FormatError::new(

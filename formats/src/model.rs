@@ -161,7 +161,7 @@ impl Variable {
 #[derive(Debug, Clone, Default)]
 pub struct Header {
     /// `NetCDF-3 classic`, `NetCDF-3 64-bit offset`, `NetCDF-3 CDF-5`, `NetCDF-4`, `HDF5`,
-    /// `GRIB1`, `GRIB2`.
+    /// `GRIB1`, `GRIB2`, `GeoTIFF`, `GeoTIFF (BigTIFF)`.
     pub format: String,
     pub dimensions: Vec<Dimension>,
     /// Numeric variables only, in file order.

@@ -11,6 +11,7 @@ pub(crate) enum Container {
     NetCdf3(Version),
     Hdf5,
     Grib,
+    Tiff,
     /// GRIB travels so; what is inside is seen when it is unpacked.
     Gzip,
 }
@@ -27,7 +28,10 @@ const LAST_GRIB_OFFSET: u64 = 64 << 10;
 pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, FormatError> {
     let len = storage.len();
     if len == 0 {
-        return Err(FormatError::new(name, "the file is empty (0 bytes); expected NetCDF, HDF5 or GRIB"));
+        return Err(FormatError::new(
+            name,
+            "the file is empty (0 bytes); expected NetCDF, HDF5, GRIB or GeoTIFF",
+        ));
     }
     let head = storage
         .read_range(0, len.min(512) as usize)
@@ -53,6 +57,7 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
         h if h.starts_with(b"GRIB") && crate::grib::begins(&h[..h.len().min(8)]).is_some() => {
             Ok(Container::Grib)
         }
+        h if crate::geotiff::begins(h) => Ok(Container::Tiff),
         [0x1f, 0x8b, ..] => Ok(Container::Gzip),
         _ => {
             let mut at = 512;
@@ -75,7 +80,7 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
 fn unknown(name: &str, storage: &dyn Storage) -> FormatError {
     let head = storage.read_range(0, storage.len().min(512) as usize);
     let what = head.map_or_else(|e| format!("the file cannot be read: {e}"), |h| looks_like(&h));
-    FormatError::new(name, format!("{what}; expected NetCDF, HDF5 or GRIB")).at_byte(0)
+    FormatError::new(name, format!("{what}; expected NetCDF, HDF5, GRIB or GeoTIFF")).at_byte(0)
 }
 
 /// A sentence about what `head` really is.
@@ -85,10 +90,6 @@ fn looks_like(head: &[u8]) -> String {
         (b"\x89PNG\r\n\x1a\n", "this is a PNG picture"),
         (b"\xff\xd8\xff", "this is a JPEG picture"),
         (b"GIF8", "this is a GIF picture"),
-        (b"II*\0", "this is a TIFF file"),
-        (b"MM\0*", "this is a TIFF file"),
-        (b"II+\0", "this is a BigTIFF file"),
-        (b"MM\0+", "this is a BigTIFF file"),
         (b"%PDF", "this is a PDF document"),
         (b"PK\x03\x04", "this is a ZIP archive; unpack it first"),
         (b"\x1f\x8b", "this is gzip-compressed; unpack it first"),

@@ -1,4 +1,4 @@
-//! Every malformed NetCDF and GRIB file of the sample data: refused where it must be, read
+//! Every malformed NetCDF, GRIB and TIFF file of the sample data: refused where it must be, read
 //! where it can be, in bounded memory and time, without a panic.
 
 mod sample;
@@ -21,7 +21,7 @@ enum Expected {
 }
 use Expected::{Accepted, Noted, Refused, Skipped, Unopened};
 
-const FILES: [(&str, Expected); 43] = [
+const FILES: [(&str, Expected); 48] = [
     ("trunc_nc3.nc", Unopened("120 records", Some(9667))),
     ("trunc_nc4.nc", Unopened("cut short", Some(37889))),
     ("trunc_8bytes.nc", Unopened("cut short", Some(8))),
@@ -29,6 +29,11 @@ const FILES: [(&str, Expected); 43] = [
     ("html_named.nc", Unopened("HTML page", Some(0))),
     ("grib_named.nc", Accepted),
     ("png_named.tif", Unopened("PNG picture", Some(0))),
+    ("empty.tif", Unopened("empty (0 bytes)", None)),
+    ("trunc_cog.tif", Unopened("cut short", Some(152396))),
+    ("tif_ifd_offset_past_end.tif", Unopened("an image directory should be at byte", Some(4294967280))),
+    ("tif_ifd_loop.tif", Noted("file")),
+    ("tif_dims_4e9.tif", Unopened("at most 1099511627776 are read", None)),
     ("wrong_magic.nc", Unopened("43 44 58 01", Some(0))),
     ("wrong_version_byte.nc", Unopened("version byte is 9", Some(3))),
     ("numrecs_huge.nc", Unopened("2147483647 records (byte 4)", Some(16112))),
@@ -126,7 +131,10 @@ fn no_malformed_file_was_forgotten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let known =
             FILES.iter().any(|(n, _)| *n == name) || name == "hostile_names.nc" || name == "deflate_bomb.nc";
-        assert!(known || !(name.ends_with(".nc") || name.contains("grib")), "{name} is in no expectation");
+        assert!(
+            known || !(name.ends_with(".nc") || name.ends_with(".tif") || name.contains("grib")),
+            "{name} is in no expectation"
+        );
     }
 }
 
