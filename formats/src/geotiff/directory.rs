@@ -174,7 +174,7 @@ impl Bytes {
     fn whole(&self, directory: &Directory, tag: u16, limits: &Limits) -> Result<Option<(Entry, Vec<u8>)>> {
         let Some(e) = directory.get(&tag).copied() else { return Ok(None) };
         let bytes = e.count.saturating_mul(e.size());
-        if bytes > limits.attribute_bytes as u64 {
+        if bytes > limits.attribute_bytes {
             return Err(self.error(
                 format!("tag {tag} has {bytes} bytes; at most {} are read", limits.attribute_bytes),
                 e.at,
