@@ -9,7 +9,10 @@ use sha2::{Digest, Sha256};
 use crate::store::hex;
 
 /// Names that a folder is searched for.
-const EXTENSIONS: [&str; 10] = ["nc", "nc3", "nc4", "cdf", "netcdf", "h5", "hdf5", "he5", "hdf", "grd"];
+const EXTENSIONS: [&str; 18] = [
+    "nc", "nc3", "nc4", "cdf", "netcdf", "h5", "hdf5", "he5", "hdf", "grd", "grib", "grib1", "grib2", "grb",
+    "grb1", "grb2", "tif", "tiff",
+];
 
 /// Files named by paths, folders and patterns (`*` and `?` in the last part), sorted within each.
 ///
