@@ -383,7 +383,7 @@ fn prepare(s: &mut State, gpu: &Gpu, scene: &mut Scene, shown: &mut Shown, look:
             return Way::Globe { smooth };
         }
     }
-    if linear && !globe && (smooth || x.step().is_some()) {
+    if linear && !globe {
         let now = (s.place, field.changes(), smooth);
         if s.patches_of != now {
             let (columns, rows) = cells(s);

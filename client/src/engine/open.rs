@@ -47,17 +47,24 @@ impl Engine {
             if this.state.borrow().generation != generation {
                 return;
             }
+            let read = read.map(|hierarchy| {
+                let cube = Rc::new(Cube::new(&hierarchy));
+                (hierarchy, cube)
+            });
+            breathe().await;
+            if this.state.borrow().generation != generation {
+                return;
+            }
             this.state.borrow_mut().opening = false;
             match read {
-                Ok(hierarchy) => this.opened(url, hierarchy, refresh),
+                Ok((hierarchy, cube)) => this.opened(url, hierarchy, cube, refresh),
                 Err(t) => this.say_trouble(t),
             }
             this.ask_frame();
         });
     }
 
-    fn opened(self: &Rc<Self>, url: String, hierarchy: Hierarchy, refresh: bool) {
-        let cube = Rc::new(Cube::new(&hierarchy));
+    fn opened(self: &Rc<Self>, url: String, hierarchy: Hierarchy, cube: Rc<Cube>, refresh: bool) {
         let choice = {
             let mut s = self.state.borrow_mut();
             s.say(Signal::Opened { url: url.clone(), cube: cube.clone() });

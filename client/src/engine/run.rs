@@ -17,9 +17,10 @@ use crate::engine::device::device_for;
 use crate::engine::lost::ContextWatch;
 use crate::engine::state::{Layer, Showing, State};
 use crate::engine::troubles::{failure, trouble};
+use crate::render::gpu::Draw;
 use crate::render::layers;
-use crate::render::scene::{Frame, Scene};
-use crate::render::warm::warm_up;
+use crate::render::scene::{Frame, Scene, Way};
+use crate::render::warm::{likely, warm_up};
 
 /// Troubles said before the rest is only counted: a dead server fails every chunk.
 pub(super) const MAX_TROUBLES: u32 = 8;
@@ -295,12 +296,16 @@ impl Engine {
                 return;
             }
         };
-        {
+        gpu.layouts();
+        breathe().await;
+        let draw = {
             let s = self.state.borrow();
-            let globe = s.camera.projection == Projection::Globe;
             let guess = || s.layer.as_ref().is_some_and(|l| l.is_smooth_by_default(s.plan.level, &s.camera));
-            warm_up(&gpu, globe, s.style.smooth.unwrap_or_else(guess));
-        }
+            likely(s.camera.projection == Projection::Globe, s.style.smooth.unwrap_or_else(guess))
+        };
+        gpu.pipeline(draw);
+        breathe().await;
+        warm_up(&gpu, draw);
         breathe().await;
         {
             let mut s = self.state.borrow_mut();
@@ -410,10 +415,21 @@ impl Engine {
         });
     }
 
+    /// What the next pictures can be drawn with more quickly, compiled while nobody waits.
+    fn quicken(&self) {
+        let s = self.state.borrow();
+        if let (Some(gpu), Way::Map { opaque: true, smooth: false }, Some(true)) = (&s.gpu, s.way, s.complete)
+            && !gpu.is_made(Draw::OpaqueMap)
+        {
+            warm_up(gpu, Draw::OpaqueMap);
+        }
+    }
+
     /// A moment of rest: statistics, the base map, the time strip.
     fn settle(self: &Rc<Self>) {
         self.fetch_base_map();
         self.sharpen_readout();
+        self.quicken();
         let more = {
             let mut s = self.state.borrow_mut();
             self.update_steps(&mut s);
@@ -440,17 +456,27 @@ impl Drop for Engine {
     }
 }
 
-pub(super) fn now_ms() -> f64 {
+pub fn now_ms() -> f64 {
     web_sys::window().and_then(|w| w.performance()).map_or(f64::INFINITY, |p| p.now())
 }
 
 /// Lets the browser do what else it has to do: short tasks instead of a long one.
 pub async fn breathe() {
-    let turn = Promise::new(&mut |resolve, _| {
-        if let Some(w) = web_sys::window() {
-            let _ = w.set_timeout_with_callback(&resolve);
-        }
-    });
+    // Where the browser has it, without a timer's delay.
+    let scheduler = Reflect::get(&js_sys::global(), &"scheduler".into()).unwrap_or(JsValue::UNDEFINED);
+    let yielded = Reflect::get(&scheduler, &"yield".into())
+        .ok()
+        .and_then(|f| f.dyn_into::<Function>().ok()?.call0(&scheduler).ok());
+    let turn = yielded.map_or_else(
+        || {
+            Promise::new(&mut |resolve, _| {
+                if let Some(w) = web_sys::window() {
+                    let _ = w.set_timeout_with_callback(&resolve);
+                }
+            })
+        },
+        |promise| Promise::resolve(&promise),
+    );
     let _ = JsFuture::from(turn).await;
 }
 

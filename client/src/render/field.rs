@@ -598,7 +598,7 @@ pub fn write_whole(
 fn bind_quick(gpu: &Gpu, uniform: &wgpu::Buffer, atlas: &wgpu::Texture) -> wgpu::BindGroup {
     gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some("quick"),
-        layout: &gpu.layouts.quick,
+        layout: &gpu.layouts().quick,
         entries: &[
             wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() },
             wgpu::BindGroupEntry {
@@ -628,7 +628,7 @@ fn bind(
     let entry = |binding, resource| wgpu::BindGroupEntry { binding, resource };
     gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some("field"),
-        layout: &gpu.layouts.field,
+        layout: &gpu.layouts().field,
         entries: &[
             entry(0, uniform.as_entire_binding()),
             entry(1, wgpu::BindingResource::TextureView(&array)),

@@ -29,7 +29,7 @@ pub struct Layouts {
 /// Made when first drawn with: compiling them all would delay the first picture.
 #[derive(Default)]
 pub struct Pipelines {
-    made: [OnceCell<wgpu::RenderPipeline>; 9],
+    made: [OnceCell<wgpu::RenderPipeline>; 10],
 }
 
 /// The only format with a stencil that every device has.
@@ -42,6 +42,8 @@ pub enum Draw {
     Field,
     /// The field where all is simple, on a Mercator map and on the globe.
     QuickMap,
+    /// The same where every texel is a number and nothing shows through.
+    OpaqueMap,
     QuickGlobe,
     SmoothMap,
     SmoothGlobe,
@@ -59,7 +61,7 @@ pub struct Gpu {
     pub queue: wgpu::Queue,
     /// Not sRGB: colours are written as they stand in the table.
     pub format: wgpu::TextureFormat,
-    pub layouts: Layouts,
+    layouts: OnceCell<Layouts>,
     pub pipelines: Pipelines,
     pub lost: Rc<Cell<bool>>,
     errors: Arc<Mutex<Vec<String>>>,
@@ -125,7 +127,6 @@ impl Gpu {
             .map(|f| f.remove_srgb_suffix())
             .find(|f| matches!(f, wgpu::TextureFormat::Bgra8Unorm | wgpu::TextureFormat::Rgba8Unorm))
             .unwrap_or(wgpu::TextureFormat::Rgba8Unorm);
-        let layouts = Layouts::new(&device);
         let lost = Rc::new(Cell::new(false));
         Ok((
             Self {
@@ -134,7 +135,7 @@ impl Gpu {
                 device,
                 queue,
                 format,
-                layouts,
+                layouts: OnceCell::new(),
                 pipelines: Pipelines::default(),
                 lost,
                 errors,
@@ -144,8 +145,16 @@ impl Gpu {
         ))
     }
 
+    pub fn layouts(&self) -> &Layouts {
+        self.layouts.get_or_init(|| Layouts::new(&self.device))
+    }
+
     pub fn pipeline(&self, draw: Draw) -> &wgpu::RenderPipeline {
         self.pipelines.made[draw as usize].get_or_init(|| self.make(draw))
+    }
+
+    pub fn is_made(&self, draw: Draw) -> bool {
+        self.pipelines.made[draw as usize].get().is_some()
     }
 
     pub fn backend(&self) -> &'static str {
@@ -242,7 +251,7 @@ fn once_a_pixel() -> wgpu::DepthStencilState {
 impl Gpu {
     fn make(&self, draw: Draw) -> wgpu::RenderPipeline {
         use wgpu::PrimitiveTopology::TriangleList;
-        let l = &self.layouts;
+        let l = self.layouts();
         let under = [Some(&l.view), Some(&l.item)];
         let field = [Some(&l.view), Some(&l.field), Some(&l.style)];
         let quick = [Some(&l.view), Some(&l.quick), Some(&l.quick_style)];
@@ -250,6 +259,7 @@ impl Gpu {
         let (source, vs, fs, groups): (&'static str, _, _, &[Option<&wgpu::BindGroupLayout>]) = match draw {
             Draw::Field => (include_str!("field.wgsl"), "vs", "fs", &field),
             Draw::QuickMap => (include_str!("quick.wgsl"), "map_vs", "map_fs", &quick),
+            Draw::OpaqueMap => (include_str!("quick.wgsl"), "map_vs", "map_opaque_fs", &quick),
             Draw::QuickGlobe => (include_str!("quick.wgsl"), "globe_vs", "globe_fs", &quick),
             Draw::SmoothMap => (include_str!("quick.wgsl"), "map_vs", "map_smooth_fs", &quick),
             Draw::SmoothGlobe => (include_str!("quick.wgsl"), "globe_vs", "globe_smooth_fs", &quick),
@@ -269,10 +279,10 @@ impl Gpu {
                 step_mode: wgpu::VertexStepMode::Vertex,
                 attributes: &wgpu::vertex_attr_array![0 => Snorm16x4, 1 => Snorm16x2],
             }),
-            Draw::QuickMap | Draw::SmoothMap => Some(wgpu::VertexBufferLayout {
-                array_stride: 20,
+            Draw::QuickMap | Draw::OpaqueMap | Draw::SmoothMap => Some(wgpu::VertexBufferLayout {
+                array_stride: 24,
                 step_mode: wgpu::VertexStepMode::Vertex,
-                attributes: &wgpu::vertex_attr_array![0 => Uint16x2, 1 => Uint16x2, 2 => Uint16x4, 3 => Float32],
+                attributes: &wgpu::vertex_attr_array![0 => Uint16x2, 1 => Uint16x2, 2 => Uint16x4, 3 => Float32x2],
             }),
             Draw::Warp => Some(wgpu::VertexBufferLayout {
                 array_stride: size_of::<Vertex>() as u64,
@@ -308,7 +318,8 @@ impl Gpu {
                 compilation_options: Default::default(),
                 targets: &[Some(wgpu::ColorTargetState {
                     format: self.format,
-                    blend: Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
+                    blend: (draw != Draw::OpaqueMap)
+                        .then_some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING),
                     write_mask: wgpu::ColorWrites::ALL,
                 })],
             }),

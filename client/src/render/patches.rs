@@ -2,8 +2,9 @@
 //!
 //! A Mercator map is separable: the column of a pixel decides the column of its
 //! cell, its row the row. The CPU therefore knows for each run of columns and of
-//! rows which page they lie in, and the shader is left with one load for the
-//! number. Where a page of the wanted level is missing, its rectangle is cut
+//! rows which page they lie in, and where in it: a run ends where a straight line
+//! no longer meets the right cells, so that the shader is left with one load for
+//! the number. Where a page of the wanted level is missing, its rectangle is cut
 //! along the pages of the next coarser level, and so on: nothing overlaps, so
 //! that no data of a fine page never shows a coarse page's value.
 
@@ -15,6 +16,9 @@ use crate::view::levels::{Grid, PageId};
 pub const TABLES: usize = 4;
 /// More are drawn by the general shader.
 const MAX_PATCHES: usize = 4096;
+/// How far from its edges a straight line must meet a cell, in cells: what a
+/// device may be wrong by when it interpolates.
+const MARGIN: f64 = 1.0 / 1024.0;
 /// In place of a layer: the page is not here.
 pub const NO_LAYER: u16 = u16::MAX;
 
@@ -27,18 +31,20 @@ pub struct Patch {
     /// Layers of the atlas that hold the cell above left, above right, below left
     /// and below right of a pixel; all the same where cells are flat.
     pub layers: [u16; 4],
-    /// Which of the tables holds its texels.
+    /// Which of the tables holds its texels, where cells are smooth.
     pub table: u16,
-    /// Column of texels at the left and right edge, where cells are flat.
+    /// Where cells are flat: column of texels at the left and right edge, row of
+    /// texels at the upper and lower.
     pub u: [f32; 2],
+    pub v: [f32; 2],
 }
 
 #[derive(Debug, Default)]
 pub struct Patches {
     pub quads: Vec<Patch>,
-    /// For each level drawn from, of every column of pixels, then of every row:
-    /// the texel before it, the texel after it (10 bits each), and how far it is
-    /// from one to the other (12 bits). Where cells are flat: its texel, twice.
+    /// Where cells are smooth, for each level drawn from, of every column of
+    /// pixels, then of every row: the texel before it, the texel after it (10 bits
+    /// each), and how far it is from one to the other (12 bits).
     pub tables: Vec<[Vec<u32>; 2]>,
     /// No pixel over the grid is without a page.
     pub covers: bool,
@@ -61,73 +67,124 @@ struct Run {
     from: u32,
     to: u32,
     pages: [u32; 2],
+    /// Texel at the first pixel's near edge, and texels a pixel, where cells are flat.
+    start: f64,
+    slope: f64,
+}
+
+impl Run {
+    /// Texels at both its edges.
+    fn edges(&self) -> [f32; 2] {
+        [self.start, self.start + self.slope * f64::from(self.to - self.from)].map(|t| t as f32)
+    }
+
+    /// What of it lies between two pixels.
+    fn within(&self, [from, to]: [u32; 2]) -> Self {
+        let (from, to) = (self.from.max(from), self.to.min(to));
+        let start = self.start + self.slope * (f64::from(from) - f64::from(self.from));
+        Self { from, to, start, ..*self }
+    }
+}
+
+/// The straight lines from one pixel's place that meet all cells since.
+struct Fan {
+    first: u32,
+    at: f64,
+    slopes: [f64; 2],
+}
+
+impl Fan {
+    /// `texel` is a cell of the page, `at` where in it the pixel's middle lies.
+    fn new(first: u32, texel: u32, at: f64) -> Self {
+        let texel = f64::from(texel);
+        let at = at.clamp(texel + MARGIN, texel + 1.0 - MARGIN);
+        Self { first, at, slopes: [f64::NEG_INFINITY, f64::INFINITY] }
+    }
+
+    /// Narrowed to what meets this cell too, if anything does.
+    fn through(&self, pixel: u32, texel: u32) -> Option<Self> {
+        let (away, texel) = (f64::from(pixel - self.first), f64::from(texel));
+        let low = ((texel + MARGIN - self.at) / away).max(self.slopes[0]);
+        let high = ((texel + 1.0 - MARGIN - self.at) / away).min(self.slopes[1]);
+        (low <= high).then_some(Self { slopes: [low, high], ..*self })
+    }
+
+    /// Texel at the first pixel's near edge, and texels a pixel.
+    fn line(&self) -> (f64, f64) {
+        let [low, high] = self.slopes;
+        let slope = if low.is_finite() { (low + high) / 2.0 } else { 0.0 };
+        (self.at - slope / 2.0, slope)
+    }
 }
 
 /// A level's place on the screen along one axis.
 struct Line {
     texels: Vec<u32>,
-    /// Cell of the level at each pixel's middle, in its page.
-    at: Vec<f32>,
     runs: Vec<Run>,
 }
 
 impl Line {
     fn new(pixels: &[Cell], grid: &Grid, axis: usize, how: Cells) -> Self {
-        let mut line = Self { texels: vec![0; pixels.len()], at: vec![0.0; pixels.len()], runs: Vec::new() };
-        let local = |cell: u32| cell % grid.block[axis] % grid.page[axis];
-        let count = i64::from(grid.cells[axis]);
-        // Where the run's texels go: up, down, or not known yet.
-        let mut way = 0.0f32;
-        for (i, pixel) in pixels.iter().enumerate().filter(|(_, c)| c.index >= 0.0) {
-            let at = (f64::from(pixel.index) + f64::from(pixel.fraction)) / grid.factor[axis];
-            let own = grid.cell(axis, pixel.index as u32);
-            let (before, after, part) = match how {
-                Cells::Flat => (own, own, 0.0),
-                Cells::Smooth { wraps } => {
-                    let before = (at - 0.5).floor();
-                    let cell = |n: i64| {
-                        let n = if wraps && axis == 1 { n.rem_euclid(count) } else { n.clamp(0, count - 1) };
-                        n as u32
-                    };
-                    (cell(before as i64), cell(before as i64 + 1), at - 0.5 - before)
-                }
-            };
-            let part = (part * 4096.0).clamp(0.0, 4095.0) as u32;
-            line.texels[i] = local(before) << 22 | local(after) << 12 | part;
-            line.at[i] = (at - f64::from(own)) as f32 + local(own) as f32;
-            let pages = [before, after].map(|c| grid.page_at(axis, c));
-            // One page may hold both sides of the seam: a run goes one way only.
-            let step = if i > 0 { line.at[i] - line.at[i - 1] } else { 0.0 };
-            let turns = how == Cells::Flat && step * way < 0.0;
-            let i = i as u32;
-            match line.runs.last_mut() {
-                Some(run) if run.to == i && run.pages == pages && !turns => {
-                    run.to = i + 1;
-                    way = step;
-                }
-                _ => {
-                    line.runs.push(Run { from: i, to: i + 1, pages });
-                    way = 0.0;
-                }
-            }
+        match how {
+            Cells::Flat => Self { texels: Vec::new(), runs: flat(pixels, grid, axis) },
+            Cells::Smooth { wraps } => smooth(pixels, grid, axis, wraps && axis == 1),
         }
-        line
     }
 
-    fn within(&self, [from, to]: [u32; 2]) -> Vec<Run> {
-        let cut = |r: &Run| Run { from: r.from.max(from), to: r.to.min(to), ..*r };
-        self.runs.iter().map(cut).filter(|r| r.from < r.to).collect()
+    fn within(&self, pixels: [u32; 2]) -> Vec<Run> {
+        let cut = |r: &Run| r.from.max(pixels[0]) < r.to.min(pixels[1]);
+        self.runs.iter().filter(|r| cut(r)).map(|r| r.within(pixels)).collect()
     }
+}
 
-    /// Column of texels at the edges of a run, half a pixel beyond its middles.
-    fn edges(&self, run: Run) -> [f32; 2] {
-        let (first, last) = (self.at[run.from as usize], self.at[run.to as usize - 1]);
-        let half = match run.to - run.from {
-            1 => 0.0,
-            n => (last - first) / (n - 1) as f32 / 2.0,
-        };
-        [first - half, last + half]
+/// The texel of a cell in its page.
+fn local(grid: &Grid, axis: usize, cell: u32) -> u32 {
+    cell % grid.block[axis] % grid.page[axis]
+}
+
+/// Where a pixel's middle lies, in cells of the level.
+fn place(pixel: &Cell, grid: &Grid, axis: usize) -> f64 {
+    (f64::from(pixel.index) + f64::from(pixel.fraction)) / grid.factor[axis]
+}
+
+fn flat(pixels: &[Cell], grid: &Grid, axis: usize) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut fan: Option<Fan> = None;
+    for (i, pixel) in (0u32..).zip(pixels).filter(|(_, c)| c.index >= 0.0) {
+        let cell = grid.cell(axis, pixel.index as u32);
+        let texel = local(grid, axis, cell);
+        let pages = [grid.page_at(axis, cell); 2];
+        let follows = runs.last().is_some_and(|r| r.to == i && r.pages == pages);
+        let on = fan.as_ref().filter(|_| follows).and_then(|f| f.through(i, texel));
+        if on.is_none() {
+            runs.push(Run { from: i, to: i, pages, start: 0.0, slope: 0.0 });
+        }
+        let at = place(pixel, grid, axis) - f64::from(cell) + f64::from(texel);
+        let fan = fan.insert(on.unwrap_or_else(|| Fan::new(i, texel, at)));
+        if let Some(run) = runs.last_mut() {
+            run.to = i + 1;
+            (run.start, run.slope) = fan.line();
+        }
     }
+    runs
+}
+
+fn smooth(pixels: &[Cell], grid: &Grid, axis: usize, wraps: bool) -> Line {
+    let mut line = Line { texels: vec![0; pixels.len()], runs: Vec::new() };
+    let count = i64::from(grid.cells[axis]);
+    let cell = |n: i64| (if wraps { n.rem_euclid(count) } else { n.clamp(0, count - 1) }) as u32;
+    for (i, pixel) in (0u32..).zip(pixels).filter(|(_, c)| c.index >= 0.0) {
+        let at = place(pixel, grid, axis) - 0.5;
+        let (before, after) = (cell(at.floor() as i64), cell(at.floor() as i64 + 1));
+        let part = ((at - at.floor()) * 4096.0).clamp(0.0, 4095.0) as u32;
+        line.texels[i as usize] = local(grid, axis, before) << 22 | local(grid, axis, after) << 12 | part;
+        let pages = [before, after].map(|c| grid.page_at(axis, c));
+        match line.runs.last_mut() {
+            Some(run) if run.to == i && run.pages == pages => run.to = i + 1,
+            _ => line.runs.push(Run { from: i, to: i + 1, pages, start: 0.0, slope: 0.0 }),
+        }
+    }
+    line
 }
 
 struct Cut<'a, F> {
@@ -216,7 +273,8 @@ impl<F: Fn(PageId) -> Option<u32>> Cut<'_, F> {
     }
 
     fn push(&mut self, level: usize, row: Run, column: Run, layers: [u16; 4]) -> Result<(), TooMany> {
-        let (Some(table), Some([_, line])) = (self.table(level), &self.lines[level]) else {
+        let table = if self.how == Cells::Flat { Some(0) } else { self.table(level) };
+        let Some(table) = table else {
             self.out.covers = false;
             return Ok(());
         };
@@ -224,8 +282,8 @@ impl<F: Fn(PageId) -> Option<u32>> Cut<'_, F> {
             return Err(TooMany);
         }
         let range = |r: Run| [r.from as u16, r.to as u16];
-        let u = line.edges(column);
-        self.out.quads.push(Patch { x: range(column), y: range(row), layers, table, u });
+        let (u, v) = (column.edges(), row.edges());
+        self.out.quads.push(Patch { x: range(column), y: range(row), layers, table, u, v });
         Ok(())
     }
 
@@ -251,6 +309,35 @@ mod tests {
         vec![Grid::new([8, 8], [1.0, 1.0], [4, 4]).unwrap(), Grid::new([4, 4], [2.0, 2.0], [4, 4]).unwrap()]
     }
 
+    /// What a device reads at the middles of pixels.
+    fn texels([from, to]: [u16; 2], [a, b]: [f32; 2]) -> Vec<u32> {
+        let part = |i: u16| (f32::from(i - from) + 0.5) / f32::from(to - from);
+        (from..to).map(|i| (a + (b - a) * part(i)) as u32).collect()
+    }
+
+    #[test]
+    fn a_straight_line_meets_every_row_of_a_mercator_map() {
+        use graticule_shared::raster::mercator_y;
+        let (cells, pixels) = (1024u32, 777u32);
+        let grid = [Grid::new([u64::from(cells), 4], [1.0, 1.0], [u64::from(cells), 4]).unwrap()];
+        let edge = |i: u32| {
+            let latitude = 90.0 - 180.0 * f64::from(i) / f64::from(cells);
+            mercator_y(latitude.clamp(-85.05, 85.05)) * f64::from(pixels)
+        };
+        let rows: Vec<Cell> = (0..pixels)
+            .map(|p| {
+                let y = f64::from(p) + 0.5;
+                let i = (0..cells).rfind(|i| edge(*i) <= y).unwrap_or(0);
+                let fraction = (y - edge(i)) / (edge(i + 1) - edge(i)).max(1e-9);
+                Cell { index: i as f32, fraction: fraction.clamp(0.0, 0.999) as f32 }
+            })
+            .collect();
+        let p = patches(&self::cells([0]), &rows, &grid, 0, Cells::Flat, |_| Some(0)).unwrap();
+        let read: Vec<u32> = p.quads.iter().flat_map(|q| texels(q.y, q.v)).collect();
+        assert_eq!(read, rows.iter().map(|r| r.index as u32).collect::<Vec<_>>());
+        assert!(p.quads.len() < 100, "{} pieces", p.quads.len());
+    }
+
     fn area(p: &Patches) -> usize {
         p.quads.iter().map(|q| usize::from(q.x[1] - q.x[0]) * usize::from(q.y[1] - q.y[0])).sum()
     }
@@ -260,20 +347,18 @@ mod tests {
         let grids = two_levels();
         let (columns, rows) = (cells([-1, 2, 3, 4, 5, 0]), cells([0, 7]));
         let p = patches(&columns, &rows, &grids, 0, Cells::Flat, |p| Some(10 * p.y + p.x)).unwrap();
-        let one = |x, y, layer, u| Patch { x, y, layers: [layer; 4], table: 0, u };
+        let one = |x, y, layer, u, v: f32| Patch { x, y, layers: [layer; 4], table: 0, u, v: [v; 2] };
         assert_eq!(
             p.quads,
             [
-                one([1, 3], [0, 1], 0, [2.0, 4.0]),
-                one([3, 5], [0, 1], 1, [0.0, 2.0]),
-                one([5, 6], [0, 1], 0, [0.5, 0.5]),
-                one([1, 3], [1, 2], 10, [2.0, 4.0]),
-                one([3, 5], [1, 2], 11, [0.0, 2.0]),
-                one([5, 6], [1, 2], 10, [0.5, 0.5])
+                one([1, 3], [0, 1], 0, [2.0, 4.0], 0.5),
+                one([3, 5], [0, 1], 1, [0.0, 2.0], 0.5),
+                one([5, 6], [0, 1], 0, [0.5, 0.5], 0.5),
+                one([1, 3], [1, 2], 10, [2.0, 4.0], 3.5),
+                one([3, 5], [1, 2], 11, [0.0, 2.0], 3.5),
+                one([5, 6], [1, 2], 10, [0.5, 0.5], 3.5)
             ]
         );
-        let texels = |t: &[u32]| t.iter().map(|t| t >> 22).collect::<Vec<_>>();
-        assert_eq!(p.tables[0].each_ref().map(|t| texels(t)), [vec![0, 2, 3, 0, 1, 0], vec![0, 3]]);
         assert!(p.covers);
     }
 
@@ -296,9 +381,12 @@ mod tests {
         };
         let p = patches(&all(), &all(), &grids, 0, Cells::Flat, layer).unwrap();
         assert_eq!(p.quads.len(), 4);
-        let coarse = Patch { x: [4, 8], y: [4, 8], layers: [9; 4], table: 1, u: [2.0, 4.0] };
-        assert!(p.quads.contains(&coarse), "{:?}", p.quads);
-        assert_eq!(p.tables[1][0].iter().map(|t| t >> 22).collect::<Vec<_>>(), [0, 0, 1, 1, 2, 2, 3, 3]);
+        let coarse = p.quads.iter().find(|q| (q.x, q.y) == ([4, 8], [4, 8])).unwrap();
+        assert_eq!(coarse.layers, [9; 4]);
+        assert_eq!(
+            (texels(coarse.x, coarse.u), texels(coarse.y, coarse.v)),
+            (vec![2, 2, 3, 3], vec![2, 2, 3, 3])
+        );
         assert_eq!(area(&p), 64);
         assert!(p.covers);
     }

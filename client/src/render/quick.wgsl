@@ -1,7 +1,8 @@
 // The field where the scale is linear: nearly every frame.
 // Same answer as field.wgsl, a fraction of the work; a software GPU draws it
-// several times faster. A Mercator map comes as rectangles of one page each,
-// with each column's and row's texel found by the CPU (patches.rs). The globe
+// several times faster. A Mercator map comes as rectangles of one page each, over
+// which the texel runs along straight lines (patches.rs); where cells are smooth,
+// the CPU has found each column's and row's texels. The globe
 // needs every page in view to be here and finds it in a window of pages.
 
 struct View {
@@ -41,19 +42,27 @@ struct Quick {
 @group(2) @binding(0) var texels: texture_2d<u32>;  // two rows a table: of columns of pixels, of rows (patches.rs)
 @group(2) @binding(1) var lut: texture_2d<f32>;
 
+fn value(raw: u32) -> f32 {
+    let signed = f32(bitcast<i32>(raw << quick.shift) >> quick.shift);
+    return select(select(f32(raw), signed, quick.shift != 0u), bitcast<f32>(raw), quick.is_float != 0u);
+}
+
 // A number and whether it is one.
 fn number(texel: vec2u, layer: u32) -> vec2f {
     let raw = textureLoad(atlas, texel, layer, 0).x;
-    let signed = f32(bitcast<i32>(raw << quick.shift) >> quick.shift);
-    let v = select(select(f32(raw), signed, quick.shift != 0u), bitcast<f32>(raw), quick.is_float != 0u);
+    let v = value(raw);
     let nan = quick.is_float != 0u && (raw & 0x7fffffffu) > 0x7f800000u;
     let there = !nan && !any(vec4u(raw) == quick.nodata);
     return select(vec2f(0.0), vec2f(v, 1.0), there);
 }
 
+fn in_colours(v: f32) -> vec4f {
+    let t = ((v - quick.zero) - quick.zero_rest) * quick.scale;
+    return textureLoad(lut, vec2u(u32(clamp(floor(t * 256.0), 0.0, 255.0)), 0u), 0);
+}
+
 fn colour(n: vec2f) -> vec4f {
-    let t = ((n.x - quick.zero) - quick.zero_rest) * quick.scale;
-    let c = textureLoad(lut, vec2u(u32(clamp(floor(t * 256.0), 0.0, 255.0)), 0u), 0);
+    let c = in_colours(n.x);
     return select(vec4f(0.0), vec4f(c.rgb * quick.opacity, quick.opacity), n.y != 0.0);
 }
 
@@ -72,22 +81,27 @@ struct Patch {
     @builtin(position) position: vec4f,
     @location(0) @interpolate(flat) table: u32,
     @location(1) @interpolate(flat) layers: vec4u,
-    @location(2) u: f32,
+    @location(2) texel: vec2f,
 }
 
 @vertex fn map_vs(
     @location(0) px: vec2u,
     @location(1) table: vec2u,      // its first row
     @location(2) layers: vec4u,
-    @location(3) u: f32,
+    @location(3) texel: vec2f,
 ) -> Patch {
     let at = vec2f(px) / view.size;
-    return Patch(vec4f(at.x * 2.0 - 1.0, 1.0 - at.y * 2.0, 0.0, 1.0), table.x, layers, u);
+    return Patch(vec4f(at.x * 2.0 - 1.0, 1.0 - at.y * 2.0, 0.0, 1.0), table.x, layers, texel);
 }
 
 @fragment fn map_fs(v: Patch) -> @location(0) vec4f {
-    let y = textureLoad(texels, vec2u(u32(v.position.y), v.table + 1u), 0).x;
-    return colour(number(vec2u(u32(max(v.u, 0.0)), y >> 22u), v.layers.x));
+    return colour(number(vec2u(max(v.texel, vec2f(0.0))), v.layers.x));
+}
+
+// Every texel is a number.
+@fragment fn map_opaque_fs(v: Patch) -> @location(0) vec4f {
+    let raw = textureLoad(atlas, vec2u(max(v.texel, vec2f(0.0))), v.layers.x, 0).x;
+    return vec4f(in_colours(value(raw)).rgb, 1.0);
 }
 
 // A layer that is not here gives no number.

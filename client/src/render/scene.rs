@@ -132,7 +132,7 @@ pub struct Corner {
     px: [u16; 2],
     table: [u16; 2],
     layers: [u16; 4],
-    u: f32,
+    texel: [f32; 2],
 }
 
 impl Corner {
@@ -142,7 +142,7 @@ impl Corner {
             px: [p.x[x], p.y[y]],
             table: [2 * p.table, 0],
             layers: p.layers,
-            u: p.u[x],
+            texel: [p.u[x], p.v[y]],
         };
         [at(0, 0), at(1, 0), at(0, 1), at(0, 1), at(1, 0), at(1, 1)]
     }
@@ -168,12 +168,12 @@ impl Scene {
         let item_buffer = buffer("items", SLOTS * SLOT_BYTES);
         let view_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("view"),
-            layout: &gpu.layouts.view,
+            layout: &gpu.layouts().view,
             entries: &[wgpu::BindGroupEntry { binding: 0, resource: view_buffer.as_entire_binding() }],
         });
         let item_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("items"),
-            layout: &gpu.layouts.item,
+            layout: &gpu.layouts().item,
             entries: &[wgpu::BindGroupEntry {
                 binding: 0,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -225,7 +225,7 @@ impl Scene {
             let texels = texture(gpu, "texels", [width, 2 * TABLES as u32, 1], wgpu::TextureFormat::R32Uint);
             self.quick_group = Some(gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some("quick style"),
-                layout: &gpu.layouts.quick_style,
+                layout: &gpu.layouts().quick_style,
                 entries: &[
                     wgpu::BindGroupEntry {
                         binding: 0,
@@ -269,7 +269,7 @@ impl Scene {
         let view = |t: &wgpu::Texture| t.create_view(&wgpu::TextureViewDescriptor::default());
         gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("style"),
-            layout: &gpu.layouts.style,
+            layout: &gpu.layouts().style,
             entries: &[
                 wgpu::BindGroupEntry {
                     binding: 0,
@@ -321,12 +321,14 @@ impl Scene {
             texels.extend(line.iter().take(*width as usize));
             texels.resize(end, 0);
         }
-        if texels.is_empty() {
+        let rows = (texels.len() / *width as usize) as u32;
+        if rows > 0 {
+            write_whole(gpu, texture, bytemuck::cast_slice(&texels), width * 4, [*width, rows]);
+        }
+        if patches.quads.is_empty() {
             self.patches = None;
             return;
         }
-        let rows = (texels.len() / *width as usize) as u32;
-        write_whole(gpu, texture, bytemuck::cast_slice(&texels), width * 4, [*width, rows]);
         let corners: Vec<Corner> = patches.quads.iter().flat_map(Corner::six).collect();
         let bytes: &[u8] = bytemuck::cast_slice(&corners);
         let count = corners.len() as u32;
@@ -533,6 +535,9 @@ impl Scene {
         let field = frame.field.filter(|_| frame.way != Way::Warp);
         if let (Some(field), Some(style), Some(quick)) = (field, &self.style_group, &self.quick_group) {
             let (draw, group, style) = match frame.way {
+                Way::Map { smooth: false, opaque: true } if gpu.is_made(Draw::OpaqueMap) => {
+                    (Draw::OpaqueMap, &field.quick_group, quick)
+                }
                 Way::Map { smooth: false, .. } => (Draw::QuickMap, &field.quick_group, quick),
                 Way::Map { smooth: true, .. } => (Draw::SmoothMap, &field.quick_group, quick),
                 Way::Globe { smooth: false } => (Draw::QuickGlobe, &field.quick_group, quick),

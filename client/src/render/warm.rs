@@ -14,8 +14,19 @@ use crate::render::scene::Corner;
 /// Side of the picture that nobody sees, in pixels.
 const SIDE: u32 = 3;
 
-/// Draws with the pipeline that the first picture will most likely need.
-pub fn warm_up(gpu: &Gpu, globe: bool, smooth: bool) {
+/// What the first picture will most likely be drawn with.
+pub fn likely(globe: bool, smooth: bool) -> Draw {
+    match (globe, smooth) {
+        (false, false) => Draw::QuickMap,
+        (false, true) => Draw::SmoothMap,
+        (true, false) => Draw::QuickGlobe,
+        (true, true) => Draw::SmoothGlobe,
+    }
+}
+
+/// Draws with one of the quick pipelines.
+pub fn warm_up(gpu: &Gpu, draw: Draw) {
+    let globe = matches!(draw, Draw::QuickGlobe | Draw::SmoothGlobe);
     let uniform = |contents: &[u8]| {
         gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: Some("warm-up"),
@@ -58,13 +69,14 @@ pub fn warm_up(gpu: &Gpu, globe: bool, smooth: bool) {
     let [texels, lut, picture] = [&texels, &lut, &target].map(|t| t.create_view(&Default::default()));
     let whole = |v| wgpu::BindingResource::TextureView(v);
     let groups = [
-        group(&gpu.layouts.view, &[view.as_entire_binding()]),
-        group(&gpu.layouts.quick, &[quick.as_entire_binding(), whole(&layers)]),
-        group(&gpu.layouts.quick_style, &[whole(&texels), whole(&lut)]),
+        group(&gpu.layouts().view, &[view.as_entire_binding()]),
+        group(&gpu.layouts().quick, &[quick.as_entire_binding(), whole(&layers)]),
+        group(&gpu.layouts().quick_style, &[whole(&texels), whole(&lut)]),
     ];
     // One rectangle over everything.
     let over = [0, SIDE as u16];
-    let corners = Corner::six(&Patch { x: over, y: over, layers: [0; 4], table: 0, u: [0.0; 2] });
+    let corners =
+        Corner::six(&Patch { x: over, y: over, layers: [0; 4], table: 0, u: [0.0; 2], v: [0.0; 2] });
     let corners = gpu.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
         label: Some("warm-up"),
         contents: bytemuck::cast_slice(&corners),
@@ -85,12 +97,7 @@ pub fn warm_up(gpu: &Gpu, globe: bool, smooth: bool) {
             })],
             ..Default::default()
         });
-        pass.set_pipeline(gpu.pipeline(match (globe, smooth) {
-            (false, false) => Draw::QuickMap,
-            (false, true) => Draw::SmoothMap,
-            (true, false) => Draw::QuickGlobe,
-            (true, true) => Draw::SmoothGlobe,
-        }));
+        pass.set_pipeline(gpu.pipeline(draw));
         for (number, group) in (0u32..).zip(&groups) {
             pass.set_bind_group(number, group, &[]);
         }

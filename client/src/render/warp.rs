@@ -173,7 +173,7 @@ impl Warp {
             });
             let group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some("page places"),
-                layout: &gpu.layouts.item,
+                layout: &gpu.layouts().item,
                 entries: &[wgpu::BindGroupEntry {
                     binding: 0,
                     resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {

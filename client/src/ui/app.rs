@@ -7,10 +7,11 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, HtmlCanvasElement, HtmlElement};
 
+use super::address::Address;
 use super::hook::Hook;
 use super::model::Model;
 use super::session::Session;
-use super::{gestures, headline, keys, legend, notices, page, rail, readout, sheet, strip};
+use super::{gestures, headline, keys, legend, notices, page, rail, readout, sheet, strip, turns};
 use crate::engine::api::Command;
 use crate::engine::breathe;
 
@@ -41,20 +42,17 @@ pub async fn explore(host: HtmlElement) -> Result<(), JsError> {
     overlay.set_class_name("g-ui");
     let _ = host.append_with_node_2(&canvas, &overlay);
 
+    // Short tasks instead of a long one: the page stays responsive while it starts.
+    turns::begin();
     let session = Session::start(canvas.clone())?;
+    breathe().await;
     let model = Model::new(&session, bare);
     fit(&canvas, &session);
+    breathe().await;
     let address = page::begin(model);
     hands(&canvas, model);
-    // Two short tasks instead of a long one: the page stays responsive while it starts.
     breathe().await;
-    mount_to(overlay, move || {
-        keys::listen(model);
-        page::start(model, address);
-        readout::follow(model);
-        frame(model)
-    })
-    .forget();
+    mount(&overlay, model, address).await;
     if let Ok(Some(skeleton)) = document().query_selector(".g-frame") {
         skeleton.remove();
     }
@@ -65,29 +63,43 @@ pub async fn explore(host: HtmlElement) -> Result<(), JsError> {
     }
 }
 
-fn frame(m: Model) -> impl IntoView {
-    let hidden = move || !m.chrome.get();
+/// Puts the controls over the map, one after the other.
+async fn mount(overlay: &HtmlElement, m: Model, address: Address) {
+    add(overlay, move || {
+        keys::listen(m);
+        page::start(m, address);
+        readout::follow(m);
+    });
+    let chrome = move || view! { <div class="g-chrome" class:g-bare=m.bare class:g-hidden=move || !(m.bare || m.chrome.get())></div> };
+    add(overlay, chrome);
+    let Some(chrome) = overlay.last_element_child().and_then(|e| e.dyn_into::<HtmlElement>().ok()) else {
+        return;
+    };
+    breathe().await;
     if m.bare {
-        return view! {
-            <div class="g-chrome g-bare">
-                {notices::notices(m)} {readout::readout(m)} {strip::strip(m)} {legend::legend(m)}
-            </div>
-        }
-        .into_any();
+        add(&chrome, move || view! { {notices::notices(m)} {readout::readout(m)} });
+        breathe().await;
+        add(&chrome, move || strip::strip(m));
+        breathe().await;
+        add(&chrome, move || legend::legend(m));
+        return;
     }
-    view! {
-        <div class="g-chrome" class:g-hidden=hidden>
-            {headline::headline(m)}
-            {headline::remarks(m)}
-            {rail::rail(m)}
-            {sheet::sheet(m)}
-            {legend::legend(m)}
-            {strip::strip(m)}
-        </div>
-        {notices::notices(m)}
-        {readout::readout(m)}
-    }
-    .into_any()
+    add(&chrome, move || view! { {headline::headline(m)} {headline::remarks(m)} });
+    breathe().await;
+    add(&chrome, move || rail::rail(m));
+    breathe().await;
+    add(&chrome, move || sheet::sheet(m));
+    breathe().await;
+    add(&chrome, move || legend::legend(m));
+    breathe().await;
+    add(&chrome, move || strip::strip(m));
+    breathe().await;
+    add(overlay, move || view! { {notices::notices(m)} {readout::readout(m)} });
+}
+
+/// Adds a view at the end of `host`, for good.
+fn add<N: IntoView + 'static>(host: &HtmlElement, view: impl FnOnce() -> N + 'static) {
+    mount_to(host.clone(), view).forget();
 }
 
 /// Tells the engine the canvas's size, now and whenever it changes.

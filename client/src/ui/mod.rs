@@ -41,3 +41,5 @@ pub mod session;
 mod sheet;
 #[cfg(target_arch = "wasm32")]
 mod strip;
+#[cfg(target_arch = "wasm32")]
+mod turns;

@@ -84,6 +84,10 @@ fn track(m: Model) -> impl IntoView {
     Effect::new(move |_| {
         let (Some(canvas), states) = (bar.get(), m.steps.get()) else { return };
         m.theme.track();
+        // Before the first picture nothing is known of any.
+        if states.is_empty() {
+            return;
+        }
         paint(&canvas, width.get(), len.get(), &states);
     });
 
