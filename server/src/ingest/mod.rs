@@ -14,6 +14,7 @@ mod bins;
 mod concat;
 mod conventions;
 mod coordinates;
+pub mod duplicates;
 mod feed;
 mod field;
 #[cfg(test)]
