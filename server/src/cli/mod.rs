@@ -1,0 +1,81 @@
+//! The command line: one command, one file.
+
+mod ingest;
+mod serve;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::DEFAULT_DATA;
+
+#[derive(Debug, Parser)]
+#[command(name = "graticule", version, about = "Grids of the earth as versioned Zarr, with a living map")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the explorer, the APIs, and the ingest in the background
+    Serve(serve::Serve),
+    /// Ingest files into a collection, in the foreground
+    Ingest(ingest::Ingest),
+    /// Issue, list and revoke access tokens
+    #[command(subcommand)]
+    Token(token::Token),
+}
+
+#[derive(Debug, Args)]
+struct DataDir {
+    /// Directory of the collections and the catalog
+    #[arg(long, env = "GRATICULE_DATA", value_name = "DIR", default_value = DEFAULT_DATA)]
+    data: PathBuf,
+}
+
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("graticule: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(s) => {
+            log_to_stderr();
+            s.run()
+        }
+        Command::Ingest(i) => {
+            log_to_stderr();
+            i.run()
+        }
+        Command::Token(t) => t.run(),
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GRATICULE_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new(
+            "warn,graticule_server=info,icechunk_arrow_object_store=error,icechunk_storage=error",
+        )
+    });
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
