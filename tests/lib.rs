@@ -4,6 +4,8 @@
 //! beyond what the project ships is found by `GRATICULE_SAMPLE_DATA`, else beside the
 //! checkout; a test that needs it and finds none says SKIPPED.
 
+pub mod granules;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -32,6 +32,7 @@ impl Ingester {
             collection: collection.to_owned(),
             inputs: vec![input.to_owned()],
             append: append.map(str::to_owned),
+            ..IngestRequest::default()
         };
         let failure = |permanent, variable, byte_offset, reason| Failure {
             permanent,
@@ -83,7 +84,7 @@ pub async fn demo(store: &Store, catalog: &Arc<Catalog>) -> anyhow::Result<usize
         let request = IngestRequest {
             collection: name.trim_end_matches(".nc").to_owned(),
             inputs: vec![path],
-            append: None,
+            ..IngestRequest::default()
         };
         let quiet = Arc::new(progress::Silent);
         let report =

@@ -89,6 +89,24 @@ fn unknown_key(prefix: &str, key: &str, known: &[&str]) -> String {
     }
 }
 
+/// A time such as `30d`, `12h`, `15m` or `10s`.
+///
+/// # Errors
+/// What it should have been.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("{text:?}: expected a number and its unit, such as 30d, 12h, 15m or 10s");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "d" => 86_400,
+        "h" => 3600,
+        "m" => 60,
+        "s" => 1,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.trim().parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(std::time::Duration::from_secs).ok_or_else(wrong)
+}
+
 /// What flags and variables said of `serve`; `None` where they were silent.
 #[derive(Debug, Default, Clone)]
 pub struct Flags {

@@ -24,6 +24,7 @@ pub enum Kind {
     MethodNotAllowed,
     NotAcceptable,
     Conflict,
+    Gone,
     TooLarge,
     UnsupportedMediaType,
     RangeNotSatisfiable,
@@ -32,7 +33,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::BadRequest,
         Kind::Unauthorized,
         Kind::Forbidden,
@@ -40,6 +41,7 @@ impl Kind {
         Kind::MethodNotAllowed,
         Kind::NotAcceptable,
         Kind::Conflict,
+        Kind::Gone,
         Kind::TooLarge,
         Kind::UnsupportedMediaType,
         Kind::RangeNotSatisfiable,
@@ -56,6 +58,7 @@ impl Kind {
             Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Kind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Kind::Conflict => StatusCode::CONFLICT,
+            Kind::Gone => StatusCode::GONE,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -73,6 +76,7 @@ impl Kind {
             Kind::MethodNotAllowed => "method-not-allowed",
             Kind::NotAcceptable => "not-acceptable",
             Kind::Conflict => "conflict",
+            Kind::Gone => "gone",
             Kind::TooLarge => "too-large",
             Kind::UnsupportedMediaType => "unsupported-media-type",
             Kind::RangeNotSatisfiable => "range-not-satisfiable",
@@ -90,6 +94,7 @@ impl Kind {
             Kind::MethodNotAllowed => "This method does not work here",
             Kind::NotAcceptable => "No representation fits what was asked for",
             Kind::Conflict => "The present state does not allow that",
+            Kind::Gone => "This was here and has been removed",
             Kind::TooLarge => "More than this server answers at once",
             Kind::UnsupportedMediaType => "The body has a type that is not read here",
             Kind::RangeNotSatisfiable => "The range lies outside the object",
@@ -182,6 +187,13 @@ impl From<StoreError> for Problem {
             StoreError::NoVersion { ref collection, .. } => {
                 let there = format!("/api/collections/{collection}/versions");
                 Self::not_found(format!("{e}; {there} lists those it has"))
+            }
+            StoreError::Expired { ref collection, .. } => {
+                let there = format!("/api/collections/{collection}/versions");
+                Self::new(Kind::Gone, format!("{e}; {there} lists those that stand"))
+            }
+            StoreError::AlreadyLatest { .. } | StoreError::RetiredAlready(_) | StoreError::InTheWay(_) => {
+                Self::new(Kind::Conflict, e.to_string())
             }
             StoreError::Busy(_) => Self::new(Kind::Conflict, e.to_string()),
             e => Self::internal(e),

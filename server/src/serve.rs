@@ -67,7 +67,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         say(&format!("watching {} for {}", w.folder.display(), w.collection));
     }
     let (stop, stopping) = watch::channel(false);
-    tokio::spawn(watch_others(Arc::clone(&catalog), Arc::clone(&store), stopping.clone()));
     let app = Arc::new(App {
         chunks: Chunks::new(Arc::clone(&store), catalog.follow()),
         opened: quick_cache::sync::Cache::new(routes::KEPT_OPENED),
@@ -78,6 +77,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         catalog,
         stopping: stopping.clone(),
     });
+    tokio::spawn(watch_others(Arc::clone(&app), stopping.clone()));
     tokio::spawn(rest(Arc::clone(&app), stopping.clone()));
     say(&format!("explorer http://{address}/"));
     say(&format!("api      http://{address}/api"));
@@ -116,8 +116,13 @@ fn say(line: &str) {
 
 /// A foreground `ingest` in another process writes to the same files: its
 /// versions and events show here without a restart.
-async fn watch_others(catalog: Arc<Catalog>, store: Arc<Store>, mut stopping: watch::Receiver<bool>) {
+async fn watch_others(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
+    let (catalog, store) = (&app.catalog, &app.store);
     let mut heads = std::collections::BTreeMap::new();
+    let stamps = |ids: &mut dyn Iterator<Item = String>| -> std::collections::BTreeMap<String, _> {
+        ids.map(|id| (id.clone(), store.lineage_stamp(&id))).collect()
+    };
+    let mut expired = stamps(&mut store.collections().unwrap_or_default().into_iter());
     loop {
         tokio::select! {
             () = tokio::time::sleep(NOTICE_EVERY) => {}
@@ -131,8 +136,14 @@ async fn watch_others(catalog: Arc<Catalog>, store: Arc<Store>, mut stopping: wa
             Ok(ids) => ids.into_iter().map(|id| (id.clone(), store.latest(&id).ok().flatten())).collect(),
             Err(_) => continue,
         };
+        // What is no longer there must not be answered from memory.
+        let standing = stamps(&mut now.keys().cloned());
+        if expired.iter().any(|(id, stamp)| standing.get(id) != Some(stamp)) {
+            app.chunks.forget_versions();
+        }
+        expired = standing;
         if now != heads {
-            if let Err(e) = catalog.reconcile(&store).await {
+            if let Err(e) = catalog.reconcile(store).await {
                 tracing::warn!(error = %format!("{e:#}"), "the catalog cannot be brought up to date");
             }
             heads = now;

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `client` | builds the viewer's three wasm modules and lays out `dist/` |
 //! | `size` | prints what a browser downloads for its first map, brotli-compressed |
+//! | `bench-append [GRANULES]` | appends small granules one by one: whether the time of each grows |
 //! | `bench-ingest [COLUMNS ROWS]` | ingests a large grid with the real binary: time and peak memory |
 
+mod bench_append;
 mod bench_ingest;
 mod client;
 mod size;
@@ -16,9 +18,10 @@ fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("client") => client::build(),
         Some("size") => size::print(),
+        Some("bench-append") => bench_append::run(),
         Some("bench-ingest") => bench_ingest::run(),
         other => anyhow::bail!(
-            "{}: the commands are client, size, bench-ingest",
+            "{}: the commands are client, size, bench-append, bench-ingest",
             other.unwrap_or("no command given")
         ),
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Catalog, Facts, events, items, micros_rfc3339};
-use crate::opened::Opened;
-use crate::store::{Store, VersionInfo};
+use super::{Catalog, Facts, items, micros_rfc3339};
+use crate::ingest::duplicates::Wanted;
+use crate::store::{Standing, Store, VersionInfo};
 
 #[derive(Debug, Clone)]
 pub struct Collection {
@@ -45,21 +45,8 @@ impl Catalog {
     ///
     /// # Errors
     /// The version cannot be opened, or the catalog cannot be written.
-    pub async fn publish(self: &Arc<Self>, store: &Store, id: &str, version: &str) -> anyhow::Result<()> {
-        let opened = Opened::new(store.open_version(id, Some(version)).await?);
-        let facts = Facts::derive(&opened).await?;
-        let (id, info) = (id.to_owned(), opened.snapshot.info().clone());
-        let newest = self
-            .call(move |c| {
-                let tx = c.transaction()?;
-                put(&tx, &id, std::slice::from_ref(&info), &facts)?;
-                let offset = events::published(&tx, &id, &info)?;
-                tx.commit()?;
-                Ok(offset)
-            })
-            .await?;
-        self.wake(newest);
-        Ok(())
+    pub async fn publish(self: &Arc<Self>, store: &Store, id: &str, _version: &str) -> anyhow::Result<()> {
+        self.catch_up(store, id).await.map(drop)
     }
 
     /// Brings the catalog to what the stores hold. Returns the ids that had to be written or removed.
@@ -105,22 +92,7 @@ impl Catalog {
         if known.iter().any(|(k, v)| k == id && Some(v) == latest.as_ref()) {
             return Ok(false);
         }
-        let opened = Opened::new(store.open_version(id, latest.as_deref()).await?);
-        let facts = Facts::derive(&opened).await?;
-        // Newest first; the items of every version that still stands.
-        let versions = store.versions(id).await?;
-        let id = id.to_owned();
-        self.call(move |c| {
-            let tx = c.transaction()?;
-            put(&tx, &id, &versions, &facts)?;
-            // Its ingest may have been killed between the commit and the event.
-            let offset = versions.first().map(|v| events::published(&tx, &id, v)).transpose()?;
-            tx.commit()?;
-            Ok(offset)
-        })
-        .await
-        .map(|offset| self.wake(offset.unwrap_or(0)))?;
-        Ok(true)
+        self.catch_up(store, id).await
     }
 
     /// All collections by id; blocks.
@@ -145,14 +117,13 @@ impl Catalog {
     }
 }
 
-/// Writes the row of a collection and the items of these versions, of which the first is the latest.
-fn put(
+/// Writes the row of a collection.
+pub(super) fn put_collection(
     tx: &rusqlite::Transaction<'_>,
     id: &str,
-    versions: &[VersionInfo],
+    latest: &VersionInfo,
     facts: &Facts,
 ) -> anyhow::Result<()> {
-    let latest = versions.first().with_context(|| format!("{id}: no versions"))?;
     let title = facts.title.clone().unwrap_or_else(|| id.to_owned());
     let description = facts.description.clone().unwrap_or_else(|| title.clone());
     tx.execute(
@@ -167,12 +138,6 @@ fn put(
             serde_json::to_string(facts)?
         ],
     )?;
-    // Oldest first, so that a granule published again names its newest version.
-    for version in versions.iter().rev() {
-        for granule in &version.granules {
-            items::put(tx, id, &version.id, granule, &micros_rfc3339(version.time_micros), facts)?;
-        }
-    }
     Ok(())
 }
 
@@ -180,15 +145,15 @@ impl crate::ingest::Publish for Arc<Catalog> {
     async fn publish(&self, store: &Store, id: &str, version: &str) -> anyhow::Result<()> {
         Catalog::publish(self, store, id, version).await
     }
+
+    async fn held(&self, store: &Store, id: &str, wanted: &Wanted) -> anyhow::Result<Vec<Standing>> {
+        Catalog::held(self, store, id, wanted).await
+    }
 }
 
 fn remove(c: &mut rusqlite::Connection, id: &str) -> anyhow::Result<()> {
     let tx = c.transaction()?;
-    tx.execute(
-        "DELETE FROM items_bbox WHERE rowid IN (SELECT rowid FROM items WHERE collection = ?)",
-        params![id],
-    )?;
-    tx.execute("DELETE FROM items WHERE collection = ?", params![id])?;
+    items::clear(&tx, id)?;
     tx.execute("DELETE FROM collections WHERE id = ?", params![id])?;
     Ok(tx.commit()?)
 }

@@ -12,6 +12,7 @@ pub mod collections;
 pub mod events;
 pub mod facts;
 pub mod items;
+mod sync;
 pub mod tokens;
 
 use std::path::Path;
@@ -34,15 +35,23 @@ CREATE TABLE IF NOT EXISTS items (
   checksum TEXT NOT NULL, bytes INTEGER NOT NULL, source TEXT NOT NULL, version TEXT NOT NULL,
   published TEXT NOT NULL, start_time TEXT, end_time TEXT, start_secs REAL, end_secs REAL,
   west REAL, south REAL, east REAL, north REAL,
+  first_step INTEGER, end_step INTEGER, superseded_by TEXT, record TEXT NOT NULL,
+  published_micros INTEGER NOT NULL,
   UNIQUE (collection, name)) STRICT;
+CREATE INDEX IF NOT EXISTS items_by_checksum ON items (collection, checksum);
+CREATE INDEX IF NOT EXISTS items_by_step ON items (collection, end_step, first_step);
 CREATE VIRTUAL TABLE IF NOT EXISTS items_bbox USING rtree(rowid, west, east, south, north);
 CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, type TEXT NOT NULL,
   collection TEXT NOT NULL, data TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS events_by_version ON events (collection, type, json_extract(data, '$.version'));
 CREATE TABLE IF NOT EXISTS tokens (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, hash TEXT NOT NULL UNIQUE,
   scopes TEXT NOT NULL, created TEXT NOT NULL, revoked TEXT) STRICT;
 ";
+
+/// What is derived from the stores has this shape; another is dropped and derived again.
+const DERIVED: i64 = 2;
 
 /// Connections kept open for reading; more readers than this wait for none, they open their own.
 const KEPT_CONNECTIONS: usize = 4;
@@ -63,6 +72,13 @@ impl Catalog {
         std::fs::create_dir_all(data_dir)?;
         let path = data_dir.join("catalog.sqlite");
         let conn = connect(&path)?;
+        let shape: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0))?;
+        if shape != DERIVED {
+            conn.execute_batch(
+                "DROP TABLE IF EXISTS items; DROP TABLE IF EXISTS items_bbox; DROP TABLE IF EXISTS collections;",
+            )?;
+            conn.pragma_update(None, "user_version", DERIVED)?;
+        }
         conn.execute_batch(SCHEMA)?;
         let newest: i64 = conn.query_row("SELECT coalesce(max(id), 0) FROM events", [], |r| r.get(0))?;
         let (newest_event, _) = watch::channel(newest);

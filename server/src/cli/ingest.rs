@@ -11,6 +11,7 @@ use super::DataDir;
 use crate::catalog::Catalog;
 use crate::ingest::{
     self, IngestRequest,
+    duplicates::Duplicates,
     progress::{self, Progress},
 };
 use crate::store::Store;
@@ -28,6 +29,9 @@ pub struct Ingest {
     /// Dimension to grow along [default: time]
     #[arg(long, env = "GRATICULE_APPEND", value_name = "DIM")]
     append: Option<String>,
+    /// What to do with a granule that is there already: skip, replace, version or error
+    #[arg(long, env = "GRATICULE_DUPLICATES", value_name = "POLICY", default_value = "skip")]
+    duplicates: Duplicates,
 }
 
 impl Ingest {
@@ -38,8 +42,12 @@ impl Ingest {
         let report = runtime.block_on(async {
             let store = Store::open(&self.at.data)?;
             let catalog = Catalog::open(&self.at.data)?;
-            let request =
-                IngestRequest { collection: self.collection, inputs: self.inputs, append: self.append };
+            let request = IngestRequest {
+                collection: self.collection,
+                inputs: self.inputs,
+                append: self.append,
+                duplicates: self.duplicates,
+            };
             let progress: Arc<dyn Progress> = progress::for_stderr().into();
             let cancel = Arc::new(AtomicBool::new(false));
             let interrupted = Arc::clone(&cancel);

@@ -1,5 +1,6 @@
 //! The command line: one command, one file.
 
+mod history;
 mod ingest;
 mod serve;
 mod token;
@@ -24,6 +25,14 @@ enum Command {
     Serve(serve::Serve),
     /// Ingest files into a collection, in the foreground
     Ingest(ingest::Ingest),
+    /// Make the content of an earlier version the latest again, as a new version
+    Rollback(history::Rollback),
+    /// Take a collection down; its history is kept
+    Remove(history::Remove),
+    /// Bring a retired collection back
+    Restore(history::Restore),
+    /// Take old versions out of the history and reclaim their space
+    Expire(history::Expire),
     /// Issue, list and revoke access tokens
     #[command(subcommand)]
     Token(token::Token),
@@ -56,6 +65,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             log_to_stderr();
             i.run()
         }
+        Command::Rollback(c) => c.run(),
+        Command::Remove(c) => c.run(),
+        Command::Restore(c) => c.run(),
+        Command::Expire(c) => c.run(),
         Command::Token(t) => t.run(),
     }
 }

@@ -1,6 +1,7 @@
 //! Which files go into the next version, in which order, and which do not fit.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,13 +9,16 @@ use graticule_formats::checks::{Severity, check_coordinates};
 use graticule_formats::{Header, Source};
 use graticule_shared::dtype::DataType;
 use graticule_shared::grid::is_angle;
-use graticule_shared::time::TimeUnits;
+use graticule_shared::time::{CfTime, TimeUnits};
 use sha2::{Digest, Sha256};
 
+use super::along::Along;
 use super::concat::{Concat, From, Part, stored, time_units};
+use super::duplicates::Duplicates;
 use super::schema::Schema;
 use super::{Failure, attributes, inputs, limits, plan};
-use crate::store::{Granule, Snapshot, hex};
+use crate::catalog::facts::clock_time;
+use crate::store::{Extent, Granule, Snapshot, hex};
 
 /// Coordinates of cells are read this much at a time.
 const SLAB_BYTES: u64 = 16 << 20;
@@ -61,8 +65,22 @@ pub struct Arranged {
     pub source: Option<Arc<dyn Source>>,
     pub accepted: Vec<Candidate>,
     pub refused: Vec<(Candidate, Failure)>,
-    /// For an append: the dimension and its stored length.
-    pub grows: Option<(String, u64)>,
+    /// Where the collection exists: the dimension that it grows along.
+    pub grows: Option<Grows>,
+    /// First step and number of steps of each accepted candidate.
+    pub steps: Vec<Option<(u64, u64)>>,
+    /// The run fails for these.
+    pub fatal: Vec<(Candidate, Failure)>,
+}
+
+/// What changes along the dimension that a collection grows along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grows {
+    pub dimension: String,
+    /// Steps that are new or overwritten, in order.
+    pub fresh: Vec<Range<u64>>,
+    /// Those that are overwritten.
+    pub replaced: Vec<Range<u64>>,
 }
 
 /// Opens and checks a file.
@@ -98,12 +116,13 @@ pub fn examine(path: &Path) -> Result<Candidate, Failure> {
     let name =
         path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let notes = findings.iter().map(ToString::to_string).collect();
-    let granule = Granule { name, sha256, bytes, source: path.display().to_string(), notes };
+    let source = path.display().to_string();
+    let granule = Granule { name, sha256, bytes, source, notes, ..Granule::default() };
     Ok(Candidate { path: path.to_owned(), granule, header, axes, prints })
 }
 
 impl Candidate {
-    fn length(&self, dimension: &str) -> u64 {
+    pub fn length(&self, dimension: &str) -> u64 {
         self.header.dimensions.iter().find(|d| d.name == dimension).map_or(0, |d| d.len)
     }
 
@@ -111,13 +130,39 @@ impl Candidate {
         self.header.variables.iter().find(|v| v.path == dimension).and_then(time_units)
     }
 
-    /// First and last instant along the dimension; `None` where it has no times.
-    fn span(&self, dimension: &str) -> Option<(f64, f64)> {
-        span(self.axes.get(dimension)?, &self.units(dimension)?)
+    /// Whether the dimension's coordinate says instants.
+    pub fn is_timed(&self, dimension: &str) -> bool {
+        self.units(dimension).is_some()
+    }
+
+    /// Its places along the dimension: seconds, or the coordinate's own numbers where it has no times.
+    pub fn places(&self, dimension: &str) -> Option<Vec<f64>> {
+        places(self.axes.get(dimension)?, self.units(dimension).as_ref())
+    }
+
+    /// The place of number `step` in words.
+    pub fn words(&self, dimension: &str, step: usize) -> String {
+        let value = self.axes.get(dimension).and_then(|a| a.get(step)).copied();
+        words(value, self.units(dimension).as_ref())
+    }
+
+    /// From its first to its last instant; `None` where no wall clock shows them.
+    pub fn extent(&self, dimension: &str) -> Option<Extent> {
+        let units = self.units(dimension)?;
+        let times: Vec<CfTime> =
+            self.axes.get(dimension)?.iter().map(|v| units.decode(*v).ok()).collect::<Option<_>>()?;
+        let (first, last) = (times.iter().min()?, times.iter().max()?);
+        let clock = (1..=9999).contains(&first.year) && (1..=9999).contains(&last.year);
+        clock.then(|| Extent {
+            start: clock_time(*first),
+            end: clock_time(*last),
+            start_secs: first.epoch_secs(units.calendar),
+            end_secs: last.epoch_secs(units.calendar),
+        })
     }
 
     /// The dimension that it grows along: the one asked for, else time.
-    fn growing(&self, asked: Option<&str>) -> Result<Option<String>, Failure> {
+    pub fn growing(&self, asked: Option<&str>) -> Result<Option<String>, Failure> {
         if let Some(name) = asked {
             return if self.header.dimensions.iter().any(|d| d.name == name) {
                 Ok(Some(name.to_owned()))
@@ -136,9 +181,19 @@ impl Candidate {
     }
 }
 
-fn span(values: &[f64], units: &TimeUnits) -> Option<(f64, f64)> {
-    let at = |v: &f64| units.decode(*v).ok().map(|t| t.epoch_secs(units.calendar));
-    Some((at(values.first()?)?, at(values.last()?)?))
+fn places(values: &[f64], units: Option<&TimeUnits>) -> Option<Vec<f64>> {
+    match units {
+        Some(u) => values.iter().map(|v| u.decode(*v).ok().map(|t| t.epoch_secs(u.calendar))).collect(),
+        None => Some(values.to_vec()),
+    }
+}
+
+fn words(value: Option<f64>, units: Option<&TimeUnits>) -> String {
+    match (value, units) {
+        (Some(v), Some(u)) => u.decode(v).map_or_else(|_| v.to_string(), |t| t.to_string()),
+        (Some(v), None) => v.to_string(),
+        (None, _) => "nothing".to_owned(),
+    }
 }
 
 /// What the next granule is held against.
@@ -146,8 +201,7 @@ struct Reference {
     schema: Schema,
     axes: BTreeMap<String, Vec<f64>>,
     prints: Prints,
-    /// End of what is there, in seconds and in words.
-    last: Option<(f64, String)>,
+    along: Along,
 }
 
 /// Orders the candidates, refuses those that do not fit, and makes one source of the rest.
@@ -155,9 +209,17 @@ pub fn arrange(
     candidates: Vec<Candidate>,
     former: Option<Arc<Snapshot>>,
     append: Option<String>,
+    duplicates: Duplicates,
     runtime: tokio::runtime::Handle,
 ) -> Arranged {
-    let mut out = Arranged { source: None, accepted: Vec::new(), refused: Vec::new(), grows: None };
+    let mut out = Arranged {
+        source: None,
+        accepted: Vec::new(),
+        refused: Vec::new(),
+        grows: None,
+        steps: Vec::new(),
+        fatal: Vec::new(),
+    };
     let mut rest = Vec::new();
     let mut dimension: Option<String> = None;
     for c in candidates {
@@ -170,10 +232,10 @@ pub fn arrange(
         }
     }
     if let Some(d) = &dimension {
-        let start = |c: &Candidate| c.span(d).map_or(f64::INFINITY, |s| s.0);
+        let start = |c: &Candidate| c.places(d).and_then(|p| p.first().copied()).unwrap_or(f64::INFINITY);
         rest.sort_by(|a, b| start(a).total_cmp(&start(b)));
     }
-    let mut parts = Vec::new();
+    let mut stored_part = None;
     let mut reference: Option<Reference> = None;
     if let Some(snapshot) = &former {
         let Some(d) = dimension.clone() else {
@@ -183,8 +245,8 @@ pub fn arrange(
         };
         match continued(snapshot, &d, &runtime) {
             Ok((r, part)) => {
-                out.grows = Some((d, part.length));
-                parts.push(part);
+                out.grows = Some(Grows { dimension: d, fresh: Vec::new(), replaced: Vec::new() });
+                stored_part = Some(part);
                 reference = Some(r);
             }
             Err(e) => {
@@ -194,54 +256,86 @@ pub fn arrange(
             }
         }
     }
+    let mut placed = Vec::new();
     for c in rest {
         let grows = dimension.as_deref();
-        match reference.as_ref().map_or(Ok(()), |r| r.fits(&c, grows)) {
+        let r = reference.get_or_insert_with(|| Reference {
+            schema: Schema::of_header(&c.header),
+            axes: c.axes.clone(),
+            prints: c.prints.clone(),
+            along: Along::default(),
+        });
+        let fits = match (grows, out.accepted.is_empty() && former.is_none()) {
+            (None, true) => Ok(None),
+            (None, false) => Err(Failure::new(
+                "there is no time dimension to concatenate along; name one with --append, or ingest each file into a collection of its own",
+            )),
+            (Some(d), _) => r.fits(&c, d).and_then(|()| r.along.place(&c, d).map(Some)),
+        };
+        match fits {
             Err(failure) => out.refused.push((c, failure)),
-            Ok(()) => {
-                let last = grows.and_then(|d| Some((c.span(d)?.1, last_words(&c, d))));
-                if let (Some(r), Some(_)) = (&mut reference, &last) {
-                    r.last = last;
-                } else if reference.is_none() {
-                    reference = Some(Reference {
-                        schema: Schema::of_header(&c.header),
-                        axes: c.axes.clone(),
-                        prints: c.prints.clone(),
-                        last,
-                    });
+            Ok(Some(place)) if place.replaces() && duplicates == Duplicates::Skip => {
+                out.refused.push((c, place.there("duplicates = \"replace\" would overwrite them, and \"version\" would keep the granule before as a former revision")));
+            }
+            Ok(Some(place)) if place.replaces() && duplicates == Duplicates::Error => {
+                let failure = place.there("with other bytes");
+                out.fatal.push((c, failure));
+            }
+            Ok(place) => {
+                if let (Some(place), Some(d)) = (&place, grows) {
+                    r.along.take(place, &c, d);
                 }
-                let length = grows.map_or(0, |d| c.length(d));
                 let units = grows.and_then(|d| c.units(d));
-                parts.push(Part { from: From::File(c.path.clone()), length, units });
+                let length = place.as_ref().map_or(0, |p| p.steps.end - p.steps.start);
+                let from = From::File(c.path.clone());
+                let part = Part { from, offset: 0, length, units };
+                out.steps.push(place.as_ref().map(|p| (p.steps.start, length)));
+                placed.push((place.map_or(0..0, |p| p.steps), part));
                 out.accepted.push(c);
             }
         }
     }
     let Some(first) = out.accepted.first() else { return out };
     let mut header = first.header.clone();
-    if let (Some(snapshot), Some((d, _))) = (&former, &out.grows) {
-        keep_time_encoding(&mut header, snapshot, d);
+    if let (Some(snapshot), Some(grows)) = (&former, &mut out.grows) {
+        keep_time_encoding(&mut header, snapshot, &grows.dimension);
+        placed.sort_by_key(|(steps, _)| steps.start);
+        let stored = stored_part.as_ref().map_or(0, |p: &Part| p.length);
+        grows.fresh = placed.iter().map(|(steps, _)| steps.clone()).collect();
+        let overwritten = grows.fresh.iter().filter(|s| s.start < stored);
+        grows.replaced = overwritten.map(|s| s.start..s.end.min(stored)).collect();
     }
+    let parts = interleave(stored_part, placed);
     out.source =
         Some(Arc::new(Concat::new(header, dimension.as_deref().unwrap_or_default(), parts, limits())));
     out
 }
 
-fn last_words(c: &Candidate, dimension: &str) -> String {
-    let words = || {
-        let units = c.units(dimension)?;
-        Some(format!("{} in {}", units.decode(*c.axes.get(dimension)?.last()?).ok()?, c.granule.name))
+/// What is stored, with the new files in their places between.
+fn interleave(stored: Option<Part>, placed: Vec<(Range<u64>, Part)>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let (mut at, length) = (0, stored.as_ref().map_or(0, |p| p.length));
+    let between = |from: u64, to: u64, parts: &mut Vec<Part>| {
+        if let (Some(p), true) = (&stored, from < to) {
+            parts.push(Part {
+                from: p.from.clone(),
+                offset: from,
+                length: to - from,
+                units: p.units.clone(),
+            });
+        }
     };
-    words().unwrap_or_else(|| c.granule.name.clone())
+    for (steps, part) in placed {
+        between(at, steps.start.min(length), &mut parts);
+        at = steps.end.max(at);
+        parts.push(part);
+    }
+    between(at, length, &mut parts);
+    parts
 }
 
 impl Reference {
-    fn fits(&self, c: &Candidate, grows: Option<&str>) -> Result<(), Failure> {
-        let Some(d) = grows else {
-            return Err(Failure::new(
-                "there is no time dimension to concatenate along; name one with --append, or ingest each file into a collection of its own",
-            ));
-        };
+    fn fits(&self, c: &Candidate, d: &str) -> Result<(), Failure> {
         if let Some(difference) = self.schema.difference(&Schema::of_header(&c.header), d) {
             return Err(Failure::new(format!("does not fit the collection: {difference}")));
         }
@@ -271,21 +365,6 @@ impl Reference {
                 });
             }
         }
-        if let (Some((last, words)), Some((first, _))) = (&self.last, c.span(d))
-            && first <= *last
-        {
-            let found = c
-                .units(d)
-                .zip(c.axes.get(d).and_then(|a| a.first()))
-                .and_then(|(u, v)| u.decode(*v).ok())
-                .map(|t| t.to_string())
-                .unwrap_or_default();
-            return Err(Failure {
-                variable: Some(d.to_owned()),
-                offset: None,
-                reason: format!("time out of order: expected later than {words}, found {found}"),
-            });
-        }
         Ok(())
     }
 }
@@ -298,7 +377,9 @@ fn continued(
 ) -> anyhow::Result<(Reference, Part)> {
     let h = snapshot.hierarchy();
     let mut axes = BTreeMap::new();
-    for a in h.arrays.values().filter(|a| a.shape.len() == 1 && a.shape[0] <= AXIS) {
+    let coarser = Schema::coarser(h);
+    let finest = h.arrays.values().filter(|a| !coarser.iter().any(|c| a.path.starts_with(c)));
+    for a in finest.filter(|a| a.shape.len() == 1 && a.shape[0] <= AXIS) {
         let own = a.path.rsplit('/').next() == a.dims.first().map(String::as_str);
         if let Some(dtype) = a.dtype.filter(|_| own) {
             let bytes = runtime.block_on(stored(snapshot, &a.path, &[0], &a.shape))?;
@@ -306,7 +387,6 @@ fn continued(
         }
     }
     let mut prints = Prints::new();
-    let coarser = Schema::coarser(h);
     for a in h.arrays.values().filter(|a| !a.shape.is_empty() && !a.shape.contains(&0)) {
         let own = a.shape.len() == 1 && a.path.rsplit('/').next() == a.dims.first().map(String::as_str);
         let level = coarser.iter().any(|c| a.path.starts_with(c));
@@ -325,16 +405,21 @@ fn continued(
     let length = array.shape.first().copied().unwrap_or(0);
     let text = |k: &str| array.attributes.get(k).and_then(serde_json::Value::as_str);
     let units = text("units").and_then(|u| TimeUnits::parse(u, text("calendar")).ok());
-    let last = units.as_ref().and_then(|u| {
-        let values = axes.get(dimension)?;
-        Some((span(values, u)?.1, format!("{}, the collection's last", u.decode(*values.last()?).ok()?)))
-    });
+    let along = match axes.get(dimension) {
+        Some(values) => Along::stored(
+            places(values, units.as_ref())
+                .ok_or_else(|| anyhow::anyhow!("{dimension}: its times do not decode"))?,
+            format!("{}, the collection's last", words(values.last().copied(), units.as_ref())),
+        ),
+        None => Along::without_places(length),
+    };
     let part = Part {
         from: From::Stored { snapshot: Arc::clone(snapshot), runtime: runtime.clone() },
+        offset: 0,
         length,
         units,
     };
-    Ok((Reference { schema: Schema::of_version(h), axes, prints, last }, part))
+    Ok((Reference { schema: Schema::of_version(h), axes, prints, along }, part))
 }
 
 /// The time coordinate and its bounds stay in the units they are stored in.

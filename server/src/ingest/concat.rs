@@ -19,6 +19,7 @@ pub use crate::store::slab as stored;
 const KEPT_OPEN: usize = 4;
 
 /// What one part of the dimension is read from.
+#[derive(Clone)]
 pub enum From {
     File(PathBuf),
     Stored { snapshot: Arc<Snapshot>, runtime: tokio::runtime::Handle },
@@ -26,6 +27,8 @@ pub enum From {
 
 pub struct Part {
     pub from: From,
+    /// Where it begins in what it is read from, along the dimension.
+    pub offset: u64,
     /// Along the dimension.
     pub length: u64,
     /// Of this part's time coordinate, where it has one.
@@ -143,7 +146,7 @@ impl Source for Concat {
             if at < stop && at < end {
                 let n = stop.min(end) - at;
                 let (mut from, mut shape) = (start.to_vec(), count.to_vec());
-                (from[axis], shape[axis]) = (at - begin, n);
+                (from[axis], shape[axis]) = (part.offset + at - begin, n);
                 let bytes = self.part(number, v, &from, &shape)?;
                 let run = (n * inner) as usize;
                 let offset = ((at - start[axis]) * inner) as usize;

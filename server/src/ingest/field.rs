@@ -1,5 +1,6 @@
 //! A variable that is streamed, and the order in which it is read.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use graticule_shared::cube::Packing;
@@ -57,8 +58,9 @@ pub struct Field {
     /// How a cell without a value is stored.
     pub nodata: Vec<u8>,
     pub weights: Weights,
-    /// Steps before this one are stored already.
-    pub from_step: u64,
+    /// The steps that are new (the rows, where it grows by rows), where the others are stored
+    /// already; `None` where all are new.
+    pub fresh: Option<Vec<Range<u64>>>,
 }
 
 impl Field {
@@ -72,23 +74,46 @@ impl Field {
     /// Bytes that will be read.
     pub fn bytes(&self) -> u64 {
         let whole = self.shape.iter().product::<u64>() * self.dtype.size() as u64;
-        let steps = self.axes.step.map_or(1, |a| self.shape[a]).max(1);
-        whole / steps * (steps - self.first_step().min(steps))
+        let Some(axis) = self.axes.step else {
+            let read = self.row_bands().map(|(_, rows)| rows).sum::<u64>();
+            return whole / self.rows().max(1) * read;
+        };
+        let (steps, unit) = (self.shape[axis], self.levels[0].layout.shard[0]);
+        let read: u64 = self.touched(steps, unit).iter().map(|g| unit.min(steps - g * unit)).sum();
+        whole / steps.max(1) * read
     }
 
-    fn first_step(&self) -> u64 {
-        let unit = self.levels[0].layout.shard[0];
-        self.from_step / unit * unit
+    /// The groups of `unit` steps that have anything new.
+    fn touched(&self, steps: u64, unit: u64) -> Vec<u64> {
+        let groups = 0..steps.div_ceil(unit);
+        match &self.fresh {
+            None => groups.collect(),
+            Some(fresh) => {
+                let fits = |g: &u64| fresh.iter().any(|r| r.start < (g + 1) * unit && r.end > g * unit);
+                let first = fresh.iter().map(|r| r.start).min().unwrap_or(steps) / unit;
+                (first..groups.end).filter(fits).collect()
+            }
+        }
+    }
+
+    /// First row and number of rows of each band that is read, in order.
+    pub fn row_bands(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let (height, rows) = (self.levels[0].layout.shard[1].max(1), self.rows());
+        let by_rows = self.fresh.as_ref().filter(|_| self.axes.step.is_none());
+        (0..rows.div_ceil(height)).map(move |b| (b * height, height.min(rows - b * height))).filter(
+            move |(row, n)| by_rows.is_none_or(|f| f.iter().any(|r| r.start < row + n && r.end > *row)),
+        )
     }
 
     /// Index of each axis, with the steps taken at once, in the order of reading.
     pub fn groups(&self) -> impl Iterator<Item = (Vec<u64>, u64)> + '_ {
         let unit = self.levels[0].layout.shard[0];
+        let touched = self.axes.step.map_or_else(Vec::new, |a| self.touched(self.shape[a], unit));
         let length = |a: usize| -> u64 {
             if a == self.axes.row || Some(a) == self.axes.column {
                 1
             } else if Some(a) == self.axes.step {
-                (self.shape[a] - self.first_step().min(self.shape[a])).div_ceil(unit)
+                touched.len() as u64
             } else {
                 self.shape[a]
             }
@@ -106,7 +131,7 @@ impl Field {
         (0..total).map(move |flat| {
             let mut lead = blocked(flat, &lengths, &depth);
             let steps = self.axes.step.map_or(1, |a| {
-                lead[a] = self.first_step() + lead[a] * unit;
+                lead[a] = touched.get(lead[a] as usize).copied().unwrap_or(0) * unit;
                 unit.min(self.shape[a] - lead[a])
             });
             (lead, steps)

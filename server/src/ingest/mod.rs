@@ -8,6 +8,7 @@
 //!
 //! **Invariant:** memory does not grow with the file. See `feed` and `shards`.
 
+mod along;
 mod arrange;
 mod attributes;
 mod bins;
@@ -42,18 +43,21 @@ use std::time::Instant;
 use graticule_formats::{FormatError, Limits, Source};
 use serde_json::{Value, json};
 
-use crate::store::{Granule, Node, Store, Writer};
-use arrange::{Arranged, Candidate};
+use crate::store::{Change, Granule, Kind, Node, Standing, Store, Writer};
+use arrange::{Arranged, Candidate, Grows};
+use duplicates::{Duplicates, Wanted};
 use plan::{Continue, Plan};
 use progress::Progress;
 
 /// What the files of one command or one run become.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct IngestRequest {
     pub collection: String,
     pub inputs: Vec<PathBuf>,
     /// The dimension to grow along; the time dimension where none is named.
     pub append: Option<String>,
+    /// What to do with granules that are there already.
+    pub duplicates: Duplicates,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +139,16 @@ pub trait Publish: Send + Sync {
         id: &str,
         version: &str,
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// The granules of the latest version that are asked for. A catalog answers from its index.
+    fn held(
+        &self,
+        store: &Store,
+        id: &str,
+        wanted: &Wanted,
+    ) -> impl Future<Output = anyhow::Result<Vec<Standing>>> + Send {
+        async move { Ok(duplicates::from_history(store, id, wanted).await?) }
+    }
 }
 
 fn limits() -> Limits {
@@ -201,24 +215,24 @@ async fn run(
     report: &mut IngestReport,
 ) -> anyhow::Result<()> {
     let writer = store.writer(&request.collection).await?;
+    let (id, policy) = (request.collection.as_str(), request.duplicates);
     if writer.former().is_some() {
-        let known: std::collections::HashSet<String> = store
-            .versions(&request.collection)
-            .await?
-            .into_iter()
-            .flat_map(|v| v.granules.into_iter().map(|g| g.sha256))
-            .collect();
-        let (same, new): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(|c| known.contains(&c.granule.sha256));
-        report.granules.extend(same.into_iter().map(|c| GranuleReport {
-            file: c.path,
-            outcome: Outcome::Unchanged,
-            failure: None,
-            notes: Vec::new(),
-            bytes: c.granule.bytes,
-        }));
-        candidates = new;
+        match duplicates::known(store, catalog, id, policy, candidates).await? {
+            Ok((new, same)) => {
+                report.granules.extend(same);
+                candidates = new;
+            }
+            Err(all) => {
+                report.granules.extend(all);
+                return Ok(());
+            }
+        }
     }
+    let mut seen = std::collections::BTreeSet::new();
+    let (new, copies): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|c| seen.insert(c.granule.sha256.clone()));
+    report.granules.extend(copies.into_iter().map(duplicates::unchanged));
+    candidates = new;
     loop {
         if candidates.is_empty() {
             return Ok(());
@@ -226,25 +240,54 @@ async fn run(
         let former = writer.former().cloned();
         let append = request.append.clone();
         let runtime = tokio::runtime::Handle::current();
-        let arranged =
-            tokio::task::spawn_blocking(move || arrange::arrange(candidates, former, append, runtime))
-                .await?;
-        let Arranged { source, accepted, refused, grows } = arranged;
+        let arranged = tokio::task::spawn_blocking(move || {
+            arrange::arrange(candidates, former, append, policy, runtime)
+        })
+        .await?;
+        let Arranged { source, accepted, refused, grows, steps, fatal } = arranged;
+        if !fatal.is_empty() {
+            let why: Vec<(PathBuf, Failure)> =
+                fatal.iter().map(|(c, f)| (c.path.clone(), f.clone())).collect();
+            let all = fatal.into_iter().map(|(c, _)| c).chain(accepted);
+            let of = |c: &Candidate| why.iter().find(|(p, _)| *p == c.path).map(|(_, f)| f.clone());
+            report.granules.extend(duplicates::fail_all(all.collect(), of));
+            report.granules.extend(refused.into_iter().map(|(c, failure)| failed(c.path, failure)));
+            return Ok(());
+        }
         report.granules.extend(refused.into_iter().map(|(c, failure)| failed(c.path, failure)));
         let Some(source) = source else { return Ok(()) };
-        match write(&writer, source, grows, &accepted, progress, cancel).await {
+        let lengths = lengths(source.as_ref());
+        match write(&writer, source, grows.clone(), &accepted, progress, cancel).await {
             Ok((nodes, notes)) => {
-                let granules: Vec<Granule> = accepted
+                let dimension = growing_dimension(&accepted, grows.as_ref(), request);
+                let mut granules: Vec<Granule> = accepted
                     .iter()
-                    .map(|c| {
+                    .zip(steps)
+                    .map(|(c, steps)| {
                         let mut g = c.granule.clone();
                         g.notes.extend(notes.iter().cloned());
+                        g.steps = steps;
+                        g.time = dimension.as_deref().and_then(|d| c.extent(d));
                         g
                     })
                     .collect();
-                let message = message(&granules, writer.former().is_some());
-                let version = writer.commit(nodes, &granules, &message).await?;
-                catalog.publish(store, &request.collection, &version).await?;
+                let change = match (&grows, writer.former()) {
+                    (Some(grows), Some(former)) => {
+                        let mut change =
+                            duplicates::settle(store, catalog, id, policy, &mut granules, &grows.replaced)
+                                .await?;
+                        let before = crate::store::lengths(former.hierarchy());
+                        change.dimensions = crate::store::changed(&before, &lengths);
+                        change
+                    }
+                    _ => Change {
+                        dimensions: crate::store::changed(&Default::default(), &lengths),
+                        ..first_of(&mut granules)
+                    },
+                };
+                let message = message(&granules, change.kind);
+                let version = writer.commit(nodes, &granules, &change, &message).await?;
+                catalog.publish(store, id, &version).await?;
                 report.version = Some(version);
                 report.granules.extend(accepted.into_iter().zip(granules).map(|(c, g)| GranuleReport {
                     file: c.path,
@@ -283,8 +326,39 @@ fn format_error(e: &anyhow::Error) -> Option<&FormatError> {
     })
 }
 
-fn message(granules: &[Granule], grown: bool) -> String {
-    let verb = if grown { "Append" } else { "Ingest" };
+/// The first version of a collection: granules of one name get numbers.
+fn first_of(granules: &mut [Granule]) -> Change {
+    let mut count: std::collections::HashMap<String, u32> = std::collections::HashMap::new();
+    for g in granules {
+        let n = count.entry(g.name.clone()).or_default();
+        *n += 1;
+        g.id = (*n > 1).then(|| format!("{}~{n}", g.name));
+    }
+    Change::default()
+}
+
+/// Lengths of a source's dimensions, by their last names.
+fn lengths(source: &dyn Source) -> std::collections::BTreeMap<String, u64> {
+    let all = source.header().variables.iter().flat_map(|v| v.dims.iter().zip(&v.shape));
+    all.map(|(d, n)| (plan::leaf(d), *n)).collect()
+}
+
+fn growing_dimension(
+    accepted: &[Candidate],
+    grows: Option<&Grows>,
+    request: &IngestRequest,
+) -> Option<String> {
+    let found = || accepted.first()?.growing(request.append.as_deref()).ok().flatten();
+    grows.map(|g| g.dimension.clone()).or_else(found)
+}
+
+fn message(granules: &[Granule], kind: Kind) -> String {
+    let verb = match kind {
+        Kind::Append => "Append",
+        Kind::Replace => "Replace",
+        Kind::Revise => "Revise",
+        Kind::Ingest | Kind::Rollback => "Ingest",
+    };
     match granules {
         [one] => format!("{verb} {}", one.name),
         [first, .., last] => format!("{verb} {} files, {} to {}", granules.len(), first.name, last.name),
@@ -296,7 +370,7 @@ fn message(granules: &[Granule], grown: bool) -> String {
 async fn write(
     writer: &Writer<'_>,
     source: Arc<dyn Source>,
-    grows: Option<(String, u64)>,
+    grows: Option<Grows>,
     accepted: &[Candidate],
     progress: &Arc<dyn Progress>,
     cancel: &Arc<AtomicBool>,
@@ -309,10 +383,10 @@ async fn write(
     let scratch = writer.scratch();
     let former = writer.former().map(|s| Arc::clone(s.hierarchy()));
     tokio::task::spawn_blocking(move || {
-        let goes_on = former.as_deref().zip(grows.as_ref()).map(|(former, (dimension, from))| Continue {
+        let goes_on = former.as_deref().zip(grows.as_ref()).map(|(former, g)| Continue {
             former,
-            dimension,
-            from: *from,
+            dimension: &g.dimension,
+            fresh: &g.fresh,
         });
         let mut plan = Plan::new(source.as_ref(), goes_on.as_ref())?;
         anyhow::ensure!(
@@ -325,7 +399,7 @@ async fn write(
         progress.begin(&name, plan.fields.iter().map(field::Field::bytes).sum());
         let stored =
             shards::store(source.as_ref(), &plan.fields, &sink, &scratch, progress.as_ref(), &cancel)?;
-        let nodes = nodes(plan.clone_metadata(), stored, &mut plan, &sink, goes_on.is_some())?;
+        let nodes = nodes(plan.clone_metadata(), stored, &mut plan, &sink, goes_on.as_ref())?;
         Ok((nodes, plan.notes))
     })
     .await?
@@ -357,24 +431,25 @@ impl Plan {
 }
 
 /// Stored chunks of one array, by index.
-type Chunks = Vec<(Vec<u32>, crate::store::Payload)>;
+type Chunks = Vec<(Vec<u32>, Option<crate::store::Payload>)>;
 
 fn nodes(
     skeleton: Skeleton,
     stored: Vec<shards::Stored>,
     plan: &mut Plan,
     sink: &crate::store::ChunkSink,
-    append: bool,
+    goes_on: Option<&Continue<'_>>,
 ) -> anyhow::Result<Vec<Node>> {
     let mut out = Vec::new();
     let group = |path: String, metadata| Node { path, metadata, chunks: Vec::new(), keep_chunks: false };
-    if !append {
+    if goes_on.is_none() {
         out.push(group(String::new(), skeleton.root));
         out.extend(skeleton.groups.into_iter().map(|(p, m)| group(p, m)));
     }
-    for w in plan.wholes.drain(..) {
-        let chunks = w.chunks(sink)?;
-        out.push(Node { path: w.path, metadata: w.metadata, chunks, keep_chunks: false });
+    for mut w in plan.wholes.drain(..) {
+        let first = goes_on.and_then(|g| w.in_runs(g.former.arrays.get(&w.path), g.fresh));
+        let chunks = w.chunks(sink, first.unwrap_or(0))?;
+        out.push(Node { path: w.path, metadata: w.metadata, chunks, keep_chunks: first.is_some() });
     }
     // By field and level.
     let mut chunks: Vec<Vec<Chunks>> =
@@ -385,7 +460,7 @@ fn nodes(
         }
     }
     for (field, levels) in plan.fields.drain(..).zip(chunks) {
-        let keep_chunks = field.from_step > 0;
+        let keep_chunks = field.fresh.is_some();
         for (level, chunks) in field.levels.into_iter().zip(levels) {
             out.push(Node { path: level.path, metadata: level.metadata, chunks, keep_chunks });
         }

@@ -5,6 +5,7 @@
 //! ([`graticule_shared::cube`]), so that a pyramid is made where a map will look for one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use graticule_formats::{FormatError, Header, Source, Variable};
@@ -41,9 +42,9 @@ pub struct Plan {
 /// Continues a collection: keep what is stored, walk only what is new.
 pub struct Continue<'a> {
     pub former: &'a Hierarchy,
-    /// The dimension that grows, and its former length.
+    /// The dimension that grows, and its steps that are new or overwritten.
     pub dimension: &'a str,
-    pub from: u64,
+    pub fresh: &'a [Range<u64>],
 }
 
 pub fn leaf(name: &str) -> String {
@@ -174,6 +175,10 @@ impl Plan {
                     let reference = reference(variable, &grid, &coordinates, &seen);
                     (grid, reference)
                 });
+            }
+            if field.levels.len() > 1 && field.axes.step.is_none() {
+                // Coarser levels are summed over all rows.
+                field.fresh = None;
             }
             plan.fields.push(field);
         }
@@ -307,10 +312,13 @@ impl Prepared<'_> {
             method,
             nodata,
             weights: Weights::Rows(Vec::new()),
-            // Only an array that grows along its steps can be continued; others are written anew.
-            from_step: goes_on
-                .filter(|g| self.axes.step.is_some_and(|a| v.dims[a] == g.dimension))
-                .map_or(0, |g| g.from),
+            // Only an array that grows along its steps, or its rows, is continued; others are written anew.
+            fresh: goes_on
+                .filter(|g| g.former.arrays.contains_key(&v.path))
+                .filter(|g| {
+                    v.dims.get(self.axes.step.unwrap_or(self.axes.row)).is_some_and(|d| d == g.dimension)
+                })
+                .map(|g| g.fresh.to_vec()),
         }
     }
 }

@@ -24,7 +24,8 @@ pub struct Stored {
     pub field: usize,
     pub level: usize,
     pub index: Vec<u32>,
-    pub payload: Payload,
+    /// `None` where all of it is fill, and what is stored there must go.
+    pub payload: Option<Payload>,
 }
 
 /// Rows of one level, full width, of some steps.
@@ -151,14 +152,11 @@ fn read(
             continue;
         }
         let mut feed = Feed::new(source, field, scratch);
-        let height = field.levels[0].layout.shard[1];
         for (lead, steps) in field.groups() {
-            let mut row = 0;
-            while row < field.rows() {
+            for (row, rows) in field.row_bands() {
                 if stopped() {
                     return Ok(());
                 }
-                let rows = height.min(field.rows() - row);
                 let bytes = feed.band(&lead, steps, row, rows)?;
                 let expected = steps * rows * field.columns() * field.dtype.size() as u64;
                 anyhow::ensure!(
@@ -172,7 +170,6 @@ fn read(
                 if bands.send(band).is_err() {
                     return Ok(());
                 }
-                row += rows;
             }
         }
     }
@@ -258,7 +255,7 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
     }
 }
 
-/// Encodes and stores one shard; `None` where all of it is fill.
+/// Encodes and stores one shard; `None` where all of it is fill and nothing is stored there.
 fn encode(field: &Field, codec: &Codec, job: &Job, sink: &ChunkSink) -> anyhow::Result<Option<Stored>> {
     let band = &job.band;
     let level = &field.levels[band.level];
@@ -300,11 +297,14 @@ fn encode(field: &Field, codec: &Codec, job: &Job, sink: &ChunkSink) -> anyhow::
             }
         }
     }
-    if shard.is_empty() {
+    let payload = if !shard.is_empty() {
+        shard.extend_from_slice(&encode_index(&spans));
+        Some(sink.put(shard)?)
+    } else if field.fresh.is_some() {
+        None
+    } else {
         return Ok(None);
-    }
-    shard.extend_from_slice(&encode_index(&spans));
-    let payload = sink.put(shard)?;
+    };
     let axes = &level.axes;
     let index = (0..level.rank)
         .map(|a| match a {

@@ -136,7 +136,7 @@ pub async fn publish(store: &Store, id: &str, source: Memory) -> Vec<String> {
     let progress: Arc<dyn Progress> = Arc::new(Silent);
     let (nodes, notes) =
         write(&writer, Arc::new(source), None, &[], &progress, &Arc::default()).await.unwrap();
-    writer.commit(nodes, &[], "test").await.unwrap();
+    writer.commit(nodes, &[], &crate::store::Change::default(), "test").await.unwrap();
     notes
 }
 
@@ -230,10 +230,12 @@ async fn a_refused_first_granule_leaves_no_collection_and_a_later_one_no_trace()
         writer.sink().put(vec![7; 4096]).unwrap();
     }
     assert_eq!(walk(store.root()), whole);
-    // Killed: the marker and an orphan stay, and the next writer removes them.
+    // Killed: the marker and orphans stay, and the next writer removes them.
     let repo = store.root().join("collections/kept");
-    std::fs::write(repo.join(".writing"), b"").unwrap();
+    std::fs::write(repo.join(".writing"), "ZZZZZZZZZZZZZZZZZZZ0\nZZZZ").unwrap();
     std::fs::write(repo.join("repo/chunks/ZZZZZZZZZZZZZZZZZZZ0"), [1; 999]).unwrap();
+    std::fs::write(repo.join("repo/manifests/ZZZZZZZZZZZZZZZZZZZ0"), [1; 99]).unwrap();
+    std::fs::write(repo.join("repo/snapshots/ZZZZZZZZZZZZZZZZZZZ0#1"), [1; 99]).unwrap();
     drop(store.writer("kept").await.unwrap());
     assert_eq!(walk(store.root()), whole);
     assert_eq!(store.collections().unwrap(), ["kept"]);

@@ -1,7 +1,9 @@
 //! Arrays whose values are at hand, cut into their chunks.
 
+use std::ops::Range;
+
 use graticule_shared::zarr::ArrayMeta;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::plan;
 use crate::codec::Decoder as Codec;
@@ -16,12 +18,29 @@ pub struct Whole {
     pub bytes: Vec<u8>,
 }
 
+/// Elements in a chunk of an array that grows by its one dimension: an append rewrites the
+/// last chunk, not all that was there.
+const RUN: u64 = 16_384;
+
 impl Whole {
-    /// Its stored chunks, by index.
+    /// Cuts an array that grows along its one dimension into runs. Returns the first run to be
+    /// stored, where those before it are stored already in the same runs.
+    pub fn in_runs(&mut self, former: Option<&ArrayMeta>, fresh: &[Range<u64>]) -> Option<u64> {
+        if self.metadata["shape"].as_array().is_none_or(|s| s.len() != 1) {
+            return None;
+        }
+        self.metadata["chunk_grid"]["configuration"]["chunk_shape"] = json!([RUN]);
+        let kept = former.is_some_and(|a| a.chunk_shape == [RUN] && a.sharding.is_none());
+        kept.then(|| fresh.iter().map(|r| r.start).min().unwrap_or(0) / RUN)
+    }
+}
+
+impl Whole {
+    /// Its stored chunks, by index, from `first` on in C order.
     ///
     /// # Errors
     /// Metadata that no codec follows, a disk that cannot be written.
-    pub fn chunks(&self, sink: &ChunkSink) -> anyhow::Result<Vec<(Vec<u32>, Payload)>> {
+    pub fn chunks(&self, sink: &ChunkSink, first: u64) -> anyhow::Result<Vec<(Vec<u32>, Option<Payload>)>> {
         if self.bytes.is_empty() {
             return Ok(Vec::new());
         }
@@ -32,7 +51,7 @@ impl Whole {
         let encode = |bytes: &[u8]| codec.encode(bytes).map_err(|e| anyhow::anyhow!("{}: {e}", self.path));
         let grid = array.grid_shape();
         let mut out = Vec::new();
-        for flat in 0..grid.iter().product::<u64>() {
+        for flat in first..grid.iter().product::<u64>() {
             let index = unravel(flat, &grid);
             let encoded = if grid.iter().all(|n| *n == 1) && array.chunk_shape == array.shape {
                 encode(&self.bytes)?
@@ -40,7 +59,7 @@ impl Whole {
                 encode(&self.tile(array, &index, codec.fill()))?
             };
             let index = index.into_iter().map(u32::try_from).collect::<Result<_, _>>()?;
-            out.push((index, sink.put(encoded)?));
+            out.push((index, Some(sink.put(encoded)?)));
         }
         Ok(out)
     }

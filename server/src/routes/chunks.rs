@@ -167,6 +167,13 @@ impl Chunks {
         Ok(Some(object))
     }
 
+    /// Forgets which versions there are: one expired, or a collection was retired.
+    pub fn forget_versions(&self) {
+        self.versions.clear();
+        self.heads.clear();
+        self.objects.clear();
+    }
+
     /// Lets go of what is kept, when nobody has asked for a while.
     pub fn rest(&self) {
         let idle =

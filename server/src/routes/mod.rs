@@ -3,6 +3,7 @@
 //! The same table makes the router and the OpenAPI document, so neither can
 //! promise what the other does not have.
 
+mod auth;
 pub mod chunks;
 mod collections;
 mod doc;
@@ -154,7 +155,17 @@ pub fn table() -> Vec<Route> {
         route("/api/collections/{id}", get(collections::one), &[("get", collections::describe_one)]),
         route("/api/collections/{id}/items", get(items::list), &[("get", items::describe_list)]),
         route("/api/collections/{id}/items/{item}", get(items::one), &[("get", items::describe_one)]),
-        route("/api/collections/{id}/versions", get(versions::get), &[("get", versions::describe)]),
+        route("/api/collections/{id}/versions", get(versions::list), &[("get", versions::describe_list)]),
+        route(
+            "/api/collections/{id}/versions/{version}",
+            get(versions::one),
+            &[("get", versions::describe_one)],
+        ),
+        route(
+            "/api/collections/{id}/rollback",
+            post(versions::roll_back),
+            &[("post", versions::describe_roll_back)],
+        ),
         route("/api/collections/{id}/preview.png", get(preview::get), &[("get", preview::describe)]),
         route("/api/collections/{id}/position", get(position::get), &[("get", position::describe)]),
         route(

@@ -224,6 +224,12 @@ pub fn item(i: &Item, c: &Collection, base: &str) -> Value {
         "graticule:bytes": i.bytes,
         "graticule:checksum": format!("sha256:{}", i.checksum),
     });
+    if let Some((first, count)) = i.steps {
+        properties["graticule:steps"] = json!([first, count]);
+    }
+    if i.superseded_by.is_some() {
+        properties["deprecated"] = json!(true);
+    }
     match (&i.start_time, &i.end_time) {
         (Some(a), Some(b)) if a == b => properties["datetime"] = json!(a),
         (Some(a), Some(b)) => {
@@ -232,6 +238,16 @@ pub fn item(i: &Item, c: &Collection, base: &str) -> Value {
         }
         // A grid without a time axis: STAC wants an instant all the same.
         _ => properties["datetime"] = json!(i.published),
+    }
+    let mut links = vec![
+        link("self", &format!("{here}/items/{}", path_segment(&i.name)), "application/geo+json"),
+        link("root", &format!("{base}/api"), "application/json"),
+        link("parent", &here, "application/json"),
+        link("collection", &here, "application/json"),
+    ];
+    if let Some(next) = &i.superseded_by {
+        let next = format!("{here}/items/{}", path_segment(next));
+        links.push(link("successor-version", &next, "application/geo+json"));
     }
     json!({
         "type": "Feature",
@@ -244,12 +260,7 @@ pub fn item(i: &Item, c: &Collection, base: &str) -> Value {
         "properties": properties,
         "assets": {"zarr": {"href": format!("{base}/zarr/{}@{}", c.id, i.version), "type": ZARR_TYPE, "roles": ["data"],
             "title": "The cube as of this item's version"}},
-        "links": [
-            link("self", &format!("{here}/items/{}", path_segment(&i.name)), "application/geo+json"),
-            link("root", &format!("{base}/api"), "application/json"),
-            link("parent", &here, "application/json"),
-            link("collection", &here, "application/json"),
-        ],
+        "links": links,
     })
 }
 

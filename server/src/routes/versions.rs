@@ -1,51 +1,163 @@
-//! `/api/collections/{id}/versions`: what was published, when, and by which message.
+//! `/api/collections/{id}/versions`: what was published, when, and what each version changed;
+//! and `…/rollback`, which makes an earlier one the latest again.
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Response};
-use serde_json::{Value, json};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, Response, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
+use super::auth::{authorise, guarded};
+use super::query::Query;
 use super::respond::Document;
 use super::{App, doc};
 use crate::catalog::micros_rfc3339;
-use crate::problem::Answer;
+use crate::problem::{Answer, Problem};
+use crate::store::{Past, VersionInfo};
 
-pub async fn get(
+pub async fn list(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    RawQuery(text): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
+    let query = Query::parse(text.as_deref(), &["limit", "before", "f"])?;
+    let limit = query.limit(100, 1000)?;
+    let latest = app.store.latest(&id)?;
+    // One more than asked for tells whether there is a next page.
+    let mut versions = app.store.versions_before(&id, query.get("before"), limit as usize + 1).await?;
+    let more = versions.len() > limit as usize;
+    versions.truncate(limit as usize);
     let base = app.base(&headers);
-    let versions = app.store.versions(&id).await?;
-    let list: Vec<Value> = versions
-        .iter()
-        .enumerate()
-        .map(|(i, v)| {
-            json!({
-                "id": v.id,
-                "time": micros_rfc3339(v.time_micros),
-                "message": v.message,
-                "latest": i == 0,
-                "items": v.granules.iter().map(|g| &g.name).collect::<Vec<_>>(),
-                "notes": v.granules.iter().flat_map(|g| &g.notes).collect::<Vec<_>>(),
-                "links": [{"rel": "data", "type": "application/vnd.zarr; version=3",
-                    "href": format!("{base}/zarr/{id}@{}", v.id)}],
-            })
-        })
-        .collect();
-    let body = json!({
-        "collection": id,
-        "versions": list,
-        "links": [
-            {"rel": "self", "type": "application/json", "href": format!("{base}/api/collections/{id}/versions")},
-            {"rel": "collection", "type": "application/json", "href": format!("{base}/api/collections/{id}")},
-        ],
-    });
+    let here = format!("{base}/api/collections/{id}");
+    let mut links = vec![
+        json!({"rel": "self", "type": "application/json", "href": format!("{here}/versions")}),
+        json!({"rel": "collection", "type": "application/json", "href": here}),
+    ];
+    if let Some(last) = versions.last().filter(|_| more) {
+        let next = format!("{here}/versions?limit={limit}&before={}", last.id);
+        links.push(json!({"rel": "next", "type": "application/json", "href": next}));
+    }
+    let list: Vec<Value> = versions.iter().map(|v| describe(v, &id, latest.as_deref(), &base)).collect();
+    let body = json!({"collection": id, "versions": list, "links": links});
     Ok(Document::json(&body)?.answer(&headers))
 }
 
-pub fn describe() -> Value {
-    doc::get("Catalog", "Immutable versions of a collection, newest first", &[doc::id()], "application/json")
+pub async fn one(
+    State(app): State<Arc<App>>,
+    Path((id, version)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    let info = app.store.version_info(&id, &version).await?;
+    let latest = app.store.latest(&id)?;
+    Ok(Document::json(&describe(&info, &id, latest.as_deref(), &app.base(&headers)))?.answer(&headers))
+}
+
+/// A version as JSON.
+fn describe(v: &VersionInfo, id: &str, latest: Option<&str>, base: &str) -> Value {
+    let pasts = |list: &[Past]| -> Vec<Value> {
+        let one = |p: &Past| {
+            let mut o = json!({"item": p.id, "checksum": format!("sha256:{}", p.sha256)});
+            if let Some(by) = &p.by {
+                o["by"] = json!(by);
+            }
+            o
+        };
+        list.iter().map(one).collect()
+    };
+    let added = v.granules.iter().map(|g| {
+        let mut o = json!({"item": g.id(), "checksum": format!("sha256:{}", g.sha256), "source": g.source});
+        if let Some((first, count)) = g.steps {
+            o["steps"] = json!([first, count]);
+        }
+        o
+    });
+    let dimensions: Map<String, Value> = v
+        .change
+        .dimensions
+        .iter()
+        .map(|(name, (before, after))| (name.clone(), json!({"before": before, "after": after})))
+        .collect();
+    let mut changes = json!({
+        "kind": v.change.kind,
+        "added": added.collect::<Vec<_>>(),
+        "replaced": pasts(&v.change.replaced),
+        "superseded": pasts(&v.change.superseded),
+        "removed": pasts(&v.change.removed),
+        "dimensions": dimensions,
+    });
+    if let Some(of) = &v.change.of {
+        changes["rollback_of"] = json!(of);
+    }
+    json!({
+        "id": v.id,
+        "time": micros_rfc3339(v.time_micros),
+        "message": v.message,
+        "latest": latest == Some(&*v.id),
+        "changes": changes,
+        "items": v.granules.iter().map(|g| g.id()).collect::<Vec<_>>(),
+        "notes": v.granules.iter().flat_map(|g| &g.notes).collect::<Vec<_>>(),
+        "links": [
+            {"rel": "self", "type": "application/json",
+                "href": format!("{base}/api/collections/{id}/versions/{}", v.id)},
+            {"rel": "collection", "type": "application/json", "href": format!("{base}/api/collections/{id}")},
+            {"rel": "data", "type": "application/vnd.zarr; version=3", "href": format!("{base}/zarr/{id}@{}", v.id)},
+        ],
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RollBack {
+    version: String,
+}
+
+pub async fn roll_back(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer<Response<Body>> {
+    authorise(&app, &headers, &id).await?;
+    let wanted: RollBack = serde_json::from_slice(&body).map_err(|e| {
+        Problem::bad_request(format!("The body names no version: {e}; expected {{\"version\": \"ID\"}}."))
+    })?;
+    let version = app.store.roll_back(&id, &wanted.version).await?;
+    app.catalog.catch_up(&app.store, &id).await.map_err(Problem::internal)?;
+    let info = app.store.version_info(&id, &version).await?;
+    let base = app.base(&headers);
+    Ok(Document::json(&describe(&info, &id, Some(&version), &base))?
+        .status(StatusCode::CREATED)
+        .header(header::LOCATION, &format!("{base}/api/collections/{id}/versions/{version}"))
+        .answer(&headers))
+}
+
+pub fn describe_list() -> Value {
+    doc::get(
+        "Catalog",
+        "Immutable versions of a collection, newest first, and what each changed",
+        &[doc::id(), doc::limit(), doc::query("before", "Only versions before this one", "")],
+        "application/json",
+    )
+}
+
+pub fn describe_one() -> Value {
+    let parameters = [doc::id(), doc::path("version", "Version id")];
+    doc::get("Catalog", "A version, and what it changed", &parameters, "application/json")
+}
+
+pub fn describe_roll_back() -> Value {
+    let summary = "Make the content of an earlier version the latest again, as a new version";
+    let mut o = guarded(doc::get("Operations", summary, &[doc::id()], "application/json"));
+    if let Some(responses) = o["responses"].as_object_mut()
+        && let Some(ok) = responses.shift_remove("200")
+    {
+        responses.insert("201".into(), ok);
+    }
+    o["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": {
+        "type": "object", "required": ["version"], "additionalProperties": false,
+        "properties": {"version": {"type": "string"}}}}}});
+    o
 }

@@ -9,7 +9,14 @@
 //! kernel drops with the process); a collection exists once its branch has a
 //! commit of ours; nothing here decodes a chunk except [`Snapshot::read_block`].
 
+pub mod durable;
+pub mod history;
+mod leftovers;
+pub mod lineage;
 mod read;
+mod retain;
+mod retire;
+mod rollback;
 mod slab;
 mod write;
 
@@ -18,16 +25,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use icechunk::Repository;
-use icechunk::config::{CachingConfig, RepositoryConfig};
+use icechunk::config::{CachingConfig, ManifestConfig, ManifestSplittingConfig, RepositoryConfig};
 
+pub use history::{Change, Extent, Granule, Kind, Living, Past, Standing, VersionInfo};
+pub use lineage::Lineage;
 pub(crate) use read::hex;
-pub use read::{Document, Granule, Location, Snapshot, VersionInfo};
+pub use read::{Document, Location, Snapshot};
+pub use retain::{Expiry, Retention};
+pub use rollback::{changed, lengths};
 pub use slab::slab;
 pub use write::{ChunkSink, Node, Payload, Writer};
 
 const BRANCH: &str = "main";
 /// Open repositories kept; one costs about 100 KB.
 const REPOSITORIES_KEPT: usize = 64;
+/// Chunks along each axis that one manifest lists.
+const MANIFEST_CHUNKS: u32 = 128;
 /// Versions kept with their metadata parsed.
 const SNAPSHOTS_KEPT: usize = 32;
 
@@ -41,6 +54,22 @@ pub enum StoreError {
     NoCollection(String),
     #[error("collection {collection:?} has no version {version:?}")]
     NoVersion { collection: String, version: String },
+    #[error(
+        "version {version:?} of collection {collection:?} has expired: retention removed it; newer versions stand"
+    )]
+    Expired { collection: String, version: String },
+    #[error(
+        "version {version:?} is the latest of collection {collection:?} already; there is nothing to go back from"
+    )]
+    AlreadyLatest { collection: String, version: String },
+    #[error(
+        "collection {0:?} is retired already; `graticule remove --purge` deletes what is retired, `graticule restore` brings it back"
+    )]
+    RetiredAlready(String),
+    #[error("no collection {0:?} is retired")]
+    NotRetired(String),
+    #[error("there is a collection {0:?} again; retire it before the one that was retired is restored")]
+    InTheWay(String),
     #[error("collection {0:?} is being written by another process; one writer at a time")]
     Busy(String),
     #[error("{path}: {source}")]
@@ -83,6 +112,7 @@ pub struct Store {
     repositories: Mutex<Recent<Arc<Repository>>>,
     snapshots: Mutex<Recent<Arc<Snapshot>>>,
     tips: Mutex<HashMap<String, Tip>>,
+    lineages: Mutex<HashMap<String, (lineage::Stamp, Arc<Lineage>)>>,
 }
 
 impl Store {
@@ -101,6 +131,7 @@ impl Store {
             repositories: Mutex::new(Recent::new(REPOSITORIES_KEPT)),
             snapshots: Mutex::new(Recent::new(SNAPSHOTS_KEPT)),
             tips: Mutex::default(),
+            lineages: Mutex::default(),
         })
     }
 
@@ -192,6 +223,9 @@ impl Store {
     pub async fn open_version(&self, id: &str, version: Option<&str>) -> Result<Arc<Snapshot>, StoreError> {
         let Some(latest) = self.latest(id)? else { return Err(StoreError::NoCollection(id.to_owned())) };
         let version = version.unwrap_or(&latest);
+        if version != latest && self.lineage(id)?.expired.iter().any(|e| e.gone && e.id == version) {
+            return Err(StoreError::Expired { collection: id.to_owned(), version: version.to_owned() });
+        }
         let key = format!("{id}@{version}");
         if let Some(found) = lock(&self.snapshots).get(&key) {
             return Ok(found);
@@ -202,22 +236,12 @@ impl Store {
         Ok(snapshot)
     }
 
-    /// Published versions, newest first.
-    ///
-    /// # Errors
-    /// No such collection; an unreadable history.
-    pub async fn versions(&self, id: &str) -> Result<Vec<VersionInfo>, StoreError> {
-        if self.latest(id)?.is_none() {
-            return Err(StoreError::NoCollection(id.to_owned()));
-        }
-        read::versions(self.repository(id).await?.as_ref()).await
-    }
-
     /// Forgets what is cached of a collection: its directory was removed.
     fn forget(&self, id: &str) {
         lock(&self.repositories).remove(|k| k == id);
         lock(&self.snapshots).remove(|k| k.rsplit_once('@').is_some_and(|(c, _)| c == id));
         lock(&self.tips).remove(id);
+        lock(&self.lineages).remove(id);
     }
 }
 
@@ -232,6 +256,11 @@ fn published(version: &str) -> Option<String> {
 fn config() -> RepositoryConfig {
     RepositoryConfig {
         inline_chunk_threshold_bytes: Some(512),
+        // An append rewrites the last manifest of an array, not all that it ever had.
+        manifest: Some(ManifestConfig {
+            splitting: Some(ManifestSplittingConfig::with_size(MANIFEST_CHUNKS)),
+            ..ManifestConfig::default()
+        }),
         caching: Some(CachingConfig {
             num_snapshot_nodes: Some(20_000),
             num_chunk_refs: Some(200_000),

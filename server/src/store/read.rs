@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use graticule_shared::shard::{self, Span};
 use graticule_shared::zarr::{ArrayMeta, Hierarchy};
 use icechunk::Repository;
@@ -24,48 +23,12 @@ use icechunk::session::Session;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{StoreError, lock, repository_error};
+use super::{StoreError, VersionInfo, lock, repository_error};
 use crate::codec::Decoder;
 
 /// Chunk locations and shard indices remembered per version.
 const LOCATIONS_KEPT: usize = 4096;
 const INDICES_KEPT: usize = 256;
-
-/// One source file of a version, as the commit records it: the catalog can be
-/// rebuilt from the store alone.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Granule {
-    pub name: String,
-    pub sha256: String,
-    pub bytes: u64,
-    /// Where it came from, as given.
-    pub source: String,
-    /// What was odd and was carried over all the same.
-    #[serde(default)]
-    pub notes: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionInfo {
-    pub id: String,
-    /// Microseconds since 1970, UTC.
-    pub time_micros: i64,
-    pub message: String,
-    /// What this version added.
-    pub granules: Vec<Granule>,
-}
-
-impl VersionInfo {
-    fn new(s: icechunk::format::snapshot::SnapshotInfo) -> Self {
-        let granules = s.metadata.get("granules").cloned().and_then(|g| serde_json::from_value(g).ok());
-        Self {
-            id: s.id.to_string(),
-            time_micros: s.flushed_at.timestamp_micros(),
-            message: s.message,
-            granules: granules.unwrap_or_default(),
-        }
-    }
-}
 
 /// Where the stored bytes of a chunk are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,8 +70,8 @@ type ShardIndex = Arc<Vec<Option<Span>>>;
 pub struct Snapshot {
     collection: String,
     info: VersionInfo,
-    chunks_dir: PathBuf,
-    session: Session,
+    pub(super) chunks_dir: PathBuf,
+    pub(super) session: Session,
     root: Document,
     nodes: BTreeMap<String, Document>,
     hierarchy: Arc<Hierarchy>,
@@ -377,19 +340,6 @@ async fn fetch(location: Location, offset: u64, length: u64) -> Result<Bytes, St
             reason: "virtual chunks are not decoded by the server".to_owned(),
         }),
     }
-}
-
-pub(super) async fn versions(repository: &Repository) -> Result<Vec<VersionInfo>, StoreError> {
-    let tip = IcechunkVersion::BranchTipRef(super::BRANCH.to_owned());
-    let history = repository.ancestry(&tip).await.map_err(repository_error)?;
-    let mut all = Vec::new();
-    let mut history = std::pin::pin!(history);
-    while let Some(s) = history.try_next().await.map_err(repository_error)? {
-        if !s.id.is_initial() {
-            all.push(VersionInfo::new(s));
-        }
-    }
-    Ok(all)
 }
 
 /// The root with everything inline, and each node by itself.

@@ -3,25 +3,26 @@
 //! Encoders write data objects straight to their final files, under random names
 //! that nothing refers to yet; the commit then makes one version of them. So a
 //! process killed at any moment leaves the former version as it was and, at
-//! worst, objects that nobody names: a marker file says so, and the next writer
-//! removes them.
+//! worst, objects that nobody names: a marker file lists them, and the next writer
+//! removes them. What a commit names is on the disk before the commit is.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use icechunk::Repository;
 use icechunk::format::format_constants::SpecVersionBin;
 use icechunk::format::manifest::{ChunkPayload, ChunkRef};
 use icechunk::format::snapshot::{ArrayShape, DimensionName, SnapshotProperties};
-use icechunk::format::{ChunkId, ChunkIndices, Path as NodePath};
-use icechunk::repository::VersionInfo as IcechunkVersion;
+use icechunk::format::{ChunkId, ChunkIndices, Path as NodePath, SnapshotId};
 use serde_json::Value;
 
-use super::{BRANCH, Granule, Snapshot, Store, StoreError, config, lock, repository_error};
+use super::history::{CHANGE, Change, GRANULES, Granule};
+use super::{BRANCH, Snapshot, Store, StoreError, config, durable, leftovers, lock, repository_error};
 
 /// Shorter chunks live in the manifest.
 const INLINE_BYTES: usize = 512;
@@ -35,6 +36,8 @@ pub struct Payload(ChunkPayload);
 pub struct ChunkSink {
     chunks_dir: Arc<Path>,
     written: Arc<Mutex<Vec<PathBuf>>>,
+    /// The marker file: each object's name, before the object itself.
+    journal: Arc<Mutex<File>>,
 }
 
 impl ChunkSink {
@@ -46,6 +49,7 @@ impl ChunkSink {
         }
         let id = ChunkId::random();
         let path = self.chunks_dir.join(id.to_string());
+        lock(&self.journal).write_all(format!("{id}\n").as_bytes()).map_err(StoreError::io(&path))?;
         lock(&self.written).push(path.clone());
         std::fs::write(&path, &bytes).map_err(StoreError::io(&path))?;
         Ok(Payload(ChunkPayload::Ref(ChunkRef { id, offset: 0, length: bytes.len() as u64 })))
@@ -58,26 +62,41 @@ pub struct Node {
     pub path: String,
     /// Its `zarr.json`.
     pub metadata: Value,
-    /// Chunks written now, by their index.
-    pub chunks: Vec<(Vec<u32>, Payload)>,
+    /// Chunks written now, by their index; `None` where nothing but fill is there any more.
+    pub chunks: Vec<(Vec<u32>, Option<Payload>)>,
     /// Chunks of the former version stay, except where overwritten: the array grew.
     pub keep_chunks: bool,
 }
 
 /// The one writer of a collection. Dropped without a commit, it leaves nothing behind.
 pub struct Writer<'a> {
-    store: &'a Store,
-    id: String,
+    pub(super) store: &'a Store,
+    pub(super) id: String,
     dir: PathBuf,
     sink: ChunkSink,
-    repository: Arc<Repository>,
+    pub(super) repository: Arc<Repository>,
     former: Option<Arc<Snapshot>>,
+    started: SystemTime,
     committed: bool,
     /// Held for the `flock`; last, so that it is released last.
     _lock: File,
 }
 
 impl Store {
+    /// Takes the lock of a collection, whose directory must exist.
+    pub(super) fn lock_collection(&self, id: &str) -> Result<File, StoreError> {
+        let path = self.collection_dir(id)?.join(".lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(StoreError::io(&path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::Busy(id.to_owned())),
+            Err(std::fs::TryLockError::Error(source)) => return Err(StoreError::Io { path, source }),
+        }
+        // The holder before us may have removed the directory with the lock in it.
+        if path.exists() { Ok(lock) } else { Err(StoreError::Busy(id.to_owned())) }
+    }
+
     /// Becomes the writer of a collection, which need not exist.
     ///
     /// # Errors
@@ -85,24 +104,7 @@ impl Store {
     pub async fn writer(&self, id: &str) -> Result<Writer<'_>, StoreError> {
         let dir = self.collection_dir(id)?;
         std::fs::create_dir_all(&dir).map_err(StoreError::io(&dir))?;
-        let lock_path = dir.join(".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(StoreError::io(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::Busy(id.to_owned())),
-            Err(std::fs::TryLockError::Error(source)) => {
-                return Err(StoreError::Io { path: lock_path, source });
-            }
-        }
-        // The holder before us may have removed the directory with the lock in it.
-        if !lock_path.exists() {
-            return Err(StoreError::Busy(id.to_owned()));
-        }
+        let lock = self.lock_collection(id)?;
         let repo_dir = self.repo_dir(id)?;
         let former = match self.latest(id)? {
             Some(version) => Some(self.open_version(id, Some(&version)).await?),
@@ -115,34 +117,53 @@ impl Store {
                 None
             }
         };
-        let repository = if former.is_some() {
-            self.repository(id).await?
-        } else {
+        let made = async {
+            if former.is_some() {
+                return self.repository(id).await;
+            }
             std::fs::create_dir_all(&repo_dir).map_err(StoreError::io(&repo_dir))?;
             let storage =
                 icechunk::new_local_filesystem_storage(&repo_dir).await.map_err(repository_error)?;
-            let created = Repository::create(storage)
+            Repository::create(storage)
                 .config(config())
                 .spec_version(SpecVersionBin::V1)
                 .execute()
                 .await
-                .map_err(repository_error)?;
-            Arc::new(created)
+                .map(Arc::new)
+                .map_err(repository_error)
         };
         let chunks_dir = repo_dir.join("chunks");
-        std::fs::create_dir_all(&chunks_dir).map_err(StoreError::io(&chunks_dir))?;
         let marker = dir.join(".writing");
-        if marker.exists() {
-            remove_orphans(&repository, &chunks_dir).await?;
-        }
-        std::fs::write(&marker, b"").map_err(StoreError::io(&marker))?;
+        let prepared = async {
+            let repository = made.await?;
+            std::fs::create_dir_all(&chunks_dir).map_err(StoreError::io(&chunks_dir))?;
+            if former.is_some() {
+                leftovers::of_a_killed_writer(self, id, &repository, &marker).await?;
+            }
+            let journal = File::create(&marker).map_err(StoreError::io(&marker))?;
+            Ok::<_, StoreError>((repository, journal))
+        };
+        let (repository, journal) = match prepared.await {
+            Ok(made) => made,
+            Err(e) => {
+                if former.is_none() {
+                    let _ = std::fs::remove_dir_all(&dir);
+                }
+                return Err(e);
+            }
+        };
         Ok(Writer {
             store: self,
             id: id.to_owned(),
             dir,
-            sink: ChunkSink { chunks_dir: chunks_dir.into(), written: Arc::default() },
+            sink: ChunkSink {
+                chunks_dir: chunks_dir.into(),
+                written: Arc::default(),
+                journal: Arc::new(Mutex::new(journal)),
+            },
             repository,
             former,
+            started: SystemTime::now(),
             committed: false,
             _lock: lock,
         })
@@ -164,7 +185,7 @@ impl Writer<'_> {
         self.sink.clone()
     }
 
-    /// Publishes: from here on "latest" is this version.
+    /// Publishes: from here on "latest" is this version, and it is on the disk.
     ///
     /// # Errors
     /// Metadata without a shape, a disk that cannot be written.
@@ -172,8 +193,27 @@ impl Writer<'_> {
         mut self,
         nodes: Vec<Node>,
         granules: &[Granule],
+        change: &Change,
         message: &str,
     ) -> Result<String, StoreError> {
+        let outcome = async {
+            let version = self.flush(nodes, granules, change, message).await?;
+            self.publish(&version).await
+        };
+        match outcome.await {
+            Ok(version) => Ok(version),
+            Err(e) => Err(self.give_up(e).await),
+        }
+    }
+
+    /// Stores a snapshot that no branch names yet.
+    async fn flush(
+        &self,
+        nodes: Vec<Node>,
+        granules: &[Granule],
+        change: &Change,
+        message: &str,
+    ) -> Result<SnapshotId, StoreError> {
         let mut session = self.repository.writable_session(BRANCH).await.map_err(repository_error)?;
         for node in nodes {
             let path = NodePath::new(&format!("/{}", node.path)).map_err(repository_error)?;
@@ -198,18 +238,70 @@ impl Writer<'_> {
             }
             for (index, payload) in node.chunks {
                 session
-                    .set_chunk_ref(path.clone(), ChunkIndices(index), Some(payload.0))
+                    .set_chunk_ref(path.clone(), ChunkIndices(index), payload.map(|p| p.0))
                     .await
                     .map_err(repository_error)?;
             }
         }
-        let mut properties = SnapshotProperties::new();
-        properties.insert("granules".to_owned(), serde_json::to_value(granules).map_err(repository_error)?);
-        let version =
-            session.commit(message).properties(properties).execute().await.map_err(repository_error)?;
-        self.committed = true;
-        Ok(version.to_string())
+        let properties = properties(granules, change)?;
+        let flushed = session.commit(message).properties(properties).anonymous().execute().await;
+        flushed.map_err(repository_error)
     }
+
+    /// Puts everything of a flushed snapshot on the disk, then points the branch to it.
+    pub(super) async fn publish(&mut self, version: &SnapshotId) -> Result<String, StoreError> {
+        let repo_dir = self.store.repo_dir(&self.id)?;
+        let mut files: Vec<PathBuf> = lock(&self.sink.written).clone();
+        for (folder, name) in [("snapshots", version), ("transactions", version)] {
+            files.push(repo_dir.join(folder).join(name.to_string()));
+        }
+        let before = match &self.former {
+            Some(former) => leftovers::manifests(&self.repository, former.version()).await?,
+            None => HashSet::new(),
+        };
+        let after = leftovers::manifests(&self.repository, &version.to_string()).await?;
+        files.extend(after.difference(&before).map(|m| repo_dir.join("manifests").join(m)));
+        let mut folders: Vec<PathBuf> =
+            ["chunks", "manifests", "snapshots", "transactions"].map(|f| repo_dir.join(f)).into();
+        folders.retain(|f| f.is_dir());
+        let first = self.former.is_none();
+        let tip = repo_dir.join("refs").join(format!("branch.{BRANCH}")).join("ref.json");
+        let body = serde_json::json!({"snapshot": version.to_string()}).to_string();
+        let (new, collections) = (self.dir.join(".ref.new"), self.store.root.join("collections"));
+        let done = tokio::task::spawn_blocking(move || {
+            if first {
+                // Directories and the repository's own files are new as well.
+                durable::sync_file_system(&collections)?;
+            } else {
+                durable::sync(&files, &folders)?;
+            }
+            durable::replace(&tip, body.as_bytes(), &new)
+        });
+        let done = done.await.map_err(repository_error)?;
+        let version = version.to_string();
+        // Once the branch names it, its objects must stay, whatever failed after that.
+        self.committed = done.is_ok() || self.store.latest(&self.id)?.as_ref() == Some(&version);
+        done.map(|()| version)
+    }
+
+    /// Removes what a failed commit left; returns the reason, said as an operator needs it.
+    pub(super) async fn give_up(&self, reason: StoreError) -> StoreError {
+        if !self.committed
+            && self.former.is_some()
+            && let Err(e) = leftovers::metadata(self.store, &self.id, &self.repository, self.started).await
+        {
+            tracing::warn!(collection = %self.id, error = %e, "what a failed commit left stays there");
+        }
+        reason
+    }
+}
+
+/// What a commit says of itself.
+pub(super) fn properties(granules: &[Granule], change: &Change) -> Result<SnapshotProperties, StoreError> {
+    let mut properties = SnapshotProperties::new();
+    properties.insert(GRANULES.to_owned(), serde_json::to_value(granules).map_err(repository_error)?);
+    properties.insert(CHANGE.to_owned(), serde_json::to_value(change).map_err(repository_error)?);
+    Ok(properties)
 }
 
 impl Drop for Writer<'_> {
@@ -245,36 +337,4 @@ fn shape_of(node: &Node) -> Result<(ArrayShape, Option<Vec<DimensionName>>), Sto
         .as_array()
         .map(|names| names.iter().map(|n| DimensionName::from(n.as_str())).collect());
     Ok((shape, names))
-}
-
-/// Deletes data objects that no version names: an ingest died before its commit.
-async fn remove_orphans(repository: &Repository, chunks_dir: &Path) -> Result<(), StoreError> {
-    let tip = IcechunkVersion::BranchTipRef(BRANCH.to_owned());
-    let history: Vec<_> = repository
-        .ancestry(&tip)
-        .await
-        .map_err(repository_error)?
-        .try_collect()
-        .await
-        .map_err(repository_error)?;
-    let mut named = HashSet::new();
-    for s in history {
-        let session = repository
-            .readonly_session(&IcechunkVersion::SnapshotId(s.id))
-            .await
-            .map_err(repository_error)?;
-        let chunks = session.all_chunks().await.map_err(repository_error)?;
-        let mut chunks = std::pin::pin!(chunks);
-        while let Some((_, chunk)) = chunks.try_next().await.map_err(repository_error)? {
-            if let ChunkPayload::Ref(r) = chunk.payload {
-                named.insert(r.id.to_string());
-            }
-        }
-    }
-    for entry in std::fs::read_dir(chunks_dir).map_err(StoreError::io(chunks_dir))?.flatten() {
-        if entry.file_name().to_str().is_none_or(|n| !named.contains(n)) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-    Ok(())
 }
