@@ -128,6 +128,8 @@ fn the_openapi_document_describes_routes_that_answer() {
     let s = two_collections();
     let document = s.get("/api/openapi.json").json();
     assert_eq!(document["openapi"], "3.1.0");
+    let versions = s.get("/api/collections/ostia/versions").json();
+    let version = versions["versions"][0]["id"].as_str().unwrap().to_owned();
     for (path, operations) in document["paths"].as_object().unwrap() {
         if operations.get("get").is_none() || path.contains("events") || path.contains("{run}") {
             continue;
@@ -135,6 +137,7 @@ fn the_openapi_document_describes_routes_that_answer() {
         let real = path
             .replace("{id}", "ostia")
             .replace("{item}", "ostia-sst.nc")
+            .replace("{version}", &version)
             .replace("{reference}", "ostia")
             .replace("{key}", "zarr.json");
         let real = if real.ends_with("/position") { format!("{real}?coords=POINT(0%200)") } else { real };
