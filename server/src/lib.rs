@@ -2,6 +2,7 @@
 
 pub mod background;
 pub mod catalog;
+pub mod check;
 pub mod cli;
 pub mod codec;
 pub mod config;

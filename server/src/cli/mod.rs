@@ -1,5 +1,6 @@
 //! The command line: one command, one file.
 
+mod check;
 mod history;
 mod ingest;
 mod serve;
@@ -25,6 +26,8 @@ enum Command {
     Serve(serve::Serve),
     /// Ingest files into a collection, in the foreground
     Ingest(ingest::Ingest),
+    /// Prove stores, checksums, references and catalog against each other
+    Check(check::Check),
     /// Make the content of an earlier version the latest again, as a new version
     Rollback(history::Rollback),
     /// Take a collection down; its history is kept
@@ -64,6 +67,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ingest(i) => {
             log_to_stderr();
             i.run()
+        }
+        Command::Check(c) => {
+            log_to_stderr();
+            c.run()
         }
         Command::Rollback(c) => c.run(),
         Command::Remove(c) => c.run(),

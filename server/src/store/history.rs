@@ -184,7 +184,7 @@ async fn walk(
 }
 
 impl Store {
-    async fn back_from(
+    pub(super) async fn back_from(
         &self,
         id: &str,
         from: Option<&str>,

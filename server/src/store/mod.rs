@@ -11,8 +11,10 @@
 
 pub mod durable;
 pub mod history;
+mod inspect;
 mod leftovers;
 pub mod lineage;
+pub mod names;
 mod read;
 mod retain;
 mod retire;
@@ -28,6 +30,7 @@ use icechunk::Repository;
 use icechunk::config::{CachingConfig, ManifestConfig, ManifestSplittingConfig, RepositoryConfig};
 
 pub use history::{Change, Extent, Granule, Kind, Living, Past, Standing, VersionInfo};
+pub use inspect::{Held, Reference};
 pub use lineage::Lineage;
 pub(crate) use read::hex;
 pub use read::{Document, Location, Snapshot};

@@ -171,7 +171,12 @@ impl Store {
         }
         let _lock = self.lock_collection(id)?;
         let repository = self.repository(id).await?;
-        self.collect(id, &repository).await
+        let done = self.collect(id, &repository).await?;
+        let marker = self.collection_dir(id)?.join(".writing");
+        if marker.exists() {
+            std::fs::remove_file(&marker).map_err(StoreError::io(&marker))?;
+        }
+        Ok(done)
     }
 }
 

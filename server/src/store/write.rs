@@ -18,11 +18,11 @@ use icechunk::Repository;
 use icechunk::format::format_constants::SpecVersionBin;
 use icechunk::format::manifest::{ChunkPayload, ChunkRef};
 use icechunk::format::snapshot::{ArrayShape, DimensionName, SnapshotProperties};
-use icechunk::format::{ChunkId, ChunkIndices, Path as NodePath, SnapshotId};
+use icechunk::format::{ChunkIndices, Path as NodePath, SnapshotId};
 use serde_json::Value;
 
 use super::history::{CHANGE, Change, GRANULES, Granule};
-use super::{BRANCH, Snapshot, Store, StoreError, config, durable, leftovers, lock, repository_error};
+use super::{BRANCH, Snapshot, Store, StoreError, config, durable, leftovers, lock, names, repository_error};
 
 /// Shorter chunks live in the manifest.
 const INLINE_BYTES: usize = 512;
@@ -47,7 +47,7 @@ impl ChunkSink {
         if bytes.len() <= INLINE_BYTES {
             return Ok(Payload(ChunkPayload::Inline(Bytes::from(bytes))));
         }
-        let id = ChunkId::random();
+        let id = names::of_content(&bytes)?;
         let path = self.chunks_dir.join(id.to_string());
         lock(&self.journal).write_all(format!("{id}\n").as_bytes()).map_err(StoreError::io(&path))?;
         lock(&self.written).push(path.clone());
