@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use crate::retention::{self, Policy};
+
 pub const DEFAULT_BIND: &str = "127.0.0.1:8080";
 pub const DEFAULT_DATA: &str = "graticule-data";
 
@@ -23,6 +25,8 @@ pub struct Typed {
     pub public_url: Option<String>,
     #[serde(default)]
     pub watch: Vec<Watch>,
+    #[serde(default)]
+    pub versions: retention::Typed,
 }
 
 /// A folder whose files become granules of a collection.
@@ -32,7 +36,7 @@ pub struct Watch {
     pub collection: String,
 }
 
-const KEYS: [&str; 6] = ["data", "bind", "demo", "token", "public_url", "watch"];
+const KEYS: [&str; 7] = ["data", "bind", "demo", "token", "public_url", "watch", "versions"];
 const WATCH_KEYS: [&str; 2] = ["folder", "collection"];
 
 impl Typed {
@@ -60,11 +64,14 @@ impl Typed {
                 check_keys(&format!("watch[{i}]."), t.keys(), &WATCH_KEYS)?;
             }
         }
+        retention::check(table.get("versions"))?;
         Ok(table.try_into()?)
     }
 }
 
-fn check_keys<'a>(
+/// # Errors
+/// A key that is not known, and the nearest that is.
+pub fn check_keys<'a>(
     prefix: &str,
     keys: impl Iterator<Item = &'a String>,
     known: &[&str],
@@ -128,6 +135,8 @@ pub struct Config {
     /// Scheme and host that links begin with; otherwise taken from each request.
     pub public_url: Option<String>,
     pub watch: Vec<Watch>,
+    /// How long versions stand.
+    pub versions: Policy,
 }
 
 impl Config {
@@ -166,6 +175,7 @@ impl Config {
             bootstrap_token,
             public_url: public_url.map(|u| u.trim_end_matches('/').to_owned()),
             watch: typed.watch,
+            versions: Policy::new(&typed.versions)?,
         })
     }
 }

@@ -13,6 +13,7 @@ pub mod opened;
 pub mod position;
 pub mod preview;
 pub mod problem;
+pub mod retention;
 pub mod routes;
 pub mod serve;
 pub mod store;

@@ -14,6 +14,7 @@ use crate::background::{self, Ingester};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::jobs::{self, Jobs, WatchedFolder};
+use crate::retention;
 use crate::routes::{self, App, chunks::Chunks};
 use crate::store::Store;
 
@@ -77,6 +78,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         catalog,
         stopping: stopping.clone(),
     });
+    if !app.config.versions.is_none() {
+        let (store, policy) = (Arc::clone(&app.store), app.config.versions.clone());
+        tokio::spawn(retention::daily(store, policy, stopping.clone()));
+        say("versions expire as configured, daily");
+    }
     tokio::spawn(watch_others(Arc::clone(&app), stopping.clone()));
     tokio::spawn(rest(Arc::clone(&app), stopping.clone()));
     say(&format!("explorer http://{address}/"));

@@ -253,3 +253,20 @@ fn a_removed_collection_can_be_restored_until_it_is_purged() {
     assert!(!none.status.success() && said(&none).contains("retired"), "{}", said(&none));
     assert_eq!(std::fs::read_dir(data.join("tmp")).expect("a folder").count(), 0);
 }
+
+#[test]
+fn a_server_expires_what_its_configuration_says() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path();
+    for step in 0..3 {
+        assert!(ingest(data, &format!("{step}.nc"), Granule::of(step), &[]).0);
+    }
+    let config = data.join("graticule.toml");
+    std::fs::write(&config, "[versions]\nkeep = 1\ngrace = \"0s\"\n").expect("written");
+    let s = Server::start_in(data, &["--config", &config.to_string_lossy()]);
+    let list = s.wait_for("/api/collections/c/versions", |r| {
+        r.json()["versions"].as_array().is_some_and(|l| l.len() == 1)
+    });
+    assert_eq!(list.json()["versions"][0]["latest"], true);
+    assert_eq!(series(&s), [0.0, 1000.0, 2000.0]);
+}

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use graticule_formats::{FormatError, Limits, Source};
 use serde_json::{Value, json};
 
@@ -287,7 +288,9 @@ async fn run(
                 };
                 let message = message(&granules, change.kind);
                 let version = writer.commit(nodes, &granules, &change, &message).await?;
-                catalog.publish(store, id, &version).await?;
+                catalog.publish(store, id, &version).await.with_context(|| {
+                    format!("version {version} of {id} is published, but the catalog could not be told; it will catch up")
+                })?;
                 report.version = Some(version);
                 report.granules.extend(accepted.into_iter().zip(granules).map(|(c, g)| GranuleReport {
                     file: c.path,
