@@ -1,5 +1,6 @@
 //! Appending, repeating, replacing; going back, expiring, retiring: through the real binary.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
 
@@ -22,10 +23,14 @@ fn said(out: &Output) -> String {
 
 /// Ingests a granule; what was said, and whether all went well.
 fn ingest(data: &Path, name: &str, granule: Granule, more: &[&str]) -> (bool, String) {
+    ingest_into(data, "c", name, granule, more)
+}
+
+fn ingest_into(data: &Path, id: &str, name: &str, granule: Granule, more: &[&str]) -> (bool, String) {
     let folder = data.join("sources");
     std::fs::create_dir_all(&folder).expect("a folder");
     let file = granule.write(&folder, name).to_string_lossy().into_owned();
-    let mut args = vec!["ingest", &file, "--collection", "c"];
+    let mut args = vec!["ingest", &file, "--collection", id];
     args.extend(more);
     let out = run(data, &args);
     (out.status.success(), said(&out))
@@ -39,6 +44,35 @@ fn items(s: &Server) -> Vec<String> {
     let all = s.get("/api/collections/c/items?limit=100").json();
     let ids = all["features"].as_array().expect("a list").iter();
     ids.map(|f| f["id"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Every stored chunk of the latest version, by its key.
+fn chunks(s: &Server, id: &str) -> BTreeMap<String, Vec<u8>> {
+    let root = s.get(&format!("/zarr/{id}/zarr.json")).json();
+    let nodes = root["consolidated_metadata"]["metadata"].as_object().expect("nodes").clone();
+    let list =
+        |v: &Value| -> Vec<u64> { v.as_array().into_iter().flatten().filter_map(Value::as_u64).collect() };
+    let mut all = BTreeMap::new();
+    for (path, node) in nodes.iter().filter(|(_, n)| n["node_type"] == "array") {
+        let (shape, chunk) =
+            (list(&node["shape"]), list(&node["chunk_grid"]["configuration"]["chunk_shape"]));
+        let grid: Vec<u64> = shape.iter().zip(&chunk).map(|(n, c)| n.div_ceil(*c)).collect();
+        for flat in 0..grid.iter().product::<u64>() {
+            let mut rest = flat;
+            let mut index: Vec<String> = Vec::new();
+            for n in grid.iter().rev() {
+                index.push((rest % n).to_string());
+                rest /= n;
+            }
+            index.reverse();
+            let key = format!("{path}/c/{}", index.join("/"));
+            let reply = s.get(&format!("/zarr/{id}/{key}"));
+            if reply.status == 200 {
+                all.insert(key, reply.body);
+            }
+        }
+    }
+    all
 }
 
 /// Values over time of the first cell.
@@ -269,4 +303,63 @@ fn a_server_expires_what_its_configuration_says() {
     });
     assert_eq!(list.json()["versions"][0]["latest"], true);
     assert_eq!(series(&s), [0.0, 1000.0, 2000.0]);
+}
+
+#[test]
+fn what_was_replaced_is_as_if_it_had_never_been_otherwise_at_every_level() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path();
+    // Two levels; the third shard of steps begins within these.
+    let grid = |first, steps, extra| Granule { first, steps, rows: 300, columns: 280, extra };
+    for (n, first) in [0, 5, 12, 19].into_iter().enumerate() {
+        let next = [5, 12, 19, 20][n];
+        let straight = grid(first, next - first, if n == 1 || n == 3 { 0.5 } else { 0.0 });
+        let (ok, said) = ingest_into(data, "straight", &format!("{n}.nc"), straight, &[]);
+        assert!(ok, "{said}");
+        if n < 3 {
+            let (ok, said) = ingest(data, &format!("{n}.nc"), grid(first, next - first, 0.0), &[]);
+            assert!(ok, "{said}");
+        }
+    }
+    // One in the middle and one that continues, in one run.
+    let folder = data.join("sources");
+    let files = [grid(5, 7, 0.5).write(&folder, "1-new.nc"), grid(19, 1, 0.5).write(&folder, "3.nc")];
+    let files: Vec<String> = files.iter().map(|f| f.to_string_lossy().into_owned()).collect();
+    let out = run(data, &["ingest", &files[0], &files[1], "--collection", "c", "--duplicates", "replace"]);
+    assert!(out.status.success(), "{}", said(&out));
+    let s = Server::start_in(data, &[]);
+    let (got, want) = (chunks(&s, "c"), chunks(&s, "straight"));
+    assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
+    assert!(want.keys().any(|k| k.starts_with("1/v/")));
+    for (key, bytes) in &want {
+        assert!(got[key] == *bytes, "{key} differs");
+    }
+    let v = &versions(&s)[0];
+    assert_eq!(v["changes"]["added"].as_array().expect("a list").len(), 2);
+    assert_eq!(v["changes"]["replaced"][0]["item"], "1.nc");
+}
+
+#[test]
+fn a_coordinate_of_many_runs_is_continued_and_replaced_in_its_own() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path();
+    let grid = |first, steps, extra| Granule { first, steps, rows: 2, columns: 2, extra };
+    for (n, (first, steps)) in [(0, 17_000), (17_000, 1), (17_001, 2)].into_iter().enumerate() {
+        let (ok, said) = ingest(data, &format!("{n}.nc"), grid(first, steps, 0.0), &[]);
+        assert!(ok, "{said}");
+    }
+    let (ok, said) = ingest(data, "new.nc", grid(16_380, 10, 500.0), &["--duplicates", "replace"]);
+    assert!(ok, "{said}");
+    let s = Server::start_in(data, &[]);
+    let got = s.get("/api/collections/c/position?coords=POINT(-90%20-45)").json();
+    let got: Vec<f64> =
+        got["ranges"]["v"]["values"].as_array().expect("values").iter().filter_map(Value::as_f64).collect();
+    let want: Vec<f64> = (0..17_003)
+        .map(|n| f64::from(n) * 1000.0 + if (16_380..16_390).contains(&n) { 500.0 } else { 0.0 })
+        .collect();
+    assert!(got == want, "{} values", got.len());
+    let time = s.get("/zarr/c/time/zarr.json").json();
+    assert_eq!(time["chunk_grid"]["configuration"]["chunk_shape"][0], 16_384);
+    // The granule of many steps still stands for the others.
+    assert_eq!(items(&s), ["0.nc", "1.nc", "2.nc", "new.nc"]);
 }

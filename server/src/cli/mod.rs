@@ -68,10 +68,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             log_to_stderr();
             i.run()
         }
-        Command::Check(c) => {
-            log_to_stderr();
-            c.run()
-        }
+        // The report says what is wrong; the same in the words of a log would bury it.
+        Command::Check(c) => c.run(),
         Command::Rollback(c) => c.run(),
         Command::Remove(c) => c.run(),
         Command::Restore(c) => c.run(),

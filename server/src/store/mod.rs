@@ -75,8 +75,8 @@ pub enum StoreError {
     InTheWay(String),
     #[error("collection {0:?} is being written by another process; one writer at a time")]
     Busy(String),
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {reason}")]
+    Io { path: PathBuf, reason: std::io::Error },
     #[error("{path}: {reason}")]
     Corrupt { path: String, reason: String },
     #[error("repository: {0}")]
@@ -86,7 +86,7 @@ pub enum StoreError {
 impl StoreError {
     fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |reason| Self::Io { path, reason }
     }
 }
 
@@ -184,7 +184,7 @@ impl Store {
             {
                 return Ok(None);
             }
-            Err(e) => return Err(StoreError::Io { path, source: e }),
+            Err(e) => return Err(StoreError::Io { path, reason: e }),
         };
         let stamp = (meta.ino(), meta.mtime(), meta.mtime_nsec());
         let mut tips = self.tips.lock().unwrap_or_else(PoisonError::into_inner);

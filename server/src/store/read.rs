@@ -319,7 +319,7 @@ async fn fetch(location: Location, offset: u64, length: u64) -> Result<Bytes, St
         }
         Location::File { path, offset: base, length: whole, .. } => {
             let read = move || {
-                let io = |source| StoreError::Io { path: path.to_path_buf(), source };
+                let io = |reason| StoreError::Io { path: path.to_path_buf(), reason };
                 let file = File::open(&path).map_err(io)?;
                 // The manifest's length is checked, so that no lie in it decides an allocation.
                 let size = file.metadata().map_err(io)?.len();

@@ -91,7 +91,7 @@ impl Store {
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::Busy(id.to_owned())),
-            Err(std::fs::TryLockError::Error(source)) => return Err(StoreError::Io { path, source }),
+            Err(std::fs::TryLockError::Error(reason)) => return Err(StoreError::Io { path, reason }),
         }
         // The holder before us may have removed the directory with the lock in it.
         if path.exists() { Ok(lock) } else { Err(StoreError::Busy(id.to_owned())) }
