@@ -8,7 +8,8 @@ use anyhow::Context;
 
 use crate::catalog::Catalog;
 use crate::ingest::{self, IngestRequest, Outcome, progress};
-use crate::jobs::{Bake, Baked, Failure};
+use crate::jobs::{Bake, Baked, Failure, RunRequest};
+use crate::recipe::{Recipe, folder::Folder};
 use crate::store::{Store, StoreError};
 
 /// Ingests one granule with the pipeline that the command line uses.
@@ -16,24 +17,33 @@ pub struct Ingester {
     pub store: Arc<Store>,
     pub catalog: Arc<Catalog>,
     pub runtime: tokio::runtime::Handle,
+    pub recipes: Option<Folder>,
+    /// Prefixes of URLs that runs may name.
+    pub allow_urls: Arc<Vec<String>>,
 }
 
 impl Bake for Ingester {
-    fn bake(&self, collection: &str, input: &Path, append: Option<&str>) -> Result<Baked, Failure> {
-        let outcome = self.ingest(collection, input, append);
+    fn bake(
+        &self,
+        collection: &str,
+        input: &Path,
+        append: Option<&str>,
+        recipe: Option<&str>,
+    ) -> Result<Baked, Failure> {
+        let outcome = self.ingest(collection, input, append, recipe);
         crate::memory::rest();
         outcome
     }
 }
 
 impl Ingester {
-    fn ingest(&self, collection: &str, input: &Path, append: Option<&str>) -> Result<Baked, Failure> {
-        let request = IngestRequest {
-            collection: collection.to_owned(),
-            inputs: vec![input.to_owned()],
-            append: append.map(str::to_owned),
-            ..IngestRequest::default()
-        };
+    fn ingest(
+        &self,
+        collection: &str,
+        input: &Path,
+        append: Option<&str>,
+        recipe: Option<&str>,
+    ) -> Result<Baked, Failure> {
         let failure = |permanent, variable, byte_offset, reason| Failure {
             permanent,
             file: input.display().to_string(),
@@ -41,6 +51,22 @@ impl Ingester {
             byte_offset,
             reason,
         };
+        let mut whole = false;
+        let mut request = IngestRequest::of(collection.to_owned(), vec![input.to_owned()], Recipe::default());
+        if let Some(id) = recipe {
+            let folder = self.recipes.as_ref();
+            let read = folder.map_or_else(
+                || Err(anyhow::anyhow!("recipe {id:?}: the configuration names no folder of recipes")),
+                |f| f.get(id),
+            );
+            let read = read.map_err(|e| failure(true, None, None, format!("{e:#}")))?;
+            whole = input.to_str() == Some(&RunRequest::whole_recipe(id));
+            let inputs = if whole { Vec::new() } else { vec![input.to_owned()] };
+            request = IngestRequest::of(collection.to_owned(), inputs, read);
+        }
+        request.append = append.map(str::to_owned).or(request.append);
+        // What the operator's own recipe names is the operator's; what a client names is not.
+        request.allow_urls = (!whole).then(|| Arc::clone(&self.allow_urls));
         let work = ingest::ingest(
             &self.store,
             &self.catalog,
@@ -54,6 +80,9 @@ impl Ingester {
                 matches!(e.downcast_ref(), Some(StoreError::BadId(_) | StoreError::Corrupt { .. }));
             failure(hopeless, None, None, format!("{e:#}"))
         })?;
+        if whole {
+            return together(report, &failure);
+        }
         match report.granules.into_iter().next() {
             Some(g) if g.outcome == Outcome::Failed => Err(match g.failure {
                 Some(f) => failure(true, f.variable, f.offset, f.reason),
@@ -67,6 +96,36 @@ impl Ingester {
         }
     }
 }
+
+/// What became of all granules of a recipe, as one.
+fn together(
+    report: ingest::IngestReport,
+    failure: &dyn Fn(bool, Option<String>, Option<u64>, String) -> Failure,
+) -> Result<Baked, Failure> {
+    let count = |o: Outcome| report.granules.iter().filter(|g| g.outcome == o).count();
+    let (published, failed) = (count(Outcome::Published), count(Outcome::Failed));
+    let all = report.granules.len();
+    if let Some(first) = report.granules.iter().find(|g| g.outcome == Outcome::Failed) {
+        let said =
+            format!("{failed} of {all} granules failed, {published} were published; the first: {first}");
+        return Err(failure(true, None, None, said));
+    }
+    let notes = report
+        .granules
+        .iter()
+        .flat_map(|g| g.notes.iter().take(MOST_NOTES).map(|n| format!("{}: {n}", g.file.display())));
+    let notes: Vec<String> = std::iter::once(format!("{published} of {all} granules published"))
+        .chain(notes)
+        .take(MOST_NOTES)
+        .collect();
+    Ok(match report.version {
+        Some(version) => Baked::Published { version, notes },
+        None => Baked::Unchanged,
+    })
+}
+
+/// Notes that a run's answer carries.
+const MOST_NOTES: usize = 200;
 
 /// Ingests the data that the binary carries, one collection a file; quick where it is there already.
 ///

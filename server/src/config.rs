@@ -1,15 +1,17 @@
 //! Configuration, held twice: as typed, then as meant.
 //!
-//! A misspelt key that is silently ignored costs an operator an evening, so an
-//! unknown key is an error that names the nearest known one. Order of
+//! An unknown key is an error that names the nearest known one. Order of
 //! precedence: flag, `GRATICULE_*` variable (both through clap), TOML file, default.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use crate::keys;
+use crate::recipe::folder::Folder;
 use crate::retention::{self, Policy};
 
 pub const DEFAULT_BIND: &str = "127.0.0.1:8080";
@@ -23,6 +25,11 @@ pub struct Typed {
     pub demo: Option<bool>,
     pub token: Option<String>,
     pub public_url: Option<String>,
+    /// Folder of recipes that runs may name.
+    pub recipes: Option<PathBuf>,
+    /// Prefixes of URLs that runs may name.
+    #[serde(default)]
+    pub allow_urls: Vec<String>,
     #[serde(default)]
     pub watch: Vec<Watch>,
     #[serde(default)]
@@ -36,7 +43,8 @@ pub struct Watch {
     pub collection: String,
 }
 
-const KEYS: [&str; 7] = ["data", "bind", "demo", "token", "public_url", "watch", "versions"];
+const KEYS: [&str; 9] =
+    ["data", "bind", "demo", "token", "public_url", "recipes", "allow_urls", "watch", "versions"];
 const WATCH_KEYS: [&str; 2] = ["folder", "collection"];
 
 impl Typed {
@@ -49,6 +57,7 @@ impl Typed {
         // Paths in a file are meant from where the file lies.
         let base = path.parent().unwrap_or(Path::new("."));
         typed.data = typed.data.map(|d| base.join(d));
+        typed.recipes = typed.recipes.map(|d| base.join(d));
         for w in &mut typed.watch {
             w.folder = base.join(&w.folder);
         }
@@ -57,42 +66,15 @@ impl Typed {
 
     fn parse(text: &str) -> anyhow::Result<Self> {
         let table: toml::Table = toml::from_str(text)?;
-        check_keys("", table.keys(), &KEYS)?;
+        keys::check("", table.keys(), &KEYS)?;
         for (i, entry) in table.get("watch").and_then(toml::Value::as_array).into_iter().flatten().enumerate()
         {
             if let Some(t) = entry.as_table() {
-                check_keys(&format!("watch[{i}]."), t.keys(), &WATCH_KEYS)?;
+                keys::check(&format!("watch[{i}]."), t.keys(), &WATCH_KEYS)?;
             }
         }
         retention::check(table.get("versions"))?;
         Ok(table.try_into()?)
-    }
-}
-
-/// # Errors
-/// A key that is not known, and the nearest that is.
-pub fn check_keys<'a>(
-    prefix: &str,
-    keys: impl Iterator<Item = &'a String>,
-    known: &[&str],
-) -> anyhow::Result<()> {
-    for key in keys {
-        if !known.contains(&key.as_str()) {
-            bail!(unknown_key(prefix, key, known));
-        }
-    }
-    Ok(())
-}
-
-fn unknown_key(prefix: &str, key: &str, known: &[&str]) -> String {
-    let near = known
-        .iter()
-        .map(|k| (strsim::jaro_winkler(k, key), *k))
-        .filter(|(score, _)| *score > 0.6)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match near {
-        Some((_, k)) => format!("unknown key \"{prefix}{key}\"; did you mean \"{prefix}{k}\"?"),
-        None => format!("unknown key \"{prefix}{key}\"; known are {}", known.join(", ")),
     }
 }
 
@@ -134,6 +116,9 @@ pub struct Config {
     pub bootstrap_token: Option<String>,
     /// Scheme and host that links begin with; otherwise taken from each request.
     pub public_url: Option<String>,
+    pub recipes: Option<Folder>,
+    /// Runs may name URLs below these prefixes; none where it is empty.
+    pub allow_urls: Arc<Vec<String>>,
     pub watch: Vec<Watch>,
     /// How long versions stand.
     pub versions: Policy,
@@ -160,6 +145,13 @@ impl Config {
         {
             bail!("public_url {url:?}: expected http:// or https:// and a host");
         }
+        for prefix in &typed.allow_urls {
+            crate::acquire::url::parse(prefix).map_err(|e| {
+                anyhow::anyhow!(
+                    "allow_urls: {e}; expected a prefix such as \"https://data.example.org/sst/\""
+                )
+            })?;
+        }
         for w in &typed.watch {
             if !crate::store::is_collection_id(&w.collection) {
                 bail!(
@@ -174,6 +166,8 @@ impl Config {
             demo: flags.demo || typed.demo.unwrap_or(false),
             bootstrap_token,
             public_url: public_url.map(|u| u.trim_end_matches('/').to_owned()),
+            recipes: typed.recipes.map(Folder::new),
+            allow_urls: Arc::new(typed.allow_urls),
             watch: typed.watch,
             versions: Policy::new(&typed.versions)?,
         })

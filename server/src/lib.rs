@@ -1,5 +1,6 @@
 //! The server of Graticule: ingest, catalog, HTTP. The binary is a thin shell around [`cli::main`].
 
+pub mod acquire;
 pub mod background;
 pub mod catalog;
 pub mod check;
@@ -8,11 +9,13 @@ pub mod codec;
 pub mod config;
 pub mod ingest;
 pub mod jobs;
+pub mod keys;
 pub mod memory;
 pub mod opened;
 pub mod position;
 pub mod preview;
 pub mod problem;
+pub mod recipe;
 pub mod retention;
 pub mod routes;
 pub mod serve;

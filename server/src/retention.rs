@@ -18,7 +18,8 @@ use anyhow::anyhow;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::config::{check_keys, duration};
+use crate::config::duration;
+use crate::keys;
 use crate::store::{Retention, Store, StoreError};
 
 const EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -61,11 +62,11 @@ impl Default for Policy {
 /// A key that is not known.
 pub fn check(table: Option<&toml::Value>) -> anyhow::Result<()> {
     let Some(table) = table.and_then(toml::Value::as_table) else { return Ok(()) };
-    check_keys("versions.", table.keys(), &["keep", "keep_for", "grace", "collections"])?;
+    keys::check("versions.", table.keys(), &["keep", "keep_for", "grace", "collections"])?;
     let each = table.get("collections").and_then(toml::Value::as_table);
     for (id, rules) in each.into_iter().flatten() {
         if let Some(rules) = rules.as_table() {
-            check_keys(&format!("versions.collections.{id}."), rules.keys(), &["keep", "keep_for"])?;
+            keys::check(&format!("versions.collections.{id}."), rules.keys(), &["keep", "keep_for"])?;
         }
     }
     Ok(())

@@ -54,14 +54,20 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&incoming).with_context(|| incoming.display().to_string())?;
     let mut roots = vec![incoming.clone()];
     roots.extend(config.watch.iter().map(|w| w.folder.clone()));
-    let queue = Jobs::open(Arc::clone(&catalog), roots)?;
+    let queue = Jobs::open(Arc::clone(&catalog), roots, Arc::clone(&config.allow_urls))?;
     let ingester = Ingester {
         store: Arc::clone(&store),
         catalog: Arc::clone(&catalog),
         runtime: tokio::runtime::Handle::current(),
+        recipes: config.recipes.clone(),
+        allow_urls: Arc::clone(&config.allow_urls),
     };
     jobs::spawn(&queue, Arc::new(ingester));
     say(&format!("ingest   in the background; runs may name files in {}", incoming.display()));
+    if let Some(recipes) = &config.recipes {
+        let ids = recipes.ids()?;
+        say(&format!("recipes  {} in {}", ids.len(), recipes.path().display()));
+    }
     for w in &config.watch {
         let folder = WatchedFolder { folder: w.folder.clone(), collection: w.collection.clone() };
         tokio::spawn(jobs::watch(Arc::clone(&queue), folder));

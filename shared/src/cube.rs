@@ -150,9 +150,14 @@ impl Variable {
     }
 }
 
+/// Root attribute that names the group of a second layout of the same variables, long in time.
+pub const SERIES: &str = "graticule:series";
+
 #[derive(Debug, Clone)]
 pub struct Cube {
     pub title: Option<String>,
+    /// The group of the second layout, where there is one: its arrays are no variables of their own.
+    pub series: Option<String>,
     /// Data variables in the order of the hierarchy; coordinates, bounds and grid mappings are not among them.
     pub variables: Vec<Variable>,
     /// What was guessed or set aside, in words.
@@ -197,8 +202,12 @@ impl Cube {
             }
         }
         let mut variables = Vec::new();
+        let series = text(&h.attributes, SERIES);
         for a in h.arrays.values() {
             let Some(name) = strip_level(&a.path, &base) else { continue };
+            if series.as_ref().is_some_and(|s| strip_level(&a.path, s).is_some()) {
+                continue;
+            }
             // Arrays of the coarser levels are found through their finest one.
             if layout
                 .iter()
@@ -233,7 +242,7 @@ impl Cube {
             notes.push("no CRS given: read as longitude/latitude".to_owned());
         }
         let title = ["title", "Title", "name"].iter().find_map(|k| text(&h.attributes, k));
-        Self { title, variables, notes }
+        Self { title, series, variables, notes }
     }
 }
 
@@ -659,6 +668,13 @@ mod tests {
         assert_eq!(v.packing.value(-32768.0), None);
         assert!((v.packing.value(100.0).unwrap() - 274.15).abs() < 1e-9);
         assert_eq!(c.notes, ["no CRS given: read as longitude/latitude"]);
+    }
+
+    #[test]
+    fn a_second_layout_is_no_more_variables() {
+        let v = |n: &str| json!({n: array(&[2], &["i"], "float32", json!({})), "series/v": array(&[2], &["i"], "float32", json!({}))});
+        assert_eq!(cube(v("v"), json!({"graticule:series": "series"})).variables.len(), 1);
+        assert_eq!(cube(v("v"), json!({})).variables.len(), 2);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Calendar {
         matches!(self, Calendar::Standard | Calendar::ProlepticGregorian)
     }
 
-    fn days_in_month(self, year: i64, month: u8) -> u8 {
+    pub fn days_in_month(self, year: i64, month: u8) -> u8 {
         let leap = match self {
             Calendar::Day360 => return 30,
             Calendar::NoLeap => false,
@@ -74,7 +74,7 @@ impl Calendar {
     }
 
     /// Days since the calendar's own 0000-01-01-like origin; only differences mean anything.
-    fn days(self, year: i64, month: u8, day: u8) -> i64 {
+    pub fn days(self, year: i64, month: u8, day: u8) -> i64 {
         match self {
             Calendar::Day360 => year * 360 + i64::from(month - 1) * 30 + i64::from(day - 1),
             Calendar::NoLeap => year * 365 + day_of_year(month, false) + i64::from(day - 1),

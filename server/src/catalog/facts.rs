@@ -83,7 +83,7 @@ pub struct VariableFacts {
     pub pictured: bool,
 }
 
-const KEPT_ATTRIBUTES: [&str; 14] = [
+const KEPT_ATTRIBUTES: [&str; 15] = [
     "institution",
     "source",
     "history",
@@ -96,6 +96,7 @@ const KEPT_ATTRIBUTES: [&str; 14] = [
     "creator_url",
     "publisher_name",
     "publisher_url",
+    "providers",
     "doi",
     "citation",
 ];

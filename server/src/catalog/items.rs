@@ -26,6 +26,8 @@ pub struct Item {
     pub superseded_by: Option<String>,
     /// West, south, east, north; west is greater than east across the antimeridian.
     pub bbox: Option<[f64; 4]>,
+    /// The granule as its version recorded it: notes, outcomes of the quality tests.
+    pub record: serde_json::Value,
 }
 
 /// Which items to list.
@@ -40,7 +42,7 @@ pub struct ItemQuery {
 }
 
 const COLUMNS: &str = "i.rowid, i.name, i.checksum, i.bytes, i.source, i.version, i.published, i.start_time, \
-                       i.end_time, i.west, i.south, i.east, i.north, i.first_step, i.end_step, i.superseded_by";
+                       i.end_time, i.west, i.south, i.east, i.north, i.first_step, i.end_step, i.superseded_by, i.record";
 
 fn read(r: &Row<'_>) -> rusqlite::Result<Item> {
     let west: Option<f64> = r.get(9)?;
@@ -61,6 +63,10 @@ fn read(r: &Row<'_>) -> rusqlite::Result<Item> {
         steps: steps(r.get(13)?, r.get(14)?),
         superseded_by: r.get(15)?,
         bbox,
+        record: r
+            .get::<_, Option<String>>(16)?
+            .and_then(|t| serde_json::from_str(&t).ok())
+            .unwrap_or_default(),
     })
 }
 

@@ -14,40 +14,84 @@ use crate::ingest::{
     duplicates::Duplicates,
     progress::{self, Progress},
 };
+use crate::recipe::Recipe;
 use crate::store::Store;
 
 #[derive(Debug, Args)]
 pub struct Ingest {
-    /// Files, directories and globs: NetCDF-3, NetCDF-4, HDF5, GRIB
-    #[arg(required = true, value_name = "INPUT")]
+    /// Files, directories, globs and URLs: NetCDF-3, NetCDF-4, HDF5, GRIB, GeoTIFF; or a recipe (FILE.toml)
+    #[arg(required_unless_present = "recipe", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Id of the collection that they become, or are appended to
+    /// Id of the collection that they become, or are appended to [default: the recipe's]
     #[arg(long, env = "GRATICULE_COLLECTION", value_name = "ID")]
-    collection: String,
+    collection: Option<String>,
+    /// What the files are and the cube that they become (TOML); see docs/recipes.md
+    #[arg(long, env = "GRATICULE_RECIPE", value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Take only the first N granules
+    #[arg(long, env = "GRATICULE_FIRST", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    first: Option<u32>,
+    /// Show the schema, the chunks, the sizes and what is wrong first; write nothing
+    #[arg(long, env = "GRATICULE_DRY_RUN")]
+    dry_run: bool,
+    /// With --dry-run: as JSON
+    #[arg(long, env = "GRATICULE_JSON", requires = "dry_run")]
+    json: bool,
     #[command(flatten)]
     at: DataDir,
     /// Dimension to grow along [default: time]
     #[arg(long, env = "GRATICULE_APPEND", value_name = "DIM")]
     append: Option<String>,
     /// What to do with a granule that is there already: skip, replace, version or error
-    #[arg(long, env = "GRATICULE_DUPLICATES", value_name = "POLICY", default_value = "skip")]
-    duplicates: Duplicates,
+    /// [default: the recipe's, else skip]
+    #[arg(long, env = "GRATICULE_DUPLICATES", value_name = "POLICY")]
+    duplicates: Option<Duplicates>,
+}
+
+/// The request that the arguments make, with the recipe that they name.
+fn request(i: &Ingest) -> anyhow::Result<IngestRequest> {
+    let is_recipe = |p: &PathBuf| p.extension().is_some_and(|e| e == "toml");
+    let (recipe, inputs) = match (&i.recipe, i.inputs.as_slice()) {
+        (Some(file), inputs) => (Recipe::read(file)?, inputs.to_vec()),
+        (None, [file]) if is_recipe(file) => (Recipe::read(file)?, Vec::new()),
+        (None, inputs) => {
+            if let Some(file) = inputs.iter().find(|p| is_recipe(p)) {
+                anyhow::bail!("{}: a recipe is given alone, or by --recipe", file.display());
+            }
+            (Recipe::default(), inputs.to_vec())
+        }
+    };
+    let Some(collection) = i.collection.clone().or_else(|| recipe.collection.id.clone()) else {
+        anyhow::bail!("which collection? say --collection ID, or collection.id in the recipe");
+    };
+    if recipe.has_rule {
+        eprintln!("note: the recipe's [rule] starts no runs yet; this is one run of it");
+    }
+    let mut request = IngestRequest::of(collection, inputs, recipe);
+    request.append = i.append.clone().or(request.append);
+    request.duplicates = i.duplicates.unwrap_or(request.duplicates);
+    request.first = i.first.map(|n| n as usize);
+    Ok(request)
 }
 
 impl Ingest {
     /// # Errors
     /// What concerns the whole request.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        let request = request(&self)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        if self.dry_run {
+            let plan = runtime.block_on(ingest::dry_run::dry_run(&self.at.data, &request))?;
+            if self.json {
+                println!("{}", serde_json::to_string_pretty(&plan)?);
+            } else {
+                print!("{plan}");
+            }
+            return Ok(if plan.wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         let report = runtime.block_on(async {
             let store = Store::open(&self.at.data)?;
             let catalog = Catalog::open(&self.at.data)?;
-            let request = IngestRequest {
-                collection: self.collection,
-                inputs: self.inputs,
-                append: self.append,
-                duplicates: self.duplicates,
-            };
             let progress: Arc<dyn Progress> = progress::for_stderr().into();
             let cancel = Arc::new(AtomicBool::new(false));
             let interrupted = Arc::clone(&cancel);
@@ -62,7 +106,8 @@ impl Ingest {
         })?;
         for g in &report.granules {
             for note in &g.notes {
-                println!("note: {}: {note}", g.file.display());
+                let word = if note.starts_with("quality: ") { "" } else { "note: " };
+                println!("{word}{}: {note}", g.file.display());
             }
         }
         let failed: Vec<_> =

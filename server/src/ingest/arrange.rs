@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use graticule_formats::checks::{Severity, check_coordinates};
@@ -13,6 +13,7 @@ use graticule_shared::time::{CfTime, TimeUnits};
 use sha2::{Digest, Sha256};
 
 use super::along::Along;
+use super::bundle::{Bundle, Input};
 use super::concat::{Concat, From, Part, stored, time_units};
 use super::duplicates::Duplicates;
 use super::schema::Schema;
@@ -27,8 +28,12 @@ const AXIS: u64 = 1 << 20;
 
 /// A file that reads, with what its header and coordinates say.
 pub struct Candidate {
+    /// What the person named.
     pub path: PathBuf,
+    pub bundle: Arc<Bundle>,
     pub granule: Granule,
+    /// Of the other files of the bundle.
+    pub also: Vec<Granule>,
     header: Header,
     /// Raw values of coordinate variables.
     axes: BTreeMap<String, Vec<f64>>,
@@ -87,8 +92,8 @@ pub struct Grows {
 ///
 /// # Errors
 /// Why it cannot be a granule.
-pub fn examine(path: &Path) -> Result<Candidate, Failure> {
-    let source = graticule_formats::open(path, limits())?;
+pub fn examine(bundle: Arc<Bundle>) -> Result<Candidate, Failure> {
+    let source = bundle.open(limits())?;
     let findings = check_coordinates(source.as_ref())?;
     if let Some(f) = findings.iter().find(|f| f.severity == Severity::Refuse) {
         return Err(Failure { variable: Some(f.variable.clone()), offset: None, reason: f.to_string() });
@@ -111,17 +116,34 @@ pub fn examine(path: &Path) -> Result<Candidate, Failure> {
             prints.insert(v.path.clone(), (v.dims.clone(), sum));
         }
     }
+    let mut granules = bundle.files.iter().map(granule).collect::<Result<Vec<_>, _>>()?.into_iter();
+    let Some(mut granule) = granules.next() else { return Err(Failure::new("no file")) };
+    granule.notes = findings.iter().map(ToString::to_string).collect();
+    Ok(Candidate { path: bundle.shown(), bundle, granule, also: granules.collect(), header, axes, prints })
+}
+
+/// What is written down of a file.
+fn granule(file: &Input) -> Result<Granule, Failure> {
     let (sha256, bytes) =
-        inputs::checksum(path).map_err(|e| Failure::new(format!("the file cannot be read: {e}")))?;
+        inputs::checksum(&file.path).map_err(|e| Failure::new(format!("the file cannot be read: {e}")))?;
+    let path = &file.path;
     let name =
         path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-    let notes = findings.iter().map(ToString::to_string).collect();
-    let source = path.display().to_string();
-    let granule = Granule { name, sha256, bytes, source, notes, ..Granule::default() };
-    Ok(Candidate { path: path.to_owned(), granule, header, axes, prints })
+    let source = file.shown().display().to_string();
+    Ok(Granule { name, sha256, bytes, source, origin: file.origin.clone(), ..Granule::default() })
 }
 
 impl Candidate {
+    /// Checksums of its files.
+    pub fn sums(&self) -> impl Iterator<Item = String> + '_ {
+        std::iter::once(&self.granule).chain(&self.also).map(|g| g.sha256.clone())
+    }
+
+    /// All of its files are there already.
+    pub fn is_known(&self, known: &std::collections::HashSet<String>) -> bool {
+        self.sums().all(|s| known.contains(&s))
+    }
+
     pub fn length(&self, dimension: &str) -> u64 {
         self.header.dimensions.iter().find(|d| d.name == dimension).map_or(0, |d| d.len)
     }
@@ -287,7 +309,7 @@ pub fn arrange(
                 }
                 let units = grows.and_then(|d| c.units(d));
                 let length = place.as_ref().map_or(0, |p| p.steps.end - p.steps.start);
-                let from = From::File(c.path.clone());
+                let from = From::File(Arc::clone(&c.bundle));
                 let part = Part { from, offset: 0, length, units };
                 out.steps.push(place.as_ref().map(|p| (p.steps.start, length)));
                 placed.push((place.map_or(0..0, |p| p.steps), part));

@@ -6,13 +6,13 @@
 //! stay open. Times are brought into the first part's units, whatever each file's own are.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use graticule_formats::{AttrValue, FormatError, Header, Limits, Source, Variable};
 use graticule_shared::dtype::DataType;
 use graticule_shared::time::TimeUnits;
 
+use super::bundle::Bundle;
 use crate::store::Snapshot;
 pub use crate::store::slab as stored;
 
@@ -21,7 +21,7 @@ const KEPT_OPEN: usize = 4;
 /// What one part of the dimension is read from.
 #[derive(Clone)]
 pub enum From {
-    File(PathBuf),
+    File(Arc<Bundle>),
     Stored { snapshot: Arc<Snapshot>, runtime: tokio::runtime::Handle },
 }
 
@@ -75,12 +75,12 @@ impl Concat {
         Self { header, dimension: dimension.to_owned(), times, units, parts, limits, open: Mutex::default() }
     }
 
-    fn file(&self, number: usize, path: &std::path::Path) -> Result<Arc<dyn Source>, FormatError> {
+    fn file(&self, number: usize, bundle: &Bundle) -> Result<Arc<dyn Source>, FormatError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, s)) = open.iter().find(|(n, _)| *n == number) {
             return Ok(Arc::clone(s));
         }
-        let source: Arc<dyn Source> = Arc::from(graticule_formats::open(path, self.limits)?);
+        let source = bundle.open(self.limits)?;
         if open.len() >= KEPT_OPEN {
             open.pop_front();
         }
@@ -97,7 +97,7 @@ impl Concat {
     ) -> Result<Vec<u8>, FormatError> {
         let Some(part) = self.parts.get(number) else { return Err(FormatError::new("", "no such part")) };
         let bytes = match &part.from {
-            From::File(path) => self.file(number, path)?.read(&v.path, start, count)?,
+            From::File(bundle) => self.file(number, bundle)?.read(&v.path, start, count)?,
             From::Stored { snapshot, runtime } => {
                 runtime.block_on(stored(snapshot, &v.path, start, count)).map_err(|e| {
                     FormatError::new(snapshot.collection(), e.to_string()).in_variable(&v.path)
@@ -108,7 +108,7 @@ impl Concat {
             (Some(to), Some(from)) if self.times.contains(&v.path) && to != from => {
                 convert(bytes, v.dtype, from, to).map_err(|reason| {
                     let file = match &part.from {
-                        From::File(p) => p.display().to_string(),
+                        From::File(b) => b.shown().display().to_string(),
                         From::Stored { snapshot, .. } => snapshot.collection().to_owned(),
                     };
                     FormatError::new(file, reason).in_variable(&v.path)

@@ -91,11 +91,15 @@ pub async fn known(
     candidates: Vec<Candidate>,
 ) -> anyhow::Result<Result<(Vec<Candidate>, Vec<GranuleReport>), Vec<GranuleReport>>> {
     let wanted =
-        Wanted { sha256: candidates.iter().map(|c| c.granule.sha256.clone()).collect(), ..Wanted::default() };
+        Wanted { sha256: candidates.iter().flat_map(Candidate::sums).collect(), ..Wanted::default() };
     let held = catalog.held(store, id, &wanted).await?;
     let version: HashMap<&str, &str> =
         held.iter().map(|s| (s.granule.sha256.as_str(), s.version.as_str())).collect();
-    let there = |c: &Candidate| version.get(c.granule.sha256.as_str()).copied();
+    // Of several files together, all must be there.
+    let there = |c: &Candidate| {
+        let found = c.sums().map(|s| version.get(s.as_str()).copied()).collect::<Option<Vec<_>>>();
+        found.and_then(|all| all.first().copied())
+    };
     if policy == Duplicates::Error && candidates.iter().any(|c| there(c).is_some()) {
         let why = |c: &Candidate| {
             there(c).map(|v| Failure::new(format!("is in the collection already, since version {v}")))

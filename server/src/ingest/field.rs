@@ -61,6 +61,8 @@ pub struct Field {
     /// The steps that are new (the rows, where it grows by rows), where the others are stored
     /// already; `None` where all are new.
     pub fresh: Option<Vec<Range<u64>>>,
+    /// Of the second layout.
+    pub is_series: bool,
 }
 
 impl Field {
@@ -84,7 +86,7 @@ impl Field {
     }
 
     /// The groups of `unit` steps that have anything new.
-    fn touched(&self, steps: u64, unit: u64) -> Vec<u64> {
+    pub fn touched(&self, steps: u64, unit: u64) -> Vec<u64> {
         let groups = 0..steps.div_ceil(unit);
         match &self.fresh {
             None => groups.collect(),

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use graticule_shared::dtype::DataType;
 
+use crate::recipe::codec::Codec;
+
 /// Decoded bytes of an inner chunk that time steps may fill up.
 const INNER_BYTES: u64 = 256 << 10;
 /// Decoded bytes of a shard that time steps may fill up.
@@ -22,6 +24,11 @@ const SHARD_COLUMNS: u64 = 2048;
 const RUN: u64 = 65_536;
 /// Cells of a grid of cells, all steps of a shard together.
 const SUMMED_CELLS: u64 = 8 << 20;
+/// What a recipe may ask for: decoded bytes of an inner chunk that a viewer still loads, of a
+/// shard, and of all shards side by side, which the ingest holds.
+const ASKED_INNER_BYTES: u64 = graticule_shared::codec::MAX_BLOCK_BYTES;
+const ASKED_SHARD_BYTES: u64 = 512 << 20;
+const ASKED_BAND_BYTES: u64 = 128 << 20;
 /// A row longer than this is walked as one dimension.
 const LONGEST_ROW_BYTES: u64 = 16 << 20;
 
@@ -112,6 +119,64 @@ impl Layout {
         }
     }
 
+    /// The layout that a recipe asks for where it says something, and this one where it does not.
+    ///
+    /// `names` and `lengths` are those of steps, rows and columns.
+    ///
+    /// # Errors
+    /// Shards that are no multiple of their chunks, chunks or shards that are too large.
+    pub fn asked(
+        self,
+        [chunks, shards]: [[Option<u64>; 3]; 2],
+        names: [&str; 3],
+        lengths: [u64; 3],
+        dtype: DataType,
+    ) -> Result<Self, String> {
+        let mut out = self;
+        for (i, name) in names.into_iter().enumerate() {
+            // A dimension that grows may have chunks longer than it is yet; others are cut to size.
+            let fit = |n: u64| if i == 0 { n } else { n.min(lengths[i].max(1)) };
+            if let Some(n) = chunks[i] {
+                out.inner[i] = fit(n);
+            }
+            match shards[i] {
+                Some(n) if fit(n).is_multiple_of(out.inner[i]) => out.shard[i] = fit(n),
+                // The last shard may reach past the end; it must still be whole chunks.
+                Some(n) if n.is_multiple_of(out.inner[i]) => {
+                    out.shard[i] = lengths[i].div_ceil(out.inner[i]) * out.inner[i];
+                }
+                Some(n) => {
+                    return Err(format!(
+                        "shards along {name:?}: {n} is no multiple of the chunk's {}; expected such as {}, or say the chunk too",
+                        out.inner[i],
+                        n.div_ceil(out.inner[i]) * out.inner[i]
+                    ));
+                }
+                None => out.shard[i] = out.inner[i] * (self.shard[i] / out.inner[i]).max(1),
+            }
+        }
+        let size = dtype.size() as u64;
+        let bytes = |s: [u64; 3]| s.into_iter().fold(size, u64::saturating_mul);
+        let band = [out.shard[0], out.shard[1], lengths[2].max(1)];
+        for (what, shape, most) in [
+            ("a chunk", out.inner, ASKED_INNER_BYTES),
+            ("a shard", out.shard, ASKED_SHARD_BYTES),
+            ("a row of shards, which is held at once,", band, ASKED_BAND_BYTES),
+        ] {
+            if bytes(shape) > most {
+                return Err(format!(
+                    "{what} of {} by {} by {} values holds {:.1} MB, more than {} MB; expected smaller ones along {names:?}",
+                    shape[0],
+                    shape[1],
+                    shape[2],
+                    bytes(shape) as f64 / f64::from(1 << 20),
+                    most >> 20
+                ));
+            }
+        }
+        Ok(out)
+    }
+
     /// From an array's metadata, as an append must keep it.
     pub fn stored(axes: &Axes, inner: &[u64], shard: &[u64]) -> Option<Self> {
         let pick = |s: &[u64]| -> Option<[u64; 3]> {
@@ -142,10 +207,11 @@ impl Layout {
     }
 }
 
-fn compressor(dtype: DataType) -> Value {
-    json!({"name": "blosc", "configuration": {"cname": "zstd", "clevel": 5,
-        "shuffle": if dtype.size() > 1 { "shuffle" } else { "noshuffle" },
-        "typesize": dtype.size(), "blocksize": 0}})
+/// The codecs of a chunk: little-endian numbers, and what packs them.
+fn chain(dtype: DataType, codec: &Codec) -> Value {
+    let mut codecs = vec![json!({"name": "bytes", "configuration": {"endian": "little"}})];
+    codecs.extend(codec.to_json(dtype));
+    Value::Array(codecs)
 }
 
 /// What a node's metadata is made of.
@@ -160,7 +226,7 @@ pub struct Described<'a> {
 /// `zarr.json` of an array in one chunk.
 pub fn whole_array(d: Described<'_>) -> Value {
     let chunk: Vec<u64> = d.shape.iter().map(|n| (*n).max(1)).collect();
-    let codecs = json!([{"name": "bytes", "configuration": {"endian": "little"}}, compressor(d.dtype)]);
+    let codecs = chain(d.dtype, &Codec::default());
     array(d, &chunk, codecs)
 }
 
@@ -170,15 +236,15 @@ const COORDINATE_TILE: u64 = 512;
 /// `zarr.json` of coordinates that are at hand, in tiles.
 pub fn tiled_array(d: Described<'_>) -> Value {
     let chunk: Vec<u64> = d.shape.iter().map(|n| (*n).clamp(1, COORDINATE_TILE)).collect();
-    let codecs = json!([{"name": "bytes", "configuration": {"endian": "little"}}, compressor(d.dtype)]);
+    let codecs = chain(d.dtype, &Codec::default());
     array(d, &chunk, codecs)
 }
 
 /// `zarr.json` of a sharded array.
-pub fn sharded_array(d: Described<'_>, inner: &[u64], shard: &[u64]) -> Value {
+pub fn sharded_array(d: Described<'_>, inner: &[u64], shard: &[u64], codec: &Codec) -> Value {
     let codecs = json!([{"name": "sharding_indexed", "configuration": {
         "chunk_shape": inner,
-        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, compressor(d.dtype)],
+        "codecs": chain(d.dtype, codec),
         "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
         "index_location": "end"}}]);
     array(d, shard, codecs)
@@ -239,6 +305,22 @@ mod tests {
             assert!(l.shard[0] == 1 || l.shard[0] * cells <= 8 << 20, "{l:?}");
         }
         assert_eq!(Axes::of_cells(2, Some(0)).of_binned(), Axes { step: Some(0), row: 1, column: Some(2) });
+    }
+
+    #[test]
+    fn a_recipe_has_its_way_unless_it_contradicts_itself_or_asks_for_too_much() {
+        let usual = plan([365, 720, 1440], DataType::Float32);
+        let asked = |chunks, shards| {
+            usual.asked([chunks, shards], ["time", "lat", "lon"], [365, 720, 1440], DataType::Float32)
+        };
+        let l = asked([Some(1), Some(180), Some(360)], [None, Some(360), Some(1080)]).unwrap();
+        assert_eq!((l.inner, l.shard), ([1, 180, 360], [5, 360, 1080]));
+        let l = asked([None; 3], [Some(1), Some(1024), Some(1024)]).unwrap();
+        assert_eq!((l.inner, l.shard), ([1, 256, 256], [1, 768, 1024]));
+        let e = asked([None; 3], [None, None, Some(1000)]).unwrap_err();
+        assert!(e.contains("1000 is no multiple of the chunk's 256; expected such as 1024"), "{e}");
+        let e = asked([Some(100), Some(720), Some(1440)], [None; 3]).unwrap_err();
+        assert!(e.contains("holds 395.5 MB, more than 64 MB"), "{e}");
     }
 
     #[test]

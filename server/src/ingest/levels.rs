@@ -14,7 +14,7 @@ use super::coordinates::Coordinates;
 use super::field::{Field, Level};
 use super::grids::Grid;
 use super::layout::{Described, Layout, sharded_array, tiled_array, whole_array};
-use super::plan::{Continue, Prepared, leaf, raw_bytes};
+use super::plan::{Continue, Prepared, keep_codecs, leaf, raw_bytes};
 use super::whole::Whole;
 
 /// Attributes that no longer hold where values are no more those of the source.
@@ -202,13 +202,14 @@ impl Prepared<'_> {
             Described { shape: &shape, dtype: v.dtype, dims: &dims, fill: &self.fill.json, attributes };
         let (inner, shard) =
             (Layout::spread(layout.inner, &axes, rank), Layout::spread(layout.shard, &axes, rank));
-        let metadata = sharded_array(described, &inner, &shard);
+        let mut metadata = sharded_array(described, &inner, &shard, self.codec);
+        keep_codecs(&mut metadata, former);
         Level { path, metadata, layout, axes, rank, rows, columns }
     }
 }
 
 /// A coordinate that is the same at every level.
-fn unchanged(c: &Prepared<'_>, path: String, bytes: Vec<u8>) -> Whole {
+pub fn unchanged(c: &Prepared<'_>, path: String, bytes: Vec<u8>) -> Whole {
     let mut attributes = c.attributes.clone();
     attributes.shift_remove("bounds");
     let described = Described {

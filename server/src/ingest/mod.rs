@@ -12,9 +12,14 @@ mod along;
 mod arrange;
 mod attributes;
 mod bins;
+pub mod bundle;
+#[cfg(test)]
+mod classic;
+mod compare;
 mod concat;
 mod conventions;
 mod coordinates;
+pub mod dry_run;
 pub mod duplicates;
 mod feed;
 mod field;
@@ -24,18 +29,25 @@ mod grids;
 pub mod inputs;
 mod layout;
 mod levels;
+mod merge;
 mod plan;
 mod planes;
 pub mod progress;
 mod pyramid;
+pub mod quality;
+#[cfg(test)]
+mod recipe_tests;
 mod schema;
+mod select;
+mod series;
 mod shards;
+mod stack;
 #[cfg(test)]
 mod tests;
 mod whole;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -44,8 +56,11 @@ use anyhow::Context as _;
 use graticule_formats::{FormatError, Limits, Source};
 use serde_json::{Value, json};
 
+use crate::acquire::{self, Brought, Fetcher, Known};
+use crate::recipe::Recipe;
 use crate::store::{Change, Granule, Kind, Node, Standing, Store, Writer};
 use arrange::{Arranged, Candidate, Grows};
+use bundle::Bundle;
 use duplicates::{Duplicates, Wanted};
 use plan::{Continue, Plan};
 use progress::Progress;
@@ -54,11 +69,32 @@ use progress::Progress;
 #[derive(Debug, Clone, Default)]
 pub struct IngestRequest {
     pub collection: String,
+    /// Files, folders, patterns and URLs; what the recipe's source says where there are none.
     pub inputs: Vec<PathBuf>,
     /// The dimension to grow along; the time dimension where none is named.
     pub append: Option<String>,
     /// What to do with granules that are there already.
     pub duplicates: Duplicates,
+    pub recipe: Arc<Recipe>,
+    /// Only so many granules, the first ones.
+    pub first: Option<usize>,
+    /// URLs may be fetched only below these prefixes; any where it is `None`.
+    pub allow_urls: Option<Arc<Vec<String>>>,
+}
+
+impl IngestRequest {
+    /// Follows a recipe.
+    pub fn of(collection: String, inputs: Vec<PathBuf>, recipe: Recipe) -> Self {
+        Self {
+            collection,
+            inputs,
+            append: recipe.cube.concat.clone(),
+            duplicates: recipe.cube.duplicates,
+            recipe: Arc::new(recipe),
+            first: None,
+            allow_urls: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +114,23 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(reason: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self { variable: None, offset: None, reason: reason.into() }
+    }
+}
+
+/// With `#` it goes on after the name of a file.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut place = Vec::new();
+        place.extend(self.variable.as_ref().map(|v| format!("variable {v:?}")));
+        place.extend(self.offset.map(|at| format!("byte {at}")));
+        match (f.alternate(), place.is_empty()) {
+            (true, true) => write!(f, ": {}", self.reason),
+            (true, false) => write!(f, ", {}: {}", place.join(", "), self.reason),
+            (false, true) => f.write_str(&self.reason),
+            (false, false) => write!(f, "{}: {}", place.join(", "), self.reason),
+        }
     }
 }
 
@@ -102,15 +153,7 @@ impl std::fmt::Display for GranuleReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.file.display())?;
         match (&self.failure, self.outcome) {
-            (Some(failure), _) => {
-                if let Some(v) = &failure.variable {
-                    write!(f, ", variable {v:?}")?;
-                }
-                if let Some(at) = failure.offset {
-                    write!(f, ", byte {at}")?;
-                }
-                write!(f, ": {}", failure.reason)
-            }
+            (Some(failure), _) => write!(f, "{failure:#}"),
             (None, Outcome::Unchanged) => write!(f, ": already in the collection, unchanged"),
             (None, _) => write!(f, ": published"),
         }
@@ -131,6 +174,11 @@ impl IngestReport {
         self.granules.iter().all(|g| g.outcome != Outcome::Failed)
     }
 }
+
+/// Downloads that lie here at once; what is more comes into a version of its own.
+const DOWNLOADED: u64 = 8 << 30;
+/// Granules fetched before their bytes are counted.
+const AHEAD: usize = 32;
 
 /// Told of a version after its commit: the catalog.
 pub trait Publish: Send + Sync {
@@ -172,34 +220,102 @@ pub async fn ingest(
     if !crate::store::is_collection_id(&request.collection) {
         return Err(crate::store::StoreError::BadId(request.collection.clone()).into());
     }
-    let files = inputs::expand(&request.inputs)?;
-    anyhow::ensure!(!files.is_empty(), "no input files were given");
-    let mut reports: Vec<GranuleReport> = Vec::new();
-    let mut candidates = Vec::new();
-    for file in files {
-        let examined = {
-            let file = file.clone();
-            tokio::task::spawn_blocking(move || arrange::examine(&file)).await?
+    let fetcher = fetcher(request, &acquire::downloads(store.root())).await?;
+    let (mut rest, granules) = gather(request, fetcher.as_ref()).await?;
+    let mut report =
+        IngestReport { collection: request.collection.clone(), version: None, granules, seconds: 0.0 };
+    let known = if fetcher.is_some() { fetched(store, &request.collection).await? } else { Known::new() };
+    while !rest.is_empty() {
+        let batch = match &fetcher {
+            None => std::mem::take(&mut rest),
+            Some(f) => bring(f, &mut rest, &known, &mut report.granules).await,
         };
-        match examined {
-            Ok(c) => candidates.push(c),
-            Err(failure) => reports.push(failed(file, failure)),
+        let here: Vec<Bundle> = if fetcher.is_some() { batch.clone() } else { Vec::new() };
+        let candidates = examine(batch, &mut report.granules).await?;
+        if !candidates.is_empty() {
+            run(store, catalog, request, candidates, &progress, &cancel, &mut report).await?;
         }
-    }
-    let mut report = IngestReport {
-        collection: request.collection.clone(),
-        version: None,
-        granules: reports,
-        seconds: 0.0,
-    };
-    if !candidates.is_empty() {
-        run(store, catalog, request, candidates, &progress, &cancel, &mut report).await?;
+        here.iter().for_each(acquire::forget);
     }
     for g in &report.granules {
         progress.end(&g.to_string());
     }
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// What fetches remote inputs, where there are any.
+async fn fetcher(request: &IngestRequest, downloads: &Path) -> anyhow::Result<Option<Fetcher>> {
+    if !acquire::is_remote(&request.inputs, &request.recipe) {
+        return Ok(None);
+    }
+    Ok(Some(Fetcher::new(downloads, &request.recipe.source, request.allow_urls.clone()).await?))
+}
+
+/// What the collection's granules were fetched from, the latest of each URL.
+async fn fetched(store: &Store, id: &str) -> anyhow::Result<Known> {
+    if store.latest(id)?.is_none() {
+        return Ok(Known::new());
+    }
+    let living = store.living(id, None).await?;
+    let origins = living.into_values().map(|s| s.granule).filter(|g| g.superseded_by.is_none());
+    Ok(origins.filter_map(|g| g.origin).map(|o| (o.url.clone(), o)).collect())
+}
+
+/// Fetches the next granules, until they are as many bytes as may lie here at once.
+async fn bring(
+    fetcher: &Fetcher,
+    rest: &mut Vec<Bundle>,
+    known: &Known,
+    reports: &mut Vec<GranuleReport>,
+) -> Vec<Bundle> {
+    let (mut here, mut bytes) = (Vec::new(), 0);
+    while !rest.is_empty() && bytes < DOWNLOADED {
+        let next: Vec<Bundle> = rest.drain(..rest.len().min(AHEAD)).collect();
+        for brought in fetcher.bring(next, known).await {
+            match brought {
+                Brought::Here(b) => {
+                    let length = |f: &bundle::Input| std::fs::metadata(&f.path).map_or(0, |m| m.len());
+                    bytes += b.files.iter().map(length).sum::<u64>();
+                    here.push(b);
+                }
+                Brought::Unchanged(b) => reports.push(GranuleReport {
+                    file: b.shown(),
+                    outcome: Outcome::Unchanged,
+                    failure: None,
+                    notes: Vec::new(),
+                    bytes: 0,
+                }),
+                Brought::Failed(b, failure) => reports.push(failed(b.shown(), failure)),
+            }
+        }
+    }
+    here
+}
+
+/// The granules that a request means, and those that its recipe's pattern does not fit.
+async fn gather(
+    request: &IngestRequest,
+    fetcher: Option<&Fetcher>,
+) -> anyhow::Result<(Vec<Bundle>, Vec<GranuleReport>)> {
+    let (mut bundles, odd) = acquire::bundles(&request.inputs, &request.recipe, fetcher).await?;
+    anyhow::ensure!(bundles.len() + odd.len() > 0, "no input files were given");
+    bundles.truncate(request.first.unwrap_or(usize::MAX));
+    Ok((bundles, odd.into_iter().map(|(path, failure)| failed(path, failure)).collect()))
+}
+
+/// Opens and checks each bundle; what cannot be a granule is reported.
+async fn examine(bundles: Vec<Bundle>, reports: &mut Vec<GranuleReport>) -> anyhow::Result<Vec<Candidate>> {
+    let mut candidates = Vec::new();
+    for bundle in bundles {
+        let shown = bundle.shown();
+        let bundle = Arc::new(bundle);
+        match tokio::task::spawn_blocking(move || arrange::examine(bundle)).await? {
+            Ok(c) => candidates.push(c),
+            Err(failure) => reports.push(failed(shown, failure)),
+        }
+    }
+    Ok(candidates)
 }
 
 fn failed(file: PathBuf, failure: Failure) -> GranuleReport {
@@ -231,7 +347,7 @@ async fn run(
     }
     let mut seen = std::collections::BTreeSet::new();
     let (new, copies): (Vec<_>, Vec<_>) =
-        candidates.into_iter().partition(|c| seen.insert(c.granule.sha256.clone()));
+        candidates.into_iter().partition(|c| seen.insert(c.sums().collect::<Vec<_>>()));
     report.granules.extend(copies.into_iter().map(duplicates::unchanged));
     candidates = new;
     loop {
@@ -258,20 +374,24 @@ async fn run(
         report.granules.extend(refused.into_iter().map(|(c, failure)| failed(c.path, failure)));
         let Some(source) = source else { return Ok(()) };
         let lengths = lengths(source.as_ref());
-        match write(&writer, source, grows.clone(), &accepted, progress, cancel).await {
-            Ok((nodes, notes)) => {
+        let shares = shares(&accepted, &steps);
+        let recipe = &request.recipe;
+        match write(&writer, source, grows.clone(), &accepted, shares, recipe, progress, cancel).await {
+            Ok(Written { nodes, notes, quality }) => {
                 let dimension = growing_dimension(&accepted, grows.as_ref(), request);
-                let mut granules: Vec<Granule> = accepted
-                    .iter()
-                    .zip(steps)
-                    .map(|(c, steps)| {
-                        let mut g = c.granule.clone();
-                        g.notes.extend(notes.iter().cloned());
-                        g.steps = steps;
-                        g.time = dimension.as_deref().and_then(|d| c.extent(d));
-                        g
-                    })
-                    .collect();
+                let mut quality = quality.into_iter();
+                let mut granules: Vec<Granule> = Vec::new();
+                for (c, steps) in accepted.iter().zip(steps) {
+                    let time = dimension.as_deref().and_then(|d| c.extent(d));
+                    for (i, g) in std::iter::once(&c.granule).chain(&c.also).enumerate() {
+                        let mut g = Granule { steps, time: time.clone(), ..g.clone() };
+                        if i == 0 {
+                            g.notes.extend(notes.iter().cloned());
+                            g.quality = quality.next().unwrap_or_default();
+                        }
+                        granules.push(g);
+                    }
+                }
                 let change = match (&grows, writer.former()) {
                     (Some(grows), Some(former)) => {
                         let mut change =
@@ -292,19 +412,25 @@ async fn run(
                     format!("version {version} of {id} is published, but the catalog could not be told; it will catch up")
                 })?;
                 report.version = Some(version);
-                report.granules.extend(accepted.into_iter().zip(granules).map(|(c, g)| GranuleReport {
-                    file: c.path,
-                    outcome: Outcome::Published,
-                    failure: None,
-                    notes: g.notes,
-                    bytes: g.bytes,
-                }));
+                let mut granules = granules.into_iter();
+                for c in accepted {
+                    let files: Vec<Granule> = granules.by_ref().take(1 + c.also.len()).collect();
+                    let quality = files.iter().flat_map(|g| g.quality.iter().map(quality_note));
+                    report.granules.push(GranuleReport {
+                        file: c.path,
+                        outcome: Outcome::Published,
+                        failure: None,
+                        notes: files.iter().flat_map(|g| g.notes.iter().cloned()).chain(quality).collect(),
+                        bytes: files.iter().map(|g| g.bytes).sum(),
+                    });
+                }
                 return Ok(());
             }
             Err(e) => {
                 // The file that does not read goes; the others are done again.
+                writer.discard();
                 let Some(format) = format_error(&e) else { return Err(e) };
-                let guilty = accepted.iter().position(|c| c.path.display().to_string() == format.file);
+                let guilty = accepted.iter().position(|c| c.bundle.has(&format.file));
                 let guilty = guilty.or((accepted.len() == 1).then_some(0));
                 let Some(guilty) = guilty else { return Err(e) };
                 candidates = accepted;
@@ -318,6 +444,21 @@ async fn run(
             }
         }
     }
+}
+
+/// What the quality tests found, beside what else was odd.
+fn quality_note(summary: &Value) -> String {
+    format!("quality: {}", quality::line(summary))
+}
+
+/// The steps of each granule, for the quality tests.
+fn shares(accepted: &[Candidate], steps: &[Option<(u64, u64)>]) -> Vec<quality::Share> {
+    let share = |(c, steps): (&Candidate, &Option<(u64, u64)>)| {
+        let file = c.bundle.files.first().map(|f| f.path.display().to_string()).unwrap_or_default();
+        let (from, n) = steps.unwrap_or((0, u64::MAX));
+        quality::Share { file, from, to: from.saturating_add(n) }
+    };
+    accepted.iter().zip(steps).map(share).collect()
 }
 
 fn format_error(e: &anyhow::Error) -> Option<&FormatError> {
@@ -369,15 +510,26 @@ fn message(granules: &[Granule], kind: Kind) -> String {
     }
 }
 
+/// What a commit is made of.
+struct Written {
+    nodes: Vec<Node>,
+    notes: Vec<String>,
+    /// Outcome of the quality tests, by granule.
+    quality: Vec<Vec<Value>>,
+}
+
 /// Stores everything of a source that is new, and returns the nodes to commit.
+#[allow(clippy::too_many_arguments)]
 async fn write(
     writer: &Writer<'_>,
     source: Arc<dyn Source>,
     grows: Option<Grows>,
     accepted: &[Candidate],
+    shares: Vec<quality::Share>,
+    recipe: &Arc<Recipe>,
     progress: &Arc<dyn Progress>,
     cancel: &Arc<AtomicBool>,
-) -> anyhow::Result<(Vec<Node>, Vec<String>)> {
+) -> anyhow::Result<Written> {
     let name = match accepted {
         [one] => one.granule.name.clone(),
         many => format!("{} files", many.len()),
@@ -385,13 +537,14 @@ async fn write(
     let (sink, progress, cancel) = (writer.sink(), Arc::clone(progress), Arc::clone(cancel));
     let scratch = writer.scratch();
     let former = writer.former().map(|s| Arc::clone(s.hierarchy()));
+    let recipe = Arc::clone(recipe);
     tokio::task::spawn_blocking(move || {
         let goes_on = former.as_deref().zip(grows.as_ref()).map(|(former, g)| Continue {
             former,
             dimension: &g.dimension,
             fresh: &g.fresh,
         });
-        let mut plan = Plan::new(source.as_ref(), goes_on.as_ref())?;
+        let mut plan = Plan::new(source.as_ref(), goes_on.as_ref(), &recipe)?;
         anyhow::ensure!(
             plan.fields.len() + plan.wholes.len() > 0,
             FormatError::new("", format!("no variable can be carried over: {}", plan.notes.join("; ")))
@@ -400,26 +553,61 @@ async fn write(
             plan.keep_only_what_grows(g.dimension);
         }
         progress.begin(&name, plan.fields.iter().map(field::Field::bytes).sum());
-        let stored =
-            shards::store(source.as_ref(), &plan.fields, &sink, &scratch, progress.as_ref(), &cancel)?;
-        let nodes = nodes(plan.clone_metadata(), stored, &mut plan, &sink, goes_on.as_ref())?;
-        Ok((nodes, plan.notes))
+        let known: Vec<&str> = source.header().variables.iter().map(|v| v.path.as_str()).collect();
+        crate::recipe::Cube::check_names(recipe.quality.keys(), "quality", &known)
+            .map_err(anyhow::Error::msg)?;
+        for name in recipe.quality.keys().filter(|n| !plan.fields.iter().any(|f| f.source == **n)) {
+            plan.notes.push(format!("{name}: no quality tests: it is small, or does not grow"));
+        }
+        let watch = quality::Quality::new(&plan.fields, &recipe, &shares, &scratch)?;
+        let (stored, watch) =
+            shards::store(source.as_ref(), &plan.fields, watch, &sink, &scratch, progress.as_ref(), &cancel)?;
+        let quality = watch.finish(source.as_ref())?;
+        let mut skeleton = plan.clone_metadata();
+        if let Some(g) = &goes_on {
+            skeleton.keep(g.former, &recipe, plan.new_series.as_deref());
+        }
+        let nodes = nodes(skeleton, stored, &mut plan, &sink, goes_on.as_ref())?;
+        Ok(Written { nodes, notes: plan.notes, quality })
     })
     .await?
 }
 
 struct Skeleton {
-    root: Value,
+    /// The groups to write; the root's path is empty.
     groups: Vec<(String, Value)>,
+}
+
+fn group_document(attributes: &serde_json::Map<String, Value>) -> Value {
+    json!({"zarr_format": 3, "node_type": "group", "attributes": attributes})
+}
+
+impl Skeleton {
+    /// Keeps the groups of the former version, except for what the recipe now says of the whole.
+    fn keep(
+        &mut self,
+        former: &graticule_shared::zarr::Hierarchy,
+        recipe: &Recipe,
+        new_series: Option<&str>,
+    ) {
+        self.groups.retain(|(path, _)| {
+            new_series.is_some_and(|s| path == s || path.strip_prefix(s).is_some_and(|p| p.starts_with('/')))
+        });
+        let mut wanted = recipe.root_attributes();
+        wanted.extend(new_series.map(|s| (series::ATTRIBUTE.to_owned(), json!(s))));
+        if wanted.iter().any(|(k, v)| former.attributes.get(k) != Some(v)) {
+            let mut attributes = former.attributes.clone();
+            attributes.extend(wanted);
+            self.groups.push((String::new(), group_document(&attributes)));
+        }
+    }
 }
 
 impl Plan {
     fn clone_metadata(&self) -> Skeleton {
-        let group = |attributes: &serde_json::Map<String, Value>| json!({"zarr_format": 3, "node_type": "group", "attributes": attributes});
-        Skeleton {
-            root: group(&self.root),
-            groups: self.groups.iter().map(|(p, a)| (p.clone(), group(a))).collect(),
-        }
+        let root = (String::new(), group_document(&self.root));
+        let below = self.groups.iter().map(|(p, a)| (p.clone(), group_document(a)));
+        Skeleton { groups: std::iter::once(root).chain(below).collect() }
     }
 
     /// What an append leaves as it is: arrays that do not have the dimension.
@@ -428,7 +616,9 @@ impl Plan {
         let grows = |metadata: &Value| {
             metadata["dimension_names"].as_array().is_some_and(|d| d.iter().any(|n| n == leaf.as_str()))
         };
-        self.wholes.retain(|w| grows(&w.metadata));
+        let new = self.new_series.as_ref().map(|s| format!("{s}/"));
+        self.wholes.retain(|w| grows(&w.metadata) || new.as_ref().is_some_and(|n| w.path.starts_with(n)));
+
         self.fields.retain(|f| f.levels.first().is_some_and(|l| grows(&l.metadata)));
     }
 }
@@ -443,14 +633,16 @@ fn nodes(
     sink: &crate::store::ChunkSink,
     goes_on: Option<&Continue<'_>>,
 ) -> anyhow::Result<Vec<Node>> {
-    let mut out = Vec::new();
-    let group = |path: String, metadata| Node { path, metadata, chunks: Vec::new(), keep_chunks: false };
-    if goes_on.is_none() {
-        out.push(group(String::new(), skeleton.root));
-        out.extend(skeleton.groups.into_iter().map(|(p, m)| group(p, m)));
-    }
+    let group = |(path, metadata)| Node { path, metadata, chunks: Vec::new(), keep_chunks: false };
+    let mut out: Vec<Node> = skeleton.groups.into_iter().map(group).collect();
+    // The second layout's coordinates lag behind: what is new of them is not what is new elsewhere.
+    let series = plan.root.get(series::ATTRIBUTE).and_then(Value::as_str).map(|s| format!("{s}/"));
     for mut w in plan.wholes.drain(..) {
-        let first = goes_on.and_then(|g| w.in_runs(g.former.arrays.get(&w.path), g.fresh));
+        let lags = series.as_ref().is_some_and(|s| w.path.starts_with(s));
+        let first = goes_on.and_then(|g| {
+            let all = [0..u64::MAX];
+            w.in_runs(g.former.arrays.get(&w.path), if lags { &all } else { g.fresh })
+        });
         let chunks = w.chunks(sink, first.unwrap_or(0))?;
         out.push(Node { path: w.path, metadata: w.metadata, chunks, keep_chunks: first.is_some() });
     }

@@ -12,7 +12,7 @@ use graticule_formats::{FormatError, Header, Source, Variable};
 use graticule_shared::cube::{Cube, Packing, Role, role_of};
 use graticule_shared::dtype::DataType;
 use graticule_shared::grid::Horizontal;
-use graticule_shared::zarr::Hierarchy;
+use graticule_shared::zarr::{ArrayMeta, Hierarchy};
 use serde_json::{Map, Value, json};
 
 use super::attributes::{self, Fill};
@@ -21,9 +21,11 @@ use super::coordinates::Coordinates;
 use super::field::{Field, Level, Weights};
 use super::grids::{Grid, Grids};
 use super::layout::{Axes, Described, Layout, sharded_array, whole_array};
-use super::levels::Group;
+use super::levels::{Group, unchanged};
 use super::pyramid::Method;
+use super::series;
 use super::whole::Whole;
+use crate::recipe::{self, Pyramid, Recipe, codec::Codec};
 
 /// Coordinates are stored in one chunk, and other one-dimensional arrays while they are small:
 /// all of them are in memory at once.
@@ -36,6 +38,8 @@ pub struct Plan {
     pub groups: BTreeMap<String, Map<String, Value>>,
     pub wholes: Vec<Whole>,
     pub fields: Vec<Field>,
+    /// The group of the second layout, where it is made for the first time.
+    pub new_series: Option<String>,
     pub notes: Vec<String>,
 }
 
@@ -96,13 +100,40 @@ pub struct Prepared<'h> {
     pub whole: bool,
     pub axes: Axes,
     pub layout: Layout,
+    pub codec: &'h Codec,
     metadata: Value,
+}
+
+/// Paths of the variables that are fields: no coordinates, bounds or grid mappings.
+///
+/// # Errors
+/// A header that contradicts itself.
+pub fn fields(header: &Header) -> Result<BTreeSet<String>, String> {
+    let times = time_dimensions(header);
+    let usable = header.variables.iter().filter(|v| usable(&v.path).is_ok());
+    let codec = Codec::default();
+    let nodes =
+        usable.map(|v| (v.path.clone(), prepare(v, &times, None, false, &codec, &mut Vec::new()).metadata));
+    let seen = hierarchy(nodes.collect(), attributes::global(&header.attributes))?;
+    Ok(Cube::new(&seen).variables.into_iter().map(|v| v.path).collect())
+}
+
+/// Chunks that stay were written with the codecs that stay.
+pub fn keep_codecs(metadata: &mut Value, former: Option<&ArrayMeta>) {
+    if let Some(codecs) = former.map(|f| &f.metadata["codecs"]).filter(|c| !c.is_null()) {
+        metadata["codecs"] = codecs.clone();
+    }
 }
 
 impl Plan {
     /// # Errors
-    /// Coordinates that cannot be read, a header that contradicts itself, a grid too large to be held.
-    pub fn new(source: &dyn Source, goes_on: Option<&Continue<'_>>) -> Result<Self, FormatError> {
+    /// Coordinates that cannot be read, a header that contradicts itself, a grid too large to be
+    /// held, chunks that the recipe cannot mean.
+    pub fn new(
+        source: &dyn Source,
+        goes_on: Option<&Continue<'_>>,
+        recipe: &Recipe,
+    ) -> Result<Self, FormatError> {
         let header = source.header();
         let mut notes: Vec<String> =
             header.skipped.iter().map(|(name, why)| format!("{name}: not carried over: {why}")).collect();
@@ -122,10 +153,11 @@ impl Plan {
                 notes.push(format!("{:?}: not carried over: its name is also a group's", v.path));
                 continue;
             }
-            prepared.push(prepare(v, &times, goes_on, false, &mut notes));
+            prepared.push(prepare(v, &times, goes_on, false, &recipe.cube.codec, &mut notes));
             taken.insert(v.path.split('/').next().unwrap_or_default().to_owned());
         }
-        let root = attributes::global(&header.attributes);
+        let mut root = attributes::global(&header.attributes);
+        root.extend(recipe.root_attributes());
         let nodes: BTreeMap<String, Value> =
             prepared.iter().map(|p| (p.variable.path.clone(), p.metadata.clone())).collect();
         let seen = hierarchy(nodes, root.clone()).map_err(|e| FormatError::new("", e))?;
@@ -134,10 +166,21 @@ impl Plan {
         for p in &mut prepared {
             let grid = cube.variable(&p.variable.path).and_then(|v| v.horizontal());
             if matches!(grid, Some(Horizontal::Cells(_))) {
-                *p = prepare(p.variable, &times, goes_on, true, &mut Vec::new());
+                *p = prepare(p.variable, &times, goes_on, true, &recipe.cube.codec, &mut Vec::new());
+            }
+            if cube.variable(&p.variable.path).is_some() && !p.whole {
+                p.cut(&recipe.cube, goes_on)
+                    .map_err(|e| FormatError::new("", e).in_variable(&p.variable.path))?;
             }
         }
-        let mut plan = Plan { root, groups: BTreeMap::new(), wholes: Vec::new(), fields: Vec::new(), notes };
+        let mut plan = Plan {
+            root,
+            groups: BTreeMap::new(),
+            wholes: Vec::new(),
+            fields: Vec::new(),
+            new_series: None,
+            notes,
+        };
         let mut coordinates = Coordinates::new(source);
         let prefix = if (1..40).any(|k| taken.contains(&k.to_string())) { "pyramid_" } else { "" };
         let dims: BTreeSet<String> = prepared.iter().flat_map(|p| p.dims.iter().cloned()).collect();
@@ -157,8 +200,18 @@ impl Plan {
             }
             let meant = cube.variable(&p.variable.path);
             let mut field = p.field(meant.map(|v| v.packing.clone()), goes_on);
+            match recipe.cube.pyramid {
+                Pyramid::Average => field.method = Method::Average,
+                Pyramid::Nearest => field.method = Method::Nearest,
+                Pyramid::Auto | Pyramid::None => {}
+            }
+            // What is stored already decides for what follows.
+            let coarsened = match goes_on {
+                Some(g) => g.former.arrays.contains_key(&format!("{prefix}1/{}", p.variable.path)),
+                None => recipe.cube.pyramid != Pyramid::None,
+            };
             let listed = matches!(meant.and_then(|v| v.horizontal()), Some(Horizontal::Cells(_)));
-            if let Some(variable) = meant.filter(|_| listed || p.axes.column.is_some())
+            if let Some(variable) = meant.filter(|_| coarsened && (listed || p.axes.column.is_some()))
                 && let Some(grid) =
                     grids.of(variable, &mut coordinates, |n| dims.contains(n), &mut plan.notes)?
             {
@@ -188,6 +241,14 @@ impl Plan {
             let method = if nearest { Method::Nearest } else { Method::Average };
             conventions::attributes(&mut plan.root, grid, reference, most, prefix, method);
         }
+        let former = goes_on.and_then(|g| g.former.attributes.get(series::ATTRIBUTE)?.as_str());
+        if recipe.cube.series || former.is_some() {
+            let usual = if taken.contains("series") { "graticule_series" } else { "series" };
+            let group = former.unwrap_or(usual).to_owned();
+            plan.add_series(&group, &prepared, &cube, &mut coordinates, goes_on)?;
+            plan.root.insert(series::ATTRIBUTE.into(), json!(group));
+            plan.new_series = former.is_none().then_some(group);
+        }
         let paths: Vec<String> = plan
             .wholes
             .iter()
@@ -202,6 +263,35 @@ impl Plan {
             }
         }
         Ok(plan)
+    }
+}
+
+impl Plan {
+    /// Adds the second layout, with the coordinates of its dimensions.
+    fn add_series(
+        &mut self,
+        group: &str,
+        prepared: &[Prepared<'_>],
+        cube: &Cube,
+        coordinates: &mut Coordinates<'_>,
+        goes_on: Option<&Continue<'_>>,
+    ) -> Result<(), FormatError> {
+        let fields = self.fields.iter().filter(|f| cube.variable(&f.source).is_some());
+        let of: Vec<(&Field, &Prepared<'_>)> = fields
+            .filter_map(|f| Some((f, prepared.iter().find(|p| p.variable.path == f.source)?)))
+            .collect();
+        let made = series::fields(group, &of, goes_on);
+        let named: BTreeSet<String> = made
+            .iter()
+            .filter_map(|f| cube.variable(&f.source))
+            .flat_map(|v| v.dims.iter().filter_map(|d| d.coordinate.clone()))
+            .collect();
+        for c in prepared.iter().filter(|c| c.whole && named.contains(&c.variable.path)) {
+            let path = format!("{group}/{}", c.variable.path);
+            self.wholes.push(unchanged(c, path, coordinates.bytes(c.variable)?));
+        }
+        self.fields.extend(made);
+        Ok(())
     }
 }
 
@@ -229,6 +319,7 @@ fn prepare<'h>(
     times: &BTreeSet<String>,
     goes_on: Option<&Continue<'_>>,
     cells: bool,
+    codec: &'h Codec,
     notes: &mut Vec<String>,
 ) -> Prepared<'h> {
     let (attributes, fill) = attributes::of_variable(v, notes);
@@ -262,16 +353,56 @@ fn prepare<'h>(
     let metadata = if whole {
         whole_array(described)
     } else {
-        sharded_array(
-            described,
-            &Layout::spread(layout.inner, &axes, rank),
-            &Layout::spread(layout.shard, &axes, rank),
-        )
+        let inner = Layout::spread(layout.inner, &axes, rank);
+        let mut metadata =
+            sharded_array(described, &inner, &Layout::spread(layout.shard, &axes, rank), codec);
+        keep_codecs(&mut metadata, goes_on.and_then(|g| g.former.arrays.get(&v.path)));
+        metadata
     };
-    Prepared { variable: v, attributes, fill, dims, whole, axes, layout, metadata }
+    Prepared { variable: v, attributes, fill, dims, whole, axes, layout, codec, metadata }
 }
 
 impl Prepared<'_> {
+    /// Cuts the array as the recipe asks, unless it is stored already.
+    fn cut(&mut self, cube: &recipe::Cube, goes_on: Option<&Continue<'_>>) -> Result<(), String> {
+        let v = self.variable;
+        let stored = goes_on.is_some_and(|g| g.former.arrays.contains_key(&v.path));
+        if stored || (cube.chunks.is_empty() && cube.shards.is_empty()) {
+            return Ok(());
+        }
+        let (axes, rank) = (&self.axes, v.shape.len());
+        let walked = [axes.step, Some(axes.row), axes.column];
+        for (a, name) in self.dims.iter().enumerate().filter(|(a, _)| !walked.contains(&Some(*a))) {
+            for (what, lengths) in [("chunks", &cube.chunks), ("shards", &cube.shards)] {
+                if let Some(n) = lengths.get(name).filter(|n| **n != 1) {
+                    return Err(format!(
+                        "cube.{what}.{name}: {n}; along dimension {a}, which is neither time nor of the grid, it is always 1"
+                    ));
+                }
+            }
+        }
+        let name = |a: &Option<usize>| a.and_then(|a| self.dims.get(a)).map_or("", String::as_str);
+        let of = |lengths: &BTreeMap<String, u64>| walked.each_ref().map(|a| lengths.get(name(a)).copied());
+        let lengths = walked.map(|a| a.and_then(|a| v.shape.get(a)).copied().unwrap_or(1));
+        self.layout = self.layout.asked(
+            [of(&cube.chunks), of(&cube.shards)],
+            walked.each_ref().map(name),
+            lengths,
+            v.dtype,
+        )?;
+        let described = Described {
+            shape: &v.shape,
+            dtype: v.dtype,
+            dims: &self.dims,
+            fill: &self.fill.json,
+            attributes: self.attributes.clone(),
+        };
+        let spread = |l: [u64; 3]| Layout::spread(l, axes, rank);
+        self.metadata =
+            sharded_array(described, &spread(self.layout.inner), &spread(self.layout.shard), self.codec);
+        Ok(())
+    }
+
     fn field(&self, packing: Option<Packing>, goes_on: Option<&Continue<'_>>) -> Field {
         let v = self.variable;
         let categories =
@@ -319,6 +450,7 @@ impl Prepared<'_> {
                     v.dims.get(self.axes.step.unwrap_or(self.axes.row)).is_some_and(|d| d == g.dimension)
                 })
                 .map(|g| g.fresh.to_vec()),
+            is_series: false,
         }
     }
 }

@@ -32,11 +32,12 @@ impl Schema {
         Self(header.variables.iter().map(|v| (v.path.clone(), entry(v))).collect())
     }
 
-    /// Groups of the coarser levels of a stored version, each with its slash.
+    /// Groups of the coarser levels and of the second layout of a stored version, each with its slash.
     pub fn coarser(h: &Hierarchy) -> Vec<String> {
         let layout = h.attributes.get("multiscales").and_then(|m| m["layout"].as_array());
         let assets = layout.into_iter().flatten().filter_map(|l| l["asset"].as_str());
-        assets.filter(|a| *a != ".").map(|a| format!("{a}/")).collect()
+        let series = h.attributes.get(graticule_shared::cube::SERIES).and_then(Value::as_str);
+        assets.filter(|a| *a != ".").chain(series).map(|a| format!("{a}/")).collect()
     }
 
     /// Of the finest level of a stored version.

@@ -16,6 +16,7 @@ use super::feed::Feed;
 use super::field::{Field, Level};
 use super::planes::Plane;
 use super::progress::Progress;
+use super::quality::Quality;
 use crate::codec::Decoder as Codec;
 use crate::store::{ChunkSink, Payload};
 
@@ -73,18 +74,19 @@ struct Job {
     column: u64,
 }
 
-/// Reads all `fields` and stores them.
+/// Reads all `fields`, shows them to the quality tests and stores them.
 ///
 /// # Errors
 /// What the source, the codec or the disk says first; and `cancel`.
-pub fn store(
+pub fn store<'q>(
     source: &dyn Source,
     fields: &[Field],
+    mut quality: Quality<'q>,
     sink: &ChunkSink,
     scratch: &Path,
     progress: &dyn Progress,
     cancel: &AtomicBool,
-) -> anyhow::Result<Vec<Stored>> {
+) -> anyhow::Result<(Vec<Stored>, Quality<'q>)> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from).min(16);
     let codecs = fields
         .iter()
@@ -104,7 +106,10 @@ pub fn store(
     let jobs = Mutex::new(jobs);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         std::thread::scope(|scope| {
-            scope.spawn(|| read(source, fields, scratch, progress, &stopped, bands_in).unwrap_or_else(&fail));
+            let watch = &mut quality;
+            scope.spawn(|| {
+                read(source, fields, watch, scratch, progress, &stopped, bands_in).unwrap_or_else(&fail);
+            });
             for _ in 0..cores {
                 scope.spawn(|| {
                     loop {
@@ -135,13 +140,14 @@ pub fn store(
     if cancel.load(Ordering::Relaxed) {
         anyhow::bail!("cancelled");
     }
-    Ok(stored.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok((stored.into_inner().unwrap_or_else(PoisonError::into_inner), quality))
 }
 
 /// Sends every band of every field, in the order that the pyramid needs.
 fn read(
     source: &dyn Source,
     fields: &[Field],
+    quality: &mut Quality<'_>,
     scratch: &Path,
     progress: &dyn Progress,
     stopped: &dyn Fn() -> bool,
@@ -166,6 +172,7 @@ fn read(
                     bytes.len()
                 );
                 progress.advance(bytes.len() as u64, &field.source);
+                quality.observe(source, number, &lead, steps, (row, rows), &bytes)?;
                 let band = Band { field: number, level: 0, lead: lead.clone(), steps, row, rows, bytes };
                 if bands.send(band).is_err() {
                     return Ok(());

@@ -134,8 +134,9 @@ impl Memory {
 pub async fn publish(store: &Store, id: &str, source: Memory) -> Vec<String> {
     let writer = store.writer(id).await.unwrap();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
-    let (nodes, notes) =
-        write(&writer, Arc::new(source), None, &[], &progress, &Arc::default()).await.unwrap();
+    let (recipe, cancel) = (Arc::default(), Arc::default());
+    let written = write(&writer, Arc::new(source), None, &[], vec![], &recipe, &progress, &cancel);
+    let Written { nodes, notes, .. } = written.await.unwrap();
     writer.commit(nodes, &[], &crate::store::Change::default(), "test").await.unwrap();
     notes
 }

@@ -24,15 +24,29 @@ pub use watch::{WatchedFolder, watch};
 pub use worker::work;
 
 /// What a run is asked to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
+    /// The recipe's where it is empty.
+    #[serde(default)]
     pub collection: String,
-    /// Paths of files; one granule each, ingested in this order.
+    /// Paths of files and URLs; one granule each, ingested in this order. What the recipe's
+    /// source says where there are none.
+    #[serde(default)]
     pub inputs: Vec<String>,
+    /// Id of a recipe of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
     /// Dimension to append along; the time dimension when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub append: Option<String>,
+}
+
+impl RunRequest {
+    /// The one input of a run that follows all of a recipe.
+    pub fn whole_recipe(id: &str) -> String {
+        format!("{id}.toml")
+    }
 }
 
 /// Why a granule was not published.
@@ -63,7 +77,13 @@ pub enum Baked {
 pub trait Bake: Send + Sync + 'static {
     /// # Errors
     /// Why the granule was not published; the collection is as it was.
-    fn bake(&self, collection: &str, input: &Path, append: Option<&str>) -> Result<Baked, Failure>;
+    fn bake(
+        &self,
+        collection: &str,
+        input: &Path,
+        append: Option<&str>,
+        recipe: Option<&str>,
+    ) -> Result<Baked, Failure>;
 }
 
 /// Starts the worker; it ends when the runtime does.

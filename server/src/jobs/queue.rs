@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::{Baked, Failure, RunRequest};
+use crate::acquire::url;
 use crate::catalog::{Catalog, events::RUN_CHANGED, now};
 
 /// How long a claim holds without being renewed.
@@ -91,6 +92,7 @@ pub struct Claim {
     pub collection: String,
     pub input: String,
     pub append: Option<String>,
+    pub recipe: Option<String>,
     pub attempts: u32,
 }
 
@@ -100,6 +102,8 @@ pub struct Jobs {
     owner: String,
     /// Folders that submitted inputs may lie in.
     roots: Vec<PathBuf>,
+    /// Prefixes that submitted URLs may lie below.
+    allow_urls: Arc<Vec<String>>,
     pub(super) wake: Notify,
 }
 
@@ -109,7 +113,11 @@ impl Jobs {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub fn open(catalog: Arc<Catalog>, roots: Vec<PathBuf>) -> anyhow::Result<Arc<Self>> {
+    pub fn open(
+        catalog: Arc<Catalog>,
+        roots: Vec<PathBuf>,
+        allow_urls: Arc<Vec<String>>,
+    ) -> anyhow::Result<Arc<Self>> {
         let owner = unique();
         catalog.with(|c| {
             c.execute_batch(SCHEMA)?;
@@ -123,7 +131,7 @@ impl Jobs {
             Ok(())
         })?;
         let roots = roots.into_iter().filter_map(|r| r.canonicalize().ok()).collect();
-        Ok(Arc::new(Self { catalog, owner, roots, wake: Notify::new() }))
+        Ok(Arc::new(Self { catalog, owner, roots, allow_urls, wake: Notify::new() }))
     }
 
     /// Queues a run whose inputs a client named: they must lie in the folders open to clients.
@@ -135,12 +143,33 @@ impl Jobs {
         for input in &mut checked.inputs {
             *input = self.admit(input)?;
         }
+        if let (true, Some(id)) = (checked.inputs.is_empty(), &checked.recipe) {
+            checked.inputs = vec![RunRequest::whole_recipe(id)];
+        }
         self.enqueue(&checked)
     }
 
     /// The input's real path, if it lies in an open folder.
     fn admit(&self, input: &str) -> anyhow::Result<String> {
         let open = || self.roots.iter().map(|r| r.display().to_string()).collect::<Vec<_>>().join(", ");
+        if input.contains("://") {
+            let url = url::parse(input).map_err(anyhow::Error::msg)?;
+            // Whoever may ingest may not for that alone look around from inside of this network.
+            if self.allow_urls.is_empty() {
+                bail!(
+                    "input {:?}: URLs are not open to runs here; allow_urls in the configuration names the prefixes that are",
+                    url::shown(input)
+                );
+            }
+            if !url::allowed(&url, &self.allow_urls) {
+                bail!(
+                    "input {:?}: URLs open to runs begin with {}",
+                    url::shown(input),
+                    self.allow_urls.join(", ")
+                );
+            }
+            return Ok(input.to_owned());
+        }
         let path = Path::new(input);
         let candidates = if path.is_absolute() {
             vec![path.to_owned()]
@@ -206,6 +235,7 @@ impl Jobs {
                                 collection: r.get(2)?,
                                 input: r.get(3)?,
                                 append: None,
+                                recipe: None,
                                 attempts: r.get::<_, u32>(5)? + 1,
                             },
                             r.get::<_, String>(4)?,
@@ -218,7 +248,9 @@ impl Jobs {
                     tx.query_row("SELECT min(lease) FROM granules", [], |r| r.get(0))?;
                 return Ok(Err(soonest.map_or(f64::INFINITY, |s| (s - at).max(0.05))));
             };
-            claim.append = serde_json::from_str::<RunRequest>(&request).ok().and_then(|r| r.append);
+            if let Ok(r) = serde_json::from_str::<RunRequest>(&request) {
+                (claim.append, claim.recipe) = (r.append, r.recipe);
+            }
             tx.execute(
                 "UPDATE granules SET state = 'running', lease = ?, owner = ?, attempts = ?, started = ?,
                         finished = NULL, failure = NULL WHERE id = ?",
@@ -390,7 +422,7 @@ impl Jobs {
         let run = self.enqueue(&RunRequest {
             collection: collection.to_owned(),
             inputs: vec![key.clone()],
-            append: None,
+            ..RunRequest::default()
         })?;
         // After the run: killed in between, the file is queued twice and ingested once.
         self.catalog.with(|c| {
@@ -482,7 +514,7 @@ mod tests {
     use super::*;
 
     fn queue(dir: &Path) -> Arc<Jobs> {
-        Jobs::open(Catalog::open(dir).unwrap(), vec![dir.to_owned()]).unwrap()
+        Jobs::open(Catalog::open(dir).unwrap(), vec![dir.to_owned()], Arc::default()).unwrap()
     }
 
     fn request(dir: &Path, names: &[&str]) -> RunRequest {
@@ -492,7 +524,7 @@ mod tests {
         RunRequest {
             collection: "c".into(),
             inputs: names.iter().map(|n| (*n).to_owned()).collect(),
-            append: None,
+            ..RunRequest::default()
         }
     }
 
@@ -560,6 +592,24 @@ mod tests {
     }
 
     #[test]
+    fn a_url_is_refused_unless_the_configuration_opens_its_prefix() {
+        let dir = tempfile::tempdir().unwrap();
+        let submit = |allow: &[&str], input: &str| {
+            let allow = Arc::new(allow.iter().map(|p| (*p).to_owned()).collect());
+            let jobs = Jobs::open(Catalog::open(dir.path()).unwrap(), vec![], allow).unwrap();
+            let inputs = vec![input.to_owned()];
+            jobs.submit(&RunRequest { collection: "c".into(), inputs, ..RunRequest::default() })
+                .map_err(|e| e.to_string())
+        };
+        let inside = "http://169.254.169.254/latest/meta-data";
+        assert!(submit(&[], inside).unwrap_err().contains("allow_urls in the configuration"));
+        let open = ["https://data.example.org/sst/"];
+        assert!(submit(&open, inside).unwrap_err().contains("begin with https://data.example.org/sst/"));
+        assert!(submit(&open, "file:///etc/passwd").unwrap_err().contains("expected http://"));
+        submit(&open, "https://data.example.org/sst/a.nc").unwrap();
+    }
+
+    #[test]
     fn an_input_outside_the_open_folders_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let outside = tempfile::tempdir().unwrap();
@@ -571,11 +621,15 @@ mod tests {
             "nothing.nc",
             &outside.path().join("secret.nc").display().to_string(),
         ] {
-            let r = RunRequest { collection: "c".into(), inputs: vec![input.to_owned()], append: None };
+            let r = RunRequest {
+                collection: "c".into(),
+                inputs: vec![input.to_owned()],
+                ..RunRequest::default()
+            };
             let e = jobs.submit(&r).unwrap_err().to_string();
             assert!(e.contains("no such file in the folders open to runs"), "{e}");
         }
-        let r = RunRequest { collection: "c".into(), inputs: vec![], append: None };
+        let r = RunRequest { collection: "c".into(), ..RunRequest::default() };
         assert!(jobs.submit(&r).is_err());
     }
 }

@@ -110,7 +110,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let incoming = dir.path().join("in");
         std::fs::create_dir(&incoming).unwrap();
-        let jobs = Jobs::open(Catalog::open(dir.path()).unwrap(), vec![incoming.clone()]).unwrap();
+        let jobs =
+            Jobs::open(Catalog::open(dir.path()).unwrap(), vec![incoming.clone()], Arc::default()).unwrap();
         let folder = WatchedFolder { folder: incoming.clone(), collection: "c".into() };
         std::fs::write(incoming.join("a.nc"), b"ab").unwrap();
         std::fs::write(incoming.join("b.nc.part"), b"ab").unwrap();

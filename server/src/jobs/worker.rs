@@ -53,7 +53,12 @@ async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Re
     let task = {
         let (bake, claim) = (Arc::clone(bake), claim.clone());
         tokio::task::spawn_blocking(move || {
-            bake.bake(&claim.collection, &PathBuf::from(&claim.input), claim.append.as_deref())
+            bake.bake(
+                &claim.collection,
+                &PathBuf::from(&claim.input),
+                claim.append.as_deref(),
+                claim.recipe.as_deref(),
+            )
         })
     };
     tokio::pin!(task);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use graticule_shared::cube::Variable;
+use graticule_shared::cube::{Role, Variable};
 use tokio::task::JoinSet;
 
 use super::Selected;
@@ -33,13 +33,77 @@ fn runs(selected: &Selected, block_len: u64) -> Vec<Run> {
     out
 }
 
+/// The values of one cell, from the layout in which they are the fewest chunks.
+///
+/// # Errors
+/// Too many chunks, one that does not read.
 pub async fn values(
     opened: &Arc<Opened>,
     variable: &Variable,
     dims: &[Selected],
     cell: &[u64],
 ) -> Answer<Vec<Option<f64>>> {
-    let array = opened.array(&variable.path).map_err(Problem::internal)?;
+    let Some((path, along, stored)) = series(opened, variable, dims) else {
+        return read(opened, variable, &variable.path, dims, cell).await;
+    };
+    // What the second layout does not have yet comes from the first.
+    let (mut early, mut late) = (Vec::new(), Vec::new());
+    for (position, index) in dims[along].indices.iter().enumerate() {
+        if *index < stored { early.push(position) } else { late.push(position) }
+    }
+    let part = |positions: &[usize]| {
+        let mut dims = dims.to_vec();
+        let of = |p: &usize| dims[along].indices[*p];
+        let indices = positions.iter().map(of).collect();
+        dims[along].indices = indices;
+        dims
+    };
+    let shape: Vec<u64> = dims.iter().map(|d| d.indices.len() as u64).collect();
+    let mut out = vec![None; shape.iter().product::<u64>() as usize];
+    for (positions, path) in [(early, path.as_str()), (late, variable.path.as_str())] {
+        if positions.is_empty() {
+            continue;
+        }
+        let dims = part(&positions);
+        let values = read(opened, variable, path, &dims, cell).await?;
+        let mut inside = shape.clone();
+        inside[along] = positions.len() as u64;
+        for (flat, value) in values.into_iter().enumerate() {
+            let mut at = unravel(flat as u64, &inside);
+            at[along] = positions[at[along] as usize] as u64;
+            let slot = at.iter().zip(&shape).fold(0, |slot, (i, n)| slot * n + i);
+            out[slot as usize] = value;
+        }
+    }
+    Ok(out)
+}
+
+/// The variable's array in the layout that is long in time, where it saves chunks; the dimension
+/// of time, and how much of it is there.
+fn series(opened: &Opened, variable: &Variable, dims: &[Selected]) -> Option<(String, usize, u64)> {
+    let along = dims.iter().position(|d| d.role == Role::T)?;
+    let path = format!("{}/{}", opened.cube.series.as_ref()?, variable.path);
+    let (long, flat) = (opened.array(&path).ok()?, opened.array(&variable.path).ok()?);
+    let same = long.dtype == flat.dtype
+        && long.dims == flat.dims
+        && long.shape.iter().zip(&flat.shape).enumerate().all(|(a, (l, f))| a == along || l == f);
+    let blocks = |of: &[u64]| {
+        let block = of.get(along).copied().unwrap_or(1).max(1);
+        let all: std::collections::BTreeSet<u64> = dims[along].indices.iter().map(|i| i / block).collect();
+        all.len()
+    };
+    let fewer = blocks(long.block_shape()) < blocks(flat.block_shape());
+    (same && fewer).then(|| (path, along, long.shape.get(along).copied().unwrap_or(0)))
+}
+
+async fn read(
+    opened: &Arc<Opened>,
+    variable: &Variable,
+    path: &str,
+    dims: &[Selected],
+    cell: &[u64],
+) -> Answer<Vec<Option<f64>>> {
+    let array = opened.array(path).map_err(Problem::internal)?;
     let block = array.block_shape().to_vec();
     let split = block.len().checked_sub(cell.len());
     let Some((leading, grid_block)) = split.and_then(|n| block.split_at_checked(n)) else {
@@ -67,7 +131,7 @@ pub async fn values(
             let mut index: Vec<u64> =
                 which.iter().zip(&runs).filter_map(|(i, r)| r.get(*i as usize)).map(|r| r.block).collect();
             index.extend(cell.iter().zip(grid_block).map(|(i, n)| i / (*n).max(1)));
-            let (opened, path, flat) = (Arc::clone(opened), variable.path.clone(), next);
+            let (opened, path, flat) = (Arc::clone(opened), path.to_owned(), next);
             tasks.spawn(async move {
                 let array = opened.array(&path)?;
                 Ok((flat, opened.snapshot.read_block(array, &index).await?.to_vec()))

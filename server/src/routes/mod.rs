@@ -17,6 +17,7 @@ mod position;
 mod preview;
 mod query;
 mod range;
+mod recipes;
 pub mod respond;
 mod runs;
 mod stac;
@@ -177,6 +178,7 @@ pub fn table() -> Vec<Route> {
         route("/api/runs/{run}/granules", get(runs::granules), &[("get", runs::describe_granules)]),
         route("/api/runs/{run}/cancel", post(runs::cancel), &[("post", runs::describe_cancel)]),
         route("/api/runs/{run}/retry", post(runs::retry), &[("post", runs::describe_retry)]),
+        route("/api/recipes", get(recipes::list), &[("get", recipes::describe)]),
         route("/api/events", get(events::get), &[("get", events::describe)]),
         route("/healthz", get(health::live), &[("get", health::describe_live)]),
         route("/readyz", get(health::ready), &[("get", health::describe_ready)]),

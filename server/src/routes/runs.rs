@@ -38,10 +38,19 @@ pub async fn list(
 }
 
 pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Answer<Response<Body>> {
-    let form = "expected {\"collection\": \"ID\", \"inputs\": [\"file.nc\"]}, and \"append\": \"DIMENSION\" where it is not time";
-    let request: RunRequest = serde_json::from_slice(&body)
+    let form = "expected {\"collection\": \"ID\", \"inputs\": [\"file.nc\"]} or {\"recipe\": \"ID\"}, and \"append\": \"DIMENSION\" where it is not time";
+    let mut request: RunRequest = serde_json::from_slice(&body)
         .map_err(|e| Problem::bad_request(format!("The body is no request for a run: {e}; {form}.")))?;
+    if request.collection.is_empty() {
+        request.collection = of_recipe(&app, request.recipe.as_deref())
+            .await
+            .map_err(|e| Problem::bad_request(format!("{e:#}; {form}.")))?;
+    }
     authorise(&app, &headers, &request.collection).await?;
+    if let Some(recipe) = &request.recipe {
+        // Said before the run begins, as far as it can be.
+        of_recipe(&app, Some(recipe)).await.map_err(|e| Problem::bad_request(format!("{e:#}")))?;
+    }
     let id = app
         .jobs_checked(move |j| j.submit(&request))
         .await?
@@ -51,6 +60,18 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
         .status(StatusCode::ACCEPTED)
         .header(header::LOCATION, &format!("{}/api/runs/{id}", app.base(&headers)))
         .answer(&headers))
+}
+
+/// The collection of a recipe; empty where it names none.
+async fn of_recipe(app: &Arc<App>, id: Option<&str>) -> anyhow::Result<String> {
+    let id = id.ok_or_else(|| anyhow::anyhow!("no collection is named, and no recipe"))?.to_owned();
+    let folder = app.config.recipes.clone().ok_or_else(|| {
+        anyhow::anyhow!(
+            "recipe {id:?}: this server has none; \"recipes\" in its configuration names their folder"
+        )
+    })?;
+    let recipe = tokio::task::spawn_blocking(move || folder.get(&id)).await??;
+    Ok(recipe.collection.id.unwrap_or_default())
 }
 
 pub async fn one(
@@ -146,11 +167,12 @@ pub fn describe_list() -> Value {
 pub fn describe_create() -> Value {
     let mut o = guarded(operation("Start a run: each input becomes a granule of the collection", &[], "202"));
     o["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": {
-    "type": "object", "required": ["collection", "inputs"], "additionalProperties": false,
+    "type": "object", "additionalProperties": false,
     "properties": {
-        "collection": {"type": "string"},
-        "inputs": {"type": "array", "items": {"type": "string"}, "minItems": 1,
-            "description": "Files in the data directory's incoming/ or in a watched folder"},
+        "collection": {"type": "string", "description": "The recipe's when absent"},
+        "inputs": {"type": "array", "items": {"type": "string"},
+            "description": "Files in the data directory's incoming/ or in a watched folder, and URLs below the configuration's allow_urls; what the recipe's source names when absent"},
+        "recipe": {"type": "string", "description": "Id of one of /api/recipes"},
         "append": {"type": "string", "description": "Dimension to grow along; time when absent"}
     }}}}});
     o

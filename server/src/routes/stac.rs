@@ -224,6 +224,11 @@ pub fn item(i: &Item, c: &Collection, base: &str) -> Value {
         "graticule:bytes": i.bytes,
         "graticule:checksum": format!("sha256:{}", i.checksum),
     });
+    for (key, name) in [("notes", "graticule:notes"), ("quality", "graticule:quality")] {
+        if let Some(list) = i.record[key].as_array().filter(|l| !l.is_empty()) {
+            properties[name] = json!(list);
+        }
+    }
     if let Some((first, count)) = i.steps {
         properties["graticule:steps"] = json!([first, count]);
     }
@@ -322,6 +327,13 @@ fn keywords(a: &Map<String, Value>) -> Vec<&str> {
 }
 
 fn providers(a: &Map<String, Value>) -> Value {
+    // As a recipe says them; another's attribute of that name may be anything.
+    if let Some(list) = a.get("providers").and_then(Value::as_array)
+        && !list.is_empty()
+        && list.iter().all(|p| p["name"].is_string())
+    {
+        return json!(list);
+    }
     let url = |k| text(a, k).filter(|u| u.starts_with("http://") || u.starts_with("https://"));
     let one = |name: Option<&str>, role: &str, url: Option<&str>| {
         name.map(|n| {

@@ -38,6 +38,22 @@ pub struct Granule {
     /// Id of the item that took its place: it stands as a former revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<String>,
+    /// Of a download: what tells whether it has changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// Outcome of the recipe's quality tests, a variable each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quality: Vec<serde_json::Value>,
+}
+
+/// A URL, and what its server said of the bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
 }
 
 impl Granule {

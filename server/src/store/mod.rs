@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use icechunk::Repository;
 use icechunk::config::{CachingConfig, ManifestConfig, ManifestSplittingConfig, RepositoryConfig};
 
-pub use history::{Change, Extent, Granule, Kind, Living, Past, Standing, VersionInfo};
+pub use history::{Change, Extent, Granule, Kind, Living, Origin, Past, Standing, VersionInfo};
 pub use inspect::{Held, Reference};
 pub use lineage::Lineage;
 pub(crate) use read::hex;

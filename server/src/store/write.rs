@@ -185,6 +185,13 @@ impl Writer<'_> {
         self.sink.clone()
     }
 
+    /// Takes back what was put since the last commit: what it was of is not published.
+    pub fn discard(&self) {
+        for path in lock(&self.sink.written).drain(..) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     /// Publishes: from here on "latest" is this version, and it is on the disk.
     ///
     /// # Errors
@@ -313,9 +320,7 @@ impl Drop for Writer<'_> {
                 self.store.forget(&self.id);
                 return;
             }
-            for path in lock(&self.sink.written).drain(..) {
-                let _ = std::fs::remove_file(path);
-            }
+            self.discard();
         }
         let _ = std::fs::remove_file(self.dir.join(".writing"));
     }
