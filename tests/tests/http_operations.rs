@@ -147,3 +147,41 @@ fn a_misspelt_key_of_the_configuration_is_named_with_its_neighbour() {
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(said.contains("dtaa") && said.contains("did you mean \"data\""), "{said}");
 }
+
+#[test]
+fn a_run_follows_a_recipe_of_the_server_and_names_no_url_unless_that_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipes = dir.path().join("recipes");
+    std::fs::create_dir_all(recipes.join("files")).unwrap();
+    std::fs::copy(demo_file("ostia-sst.nc"), recipes.join("files/ostia-sst.nc")).unwrap();
+    std::fs::write(
+        recipes.join("sst.toml"),
+        "[collection]\nid = \"sea\"\ntitle = \"The sea\"\n[source]\nroot = \"files\"\npattern = \"*-sst.nc\"",
+    )
+    .unwrap();
+    std::fs::write(recipes.join("bad.toml"), "[cubes]").unwrap();
+    let config = dir.path().join("graticule.toml");
+    std::fs::write(&config, "recipes = \"recipes\"\ntoken = \"a-token-for-this-test\"").unwrap();
+    let s = Server::start(&["--config", &config.to_string_lossy()]);
+    let listed = s.get("/api/recipes").json();
+    let listed = listed["recipes"].as_array().unwrap();
+    assert_eq!((&listed[1]["id"], &listed[1]["collection"]), (&"sst".into(), &"sea".into()));
+    assert!(listed[0]["error"].as_str().unwrap().contains("did you mean \"cube\"?"), "{listed:?}");
+    let post = |body: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        s.send("POST", "/api/runs", &headers, body.as_bytes())
+    };
+    assert_eq!(post(r#"{"recipe": "sst"}"#, "not-the-token-at-all").status, 401);
+    let said = post(r#"{"recipe": "stt"}"#, "a-token-for-this-test").problem(400);
+    assert!(said["detail"].as_str().unwrap().contains("did you mean \"sst\"?"), "{said}");
+    let created = post(r#"{"recipe": "sst"}"#, "a-token-for-this-test");
+    assert_eq!(created.status, 202, "{}", String::from_utf8_lossy(&created.body));
+    let place = created.header("location").expect("a place").strip_prefix(&s.url).unwrap().to_owned();
+    let ended = s.wait_for(&place, |r| !["queued", "running"].iter().any(|w| r.json()["state"] == *w)).json();
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(s.get("/api/collections/sea").json()["title"], "The sea");
+    let inside = r#"{"collection": "sea", "inputs": ["http://169.254.169.254/latest"]}"#;
+    let said = post(inside, "a-token-for-this-test").problem(400);
+    assert!(said["detail"].as_str().unwrap().contains("allow_urls"), "{said}");
+}
