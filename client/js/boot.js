@@ -66,7 +66,9 @@ export function decoder() {
     module.then((module) => worker.postMessage({ module }), () => {});
     return worker;
   });
-  let first = hire();
+  let first = null;
+  // A page may forbid workers: the map says so in its place, if it comes to that.
+  try { first = hire(); } catch { /* asked for again, and answered, below */ }
   globalThis.graticuleDecode = {
     base: new URL('./', import.meta.url).href,
     module,

@@ -131,6 +131,10 @@ impl Variable {
             && self.dims[n - 1].role == Role::X
             && self.dims[n - 2..].iter().all(|d| d.coordinate.is_some() && d.len > 0)
     }
+    /// True where its cells lie along no lines of latitude and longitude.
+    pub fn is_warped(&self) -> bool {
+        matches!(self.horizontal(), Some(Horizontal::Projected(_) | Horizontal::Curvilinear { .. }))
+    }
     /// True where a map can show it: on its own grid, or as levels on latitude and longitude.
     pub fn is_drawable(&self) -> bool {
         match self.horizontal() {

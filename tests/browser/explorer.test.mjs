@@ -99,6 +99,18 @@ for (const backend of Object.keys(BACKENDS)) {
       await Promise.all([context, served.context].map((c) => c.close()));
     });
 
+    test('a page that may start no workers says so in its place', async () => {
+      const context = await browser.newContext({ reducedMotion: 'reduce' });
+      const page = await context.newPage();
+      await page.addInitScript(() => { window.Worker = class { constructor() { throw new DOMException('refused', 'SecurityError'); } }; });
+      await page.goto(`${server.url}/?collection=ncep`);
+      const box = page.locator('.g-trouble');
+      await box.waitFor({ timeout: 15_000 });
+      assert.match(await box.innerText(), /worker/i);
+      assert.equal(await page.locator('.g-rail').count(), 1);
+      await context.close();
+    });
+
     test('a store that is not there is named in words', async () => {
       assert.match(await trouble(`${server.url}/zarr/nowhere`), /zarr\.json|no such/i);
     });

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use graticule_shared::axis::Axis;
 use graticule_shared::colormap::Stretch;
 use graticule_shared::cube::{Cube, Role, Variable};
-use graticule_shared::grid::Horizontal;
 use graticule_shared::raster::{Camera, Cell, Projection, mercator_columns, mercator_rows};
 use graticule_shared::zarr::Hierarchy;
 
@@ -125,7 +124,7 @@ impl Layer {
 
     /// True where meshes draw it.
     pub fn is_warped(&self) -> bool {
-        matches!(self.variable.horizontal(), Some(Horizontal::Projected(_) | Horizontal::Curvilinear { .. }))
+        self.variable.is_warped()
     }
 
     pub fn page_key(&self, page: PageId, plane: u64) -> Option<PageKey> {

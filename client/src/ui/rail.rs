@@ -1,5 +1,6 @@
 //! The right rail: six quiet tools.
 
+use graticule_shared::cube::Variable;
 use leptos::prelude::*;
 
 use super::address::theme_name;
@@ -39,11 +40,17 @@ fn layers(m: Model) -> impl IntoView {
         m.shape.track();
         m.state(|s| s.is_smooth())
     });
+    // Grids of their own are drawn cell by cell.
+    let regular = move || {
+        m.shape.track();
+        m.selected.track();
+        m.state(|s| !s.meta().is_some_and(Variable::is_warped))
+    };
     view! {
         <div class="g-layers g-plate" role="group" aria-label="Layers">
             {one("Coastlines", m.coastlines.into(), Command::SetCoastlines)}
             {one("Graticule", m.graticule.into(), Command::SetGraticule)}
-            {one("Smooth", smooth, Command::SetSmooth)}
+            {move || regular().then(|| one("Smooth", smooth, Command::SetSmooth))}
         </div>
     }
 }
