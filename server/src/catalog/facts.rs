@@ -198,8 +198,17 @@ impl Facts {
             match TimeUnits::parse(units, dim.calendar.as_deref()) {
                 Ok(units) => {
                     out.calendar = Some(units.calendar.name().to_owned());
+                    if values.len() > MAX_LISTED {
+                        // Instants are in the order of their numbers: two of them say the extent.
+                        let finite = || values.iter().copied().filter(|v| v.is_finite());
+                        let at = |v: f64| units.decode(v).ok();
+                        let first = finite().min_by(f64::total_cmp).and_then(at);
+                        let last = finite().max_by(f64::total_cmp).and_then(at);
+                        self.widen_time(&units, first.as_ref(), last.as_ref());
+                        return;
+                    }
                     let times: Vec<CfTime> = values.iter().filter_map(|v| units.decode(*v).ok()).collect();
-                    if values.len() <= MAX_LISTED && times.len() == values.len() {
+                    if times.len() == values.len() {
                         out.values = times.iter().map(|t| Value::from(format!("{t}Z"))).collect();
                     }
                     self.widen_time(&units, times.iter().min(), times.iter().max());

