@@ -8,6 +8,7 @@
 //! **Invariants:** no sockets; no allocation whose size an input alone decides
 //! (see [`Limits`]); no panic on any input; compiles for `wasm32-unknown-unknown`.
 
+mod bzip2;
 pub mod checks;
 pub mod error;
 mod geotiff;
@@ -18,6 +19,8 @@ pub mod model;
 mod netcdf3;
 mod slab;
 mod sniff;
+#[cfg(feature = "zarr")]
+mod zarr;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +32,8 @@ pub use error::FormatError;
 pub use model::{AttrValue, Dimension, Header, Limits, Source, Variable};
 
 use sniff::Container;
+#[cfg(feature = "zarr")]
+pub use zarr::{Origin, is_hierarchy};
 
 /// Opens a file by what it contains, whatever it is called. Its bytes are read
 /// in ranges when they are needed: the file may be far larger than memory.
@@ -40,13 +45,17 @@ pub fn open(path: &Path, limits: Limits) -> Result<Box<dyn Source>, FormatError>
     let name = path.display().to_string();
     let failed = |e: String| FormatError::new(&name, format!("the file cannot be opened: {e}"));
     let metadata = std::fs::metadata(path).map_err(|e| failed(e.to_string()))?;
+    #[cfg(feature = "zarr")]
+    if is_hierarchy(path) {
+        return Ok(Box::new(zarr::Zarr::open(&name, path, limits)?));
+    }
     // Opening a pipe would wait for its writer.
     if !metadata.is_file() {
-        let what = if metadata.is_dir() { "a directory" } else { "a pipe or device" };
+        let what = if metadata.is_dir() { "a folder without Zarr metadata" } else { "a pipe or device" };
         return Err(FormatError::new(&name, format!("this is {what}, not a file")));
     }
     let storage = FileStorage::open(path).map_err(|e| failed(e.to_string()))?;
-    open_storage(&name, Arc::new(storage), limits)
+    open_storage(&name, Arc::new(storage), Some(path), limits)
 }
 
 /// The same for bytes already in memory, such as a file dropped on a page.
@@ -54,14 +63,23 @@ pub fn open(path: &Path, limits: Limits) -> Result<Box<dyn Source>, FormatError>
 /// # Errors
 /// As [`open`].
 pub fn open_bytes(name: &str, bytes: Vec<u8>, limits: Limits) -> Result<Box<dyn Source>, FormatError> {
-    open_storage(name, Arc::new(BytesStorage::new(bytes)), limits)
+    open_storage(name, Arc::new(BytesStorage::new(bytes)), None, limits)
 }
 
-fn open_storage(name: &str, storage: DynStorage, limits: Limits) -> Result<Box<dyn Source>, FormatError> {
+/// `path` where the bytes are those of a file.
+#[cfg_attr(not(feature = "zarr"), allow(unused_variables))]
+fn open_storage(
+    name: &str,
+    storage: DynStorage,
+    path: Option<&Path>,
+    limits: Limits,
+) -> Result<Box<dyn Source>, FormatError> {
     match sniff::container(name, storage.as_ref())? {
         Container::NetCdf3(version) => Ok(Box::new(netcdf3::NetCdf3::open(name, storage, version, limits)?)),
         Container::Hdf5 => Ok(Box::new(hdf5::Hdf5::open(name, storage, limits)?)),
         Container::Grib => Ok(Box::new(grib::Grib::open(name, storage, limits)?)),
+        #[cfg(feature = "zarr")]
+        Container::Zip => Ok(Box::new(zarr::Zarr::open_zip(name, storage, path, limits)?)),
         Container::Tiff => Ok(Box::new(geotiff::GeoTiff::open(name, storage, limits)?)),
         Container::Gzip => match grib::unwrap_gzip(name, storage.as_ref(), &limits)? {
             Some(bytes) => Ok(Box::new(grib::Grib::open(name, Arc::new(BytesStorage::new(bytes)), limits)?)),

@@ -161,7 +161,7 @@ impl Variable {
 #[derive(Debug, Clone, Default)]
 pub struct Header {
     /// `NetCDF-3 classic`, `NetCDF-3 64-bit offset`, `NetCDF-3 CDF-5`, `NetCDF-4`, `HDF5`,
-    /// `GRIB1`, `GRIB2`, `GeoTIFF`, `GeoTIFF (BigTIFF)`.
+    /// `GRIB1`, `GRIB2`, `GeoTIFF`, `GeoTIFF (BigTIFF)`, `Zarr v2`, `Zarr v3` and these `in ZIP`.
     pub format: String,
     pub dimensions: Vec<Dimension>,
     /// Numeric variables only, in file order.
@@ -173,6 +173,8 @@ pub struct Header {
     pub skipped: Vec<(String, String)>,
     /// What was odd and could be read all the same.
     pub notes: Vec<Finding>,
+    /// Groups that hold coarser levels of the variables at the root, under their names; finest first.
+    pub levels: Vec<String>,
 }
 
 /// What a reader may spend on one file, whatever the file says.

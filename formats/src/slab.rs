@@ -72,6 +72,23 @@ pub(crate) fn holds_attributes(attributes: &[(String, crate::AttrValue)]) -> boo
         || text("cf_role") == Some("mesh_topology")
 }
 
+/// One element, native-endian.
+#[cfg(feature = "zarr")]
+pub(crate) fn element(dtype: DataType, v: f64) -> Vec<u8> {
+    match dtype {
+        DataType::Int8 => (v as i8).to_ne_bytes().to_vec(),
+        DataType::UInt8 => (v as u8).to_ne_bytes().to_vec(),
+        DataType::Int16 => (v as i16).to_ne_bytes().to_vec(),
+        DataType::UInt16 => (v as u16).to_ne_bytes().to_vec(),
+        DataType::Int32 => (v as i32).to_ne_bytes().to_vec(),
+        DataType::UInt32 => (v as u32).to_ne_bytes().to_vec(),
+        DataType::Int64 => (v as i64).to_ne_bytes().to_vec(),
+        DataType::UInt64 => (v as u64).to_ne_bytes().to_vec(),
+        DataType::Float32 => (v as f32).to_ne_bytes().to_vec(),
+        DataType::Float64 => v.to_ne_bytes().to_vec(),
+    }
+}
+
 /// Reverses every element of `size` bytes: big-endian to little-endian and back.
 pub(crate) fn swap_elements(bytes: &mut [u8], size: usize) {
     fn swap<const N: usize>(bytes: &mut [u8]) {

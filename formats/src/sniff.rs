@@ -14,6 +14,9 @@ pub(crate) enum Container {
     Tiff,
     /// GRIB travels so; what is inside is seen when it is unpacked.
     Gzip,
+    /// A Zarr hierarchy, if it is one.
+    #[cfg(feature = "zarr")]
+    Zip,
 }
 
 const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -30,7 +33,7 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
     if len == 0 {
         return Err(FormatError::new(
             name,
-            "the file is empty (0 bytes); expected NetCDF, HDF5, GRIB or GeoTIFF",
+            "the file is empty (0 bytes); expected NetCDF, HDF5, GRIB, GeoTIFF or Zarr",
         ));
     }
     let head = storage
@@ -59,6 +62,8 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
         }
         h if crate::geotiff::begins(h) => Ok(Container::Tiff),
         [0x1f, 0x8b, ..] => Ok(Container::Gzip),
+        #[cfg(feature = "zarr")]
+        [b'P', b'K', 3, 4, ..] => Ok(Container::Zip),
         _ => {
             let mut at = 512;
             while at <= LAST_HDF5_OFFSET && at + 8 <= len {
@@ -80,7 +85,7 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
 fn unknown(name: &str, storage: &dyn Storage) -> FormatError {
     let head = storage.read_range(0, storage.len().min(512) as usize);
     let what = head.map_or_else(|e| format!("the file cannot be read: {e}"), |h| looks_like(&h));
-    FormatError::new(name, format!("{what}; expected NetCDF, HDF5, GRIB or GeoTIFF")).at_byte(0)
+    FormatError::new(name, format!("{what}; expected NetCDF, HDF5, GRIB, GeoTIFF or Zarr")).at_byte(0)
 }
 
 /// A sentence about what `head` really is.

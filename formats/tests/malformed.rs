@@ -1,4 +1,4 @@
-//! Every malformed NetCDF, GRIB and TIFF file of the sample data: refused where it must be, read
+//! Every malformed NetCDF, GRIB, TIFF and Zarr file of the sample data: refused where it must be, read
 //! where it can be, in bounded memory and time, without a panic.
 
 mod sample;
@@ -21,7 +21,7 @@ enum Expected {
 }
 use Expected::{Accepted, Noted, Refused, Skipped, Unopened};
 
-const FILES: [(&str, Expected); 48] = [
+const FILES: [(&str, Expected); 72] = [
     ("trunc_nc3.nc", Unopened("120 records", Some(9667))),
     ("trunc_nc4.nc", Unopened("cut short", Some(37889))),
     ("trunc_8bytes.nc", Unopened("cut short", Some(8))),
@@ -70,6 +70,30 @@ const FILES: [(&str, Expected); 48] = [
     ("trunc_grib1_multi.grib", Skipped("the file ends after 1382 of them")),
     ("upstream_era5-levels-corrupted.grib", Skipped("the length is wrong")),
     ("upstream_regular_ll_wrong_increment.grib", Noted("regular_ll")),
+    ("zarr_bad_json.zarr", Unopened("x/.zarray is not JSON", None)),
+    ("zarr_corrupt_chunks.zarr", Unopened("chunk 1/analysed_sst/c/0/0: blosc", None)),
+    ("zarr_deep_json.zarr", Unopened(".zattrs is not JSON: recursion limit", None)),
+    ("zarr_dup_keys.zarr", Unopened("[999999999, 999999999]", None)),
+    ("zarr_path_traversal_consolidated.zarr", Unopened("may not leave the store", None)),
+    ("zarr_separator_evil.zarr", Unopened("neither \".\" nor \"/\"", None)),
+    ("zarr_shard_index_corrupt.zarr", Unopened("chunk u/c/0/0/0/0", None)),
+    ("zarr_shard_offset_past_end.zarr", Unopened("inner chunk 1 is said to be", None)),
+    ("zarr_unknown_codec.zarr", Unopened("codec https://example.invalid/codec", None)),
+    ("zarr_v2_blosc_bomb.zarr", Unopened("blosc: declares", None)),
+    ("zarr_v2_chunk_huge.zarr", Unopened("more elements than any store can hold", None)),
+    ("zarr_v2_negative_shape.zarr", Unopened("shape is [-5,16]", None)),
+    ("zarr_v2_shape_1e12.zarr", Unopened("declares 4000000000000 bytes", None)),
+    ("zarr_v2_zlib_bomb.zarr", Unopened("decodes to 257 bytes", None)),
+    ("zarr_v2_zstd_bomb.zarr", Unopened("zstd", None)),
+    ("zarr_v3_chunk_zero.zarr", Unopened("chunk shape has a 0", None)),
+    ("zarr_v3_consolidated_traversal.zarr", Unopened("may not leave the store", None)),
+    ("zarr_v3_gzip_bomb.zarr", Unopened("decodes to 257 bytes", None)),
+    ("zarr_v3_rank_mismatch.zarr", Unopened("chunk shape has 1 dimensions", None)),
+    ("zarr_v3_shape_float.zarr", Unopened("shape is [16.5,\"16\"]", None)),
+    ("zarr_v3_shape_overflow.zarr", Unopened("more elements than any store can hold", None)),
+    ("zip_bomb.zarr.zip", Unopened("0.0: 40000000 bytes", None)),
+    ("zip_slip.zarr.zip", Unopened("would leave the archive", Some(419))),
+    ("gzip_bomb.grib2.gz", Unopened("no GRIB message", Some(0))),
 ];
 
 /// Everything that ingest would do: open, check, read all values. Also what is skipped.

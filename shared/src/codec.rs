@@ -12,7 +12,7 @@ use crate::dtype::DataType;
 use crate::zarr::{ArrayMeta, ZarrFormat};
 
 /// One step of decoding, in the order in which it is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Checks and drops the four bytes at the end.
     Crc32c,
@@ -24,8 +24,41 @@ pub enum Step {
     Lz4,
     /// numcodecs' byte shuffle with this element size.
     Shuffle(usize),
-    /// numcodecs' delta on integers or floats of the array's own type.
-    Delta,
+    /// numcodecs' delta: running sums in this type.
+    Delta(DataType),
+    /// HDF5's and numcodecs' checksum, in the last four bytes.
+    Fletcher32,
+    /// Checked and dropped: the first four bytes where true, else the last.
+    Adler32(bool),
+    Crc32(bool),
+    /// Numbers of `from` become `x / scale + offset` of `to` (numcodecs `fixedscaleoffset`, `astype`).
+    Scale {
+        from: DataType,
+        to: DataType,
+        scale: f64,
+        offset: f64,
+    },
+    /// numcodecs' bits of booleans, highest first, after a byte that counts the padding.
+    Bits,
+    /// The browser's decoder has it not.
+    Bzip2,
+    /// The browser's decoder has it not.
+    Pcodec(DataType),
+}
+
+impl Step {
+    /// Whether the browser's decoder has it.
+    pub fn is_light(&self) -> bool {
+        !matches!(self, Self::Bzip2 | Self::Pcodec(_))
+    }
+
+    /// Bytes that it takes away from what it is given.
+    pub fn dropped(&self) -> usize {
+        match self {
+            Self::Crc32c | Self::Fletcher32 | Self::Adler32(_) | Self::Crc32(_) => 4,
+            _ => 0,
+        }
+    }
 }
 
 /// How the stored bytes of one block become its elements in C order.
@@ -37,6 +70,8 @@ pub struct Chain {
     pub shape: Vec<u64>,
     /// Stored axis `i` is axis `order[i]` of the array; empty when they agree.
     pub order: Vec<usize>,
+    /// Bytes that a decoded block may have.
+    pub limit: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,13 +79,13 @@ pub enum CodecError {
     #[error("{array}: the type {dtype} is not a plain number")]
     DataType { array: String, dtype: String },
     #[error(
-        "{array}: codec {codec} is not supported; supported are bytes, transpose, crc32c, zstd, blosc, gzip, zlib, lz4, shuffle, delta"
+        "{array}: codec {codec} is not supported here; supported are bytes, transpose, crc32c, zstd, blosc, gzip, zlib, lz4, shuffle, delta, fixedscaleoffset, fletcher32"
     )]
     Unknown { array: String, codec: String },
     #[error("{array}: transpose order {order} is not a permutation of its dimensions")]
     Order { array: String, order: String },
     #[error(
-        "{array}: one chunk holds {bytes} bytes decoded, more than the {limit} that a viewer should load; rechunk the store"
+        "{array}: one chunk holds {bytes} bytes decoded, more than the {limit} that are loaded at once; rechunk the store"
     )]
     TooLarge { array: String, bytes: u64, limit: u64 },
     #[error("not a codec chain: {0:?}")]
@@ -61,19 +96,33 @@ pub enum CodecError {
 pub const MAX_BLOCK_BYTES: u64 = 64 << 20;
 
 impl Chain {
+    /// The chain of an array that the browser's decoder reads.
+    ///
+    /// # Errors
+    /// A type that is no number, a codec that the browser has not, a block that is too large.
+    pub fn new(array: &ArrayMeta, format: ZarrFormat) -> Result<Self, CodecError> {
+        let chain = Self::any(array, format, MAX_BLOCK_BYTES)?;
+        match chain.steps.iter().find(|s| !s.is_light()) {
+            Some(step) => Err(CodecError::Unknown { array: array.path.clone(), codec: step.to_text() }),
+            None => Ok(chain),
+        }
+    }
+
+    /// As [`Chain::new`], of every known codec and of blocks up to `limit` bytes.
+    ///
     /// # Errors
     /// A type that is no number, a codec that is not known, a block that is too large.
-    pub fn new(array: &ArrayMeta, format: ZarrFormat) -> Result<Self, CodecError> {
+    pub fn any(array: &ArrayMeta, format: ZarrFormat, limit: u64) -> Result<Self, CodecError> {
         let path = || array.path.clone();
         let Some(dtype) = array.dtype else {
             let name = &array.metadata[if format == ZarrFormat::V2 { "dtype" } else { "data_type" }];
             return Err(CodecError::DataType { array: path(), dtype: name.to_string() });
         };
         let shape = array.block_shape().to_vec();
-        let mut chain = Self { dtype, big_endian: false, steps: Vec::new(), shape, order: Vec::new() };
+        let mut chain = Self { dtype, big_endian: false, steps: Vec::new(), shape, order: Vec::new(), limit };
         if chain.decoded_len().is_none() {
             let bytes = chain.shape.iter().fold(dtype.size() as u64, |p, n| p.saturating_mul(*n));
-            return Err(CodecError::TooLarge { array: path(), bytes, limit: MAX_BLOCK_BYTES });
+            return Err(CodecError::TooLarge { array: path(), bytes, limit });
         }
         match format {
             ZarrFormat::V2 => chain.read_v2(array)?,
@@ -86,7 +135,7 @@ impl Chain {
     pub fn decoded_len(&self) -> Option<usize> {
         let size = self.dtype.size() as u64;
         let bytes = self.shape.iter().try_fold(size, |p, n| p.checked_mul(*n))?;
-        (bytes <= MAX_BLOCK_BYTES).then_some(bytes as usize)
+        if bytes <= self.limit { usize::try_from(bytes).ok() } else { None }
     }
 
     fn read_v3(&mut self, array: &ArrayMeta) -> Result<(), CodecError> {
@@ -94,17 +143,17 @@ impl Chain {
         for codec in codecs.as_array().map(Vec::as_slice).unwrap_or_default() {
             let name = codec["name"].as_str().or_else(|| codec.as_str()).unwrap_or_default();
             let configuration = &codec["configuration"];
+            let unknown = || CodecError::Unknown { array: array.path.clone(), codec: name.into() };
             match name {
                 "bytes" => self.big_endian = configuration["endian"] == "big" && self.dtype.size() > 1,
+                // Running sums over another order of elements are other sums.
+                "transpose" if self.steps.iter().any(|s| matches!(s, Step::Delta(_))) => {
+                    return Err(unknown());
+                }
                 "transpose" => self.transpose(array, &configuration["order"])?,
                 _ => {
-                    let step =
-                        step(name.strip_prefix("numcodecs.").unwrap_or(name), configuration, self.dtype)
-                            .ok_or_else(|| CodecError::Unknown {
-                                array: array.path.clone(),
-                                codec: name.into(),
-                            })?;
-                    self.steps.insert(0, step);
+                    let short = name.strip_prefix("numcodecs.").unwrap_or(name);
+                    self.push(short, configuration).ok_or_else(unknown)?;
                 }
             }
         }
@@ -120,11 +169,76 @@ impl Chain {
         let filters = meta["filters"].as_array().map(Vec::as_slice).unwrap_or_default();
         for codec in filters.iter().chain(Some(&meta["compressor"]).filter(|c| !c.is_null())) {
             let id = codec["id"].as_str().unwrap_or_default();
-            let step = step(id, codec, self.dtype)
+            self.push(id, codec)
                 .ok_or_else(|| CodecError::Unknown { array: array.path.clone(), codec: id.into() })?;
-            self.steps.insert(0, step);
         }
         Ok(())
+    }
+
+    /// Undoes one codec before those that are undone already; `None` where it is not known.
+    fn push(&mut self, name: &str, configuration: &Value) -> Option<()> {
+        // A type as NumPy writes it, of the chain's byte order.
+        let typed = |key: &str| -> Option<DataType> {
+            let text = configuration[key].as_str()?;
+            let dtype = DataType::from_v2(text).or_else(|| DataType::from_zarr_name(text))?;
+            let swapped = if self.big_endian { '<' } else { '>' };
+            (dtype.size() == 1 || !text.starts_with(swapped)).then_some(dtype)
+        };
+        let start = |default: bool| match configuration["location"].as_str() {
+            Some("start") => true,
+            Some("end") => false,
+            _ => default,
+        };
+        let step = match name {
+            "crc32c" if configuration["location"] != "start" => Step::Crc32c,
+            "zstd" => Step::Zstd,
+            "blosc" => Step::Blosc,
+            "gzip" | "zlib" => Step::Inflate,
+            "lz4" => Step::Lz4,
+            "bz2" => Step::Bzip2,
+            "fletcher32" => Step::Fletcher32,
+            "adler32" => Step::Adler32(start(true)),
+            "crc32" => Step::Crc32(start(true)),
+            "shuffle" => {
+                Step::Shuffle(configuration["elementsize"].as_u64().unwrap_or(4).clamp(1, 64) as usize)
+            }
+            "pcodec" => Step::Pcodec(self.encoded()),
+            "packbits" if configuration["id"] == "packbits" => Step::Bits,
+            // What they leave out is left out for good.
+            "bitround" | "quantize" if configuration["astype"].is_null() => return Some(()),
+            "quantize" => {
+                let (to, from) = (typed("dtype")?, typed("astype")?);
+                return (to == from).then_some(());
+            }
+            "delta" => {
+                let dtype = typed("dtype").unwrap_or(self.encoded());
+                let same = configuration["astype"].is_null() || typed("astype") == Some(dtype);
+                (same && dtype == self.encoded()).then_some(Step::Delta(dtype))?
+            }
+            "fixedscaleoffset" => {
+                let to = typed("dtype").unwrap_or(self.encoded());
+                let from = if configuration["astype"].is_null() { to } else { typed("astype")? };
+                let scale = configuration["scale"].as_f64().filter(|s| *s != 0.0)?;
+                let offset = configuration["offset"].as_f64()?;
+                (to == self.encoded()).then_some(Step::Scale { from, to, scale, offset })?
+            }
+            "astype" => {
+                let (from, to) = (typed("encode_dtype")?, typed("decode_dtype")?);
+                (to == self.encoded()).then_some(Step::Scale { from, to, scale: 1.0, offset: 0.0 })?
+            }
+            _ => return None,
+        };
+        self.steps.insert(0, step);
+        Some(())
+    }
+
+    /// The type of what the next codec of encoding is given.
+    fn encoded(&self) -> DataType {
+        let first = self.steps.iter().find_map(|s| match s {
+            Step::Scale { from, .. } => Some(*from),
+            _ => None,
+        });
+        first.unwrap_or(self.dtype)
     }
 
     fn transpose(&mut self, array: &ArrayMeta, order: &Value) -> Result<(), CodecError> {
@@ -149,15 +263,7 @@ impl Chain {
     /// One line, for [`Chain::from_text`].
     pub fn to_text(&self) -> String {
         let list = |v: &mut dyn Iterator<Item = String>| v.collect::<Vec<_>>().join(",");
-        let steps = list(&mut self.steps.iter().map(|s| match s {
-            Step::Crc32c => "crc32c".to_owned(),
-            Step::Zstd => "zstd".to_owned(),
-            Step::Blosc => "blosc".to_owned(),
-            Step::Inflate => "inflate".to_owned(),
-            Step::Lz4 => "lz4".to_owned(),
-            Step::Shuffle(size) => format!("shuffle:{size}"),
-            Step::Delta => "delta".to_owned(),
-        }));
+        let steps = list(&mut self.steps.iter().map(Step::to_text));
         let shape = list(&mut self.shape.iter().map(u64::to_string));
         let order = list(&mut self.order.iter().map(usize::to_string));
         let endian = if self.big_endian { "big" } else { "little" };
@@ -177,21 +283,9 @@ impl Chain {
         let big_endian = list()?.next()? == "big";
         let shape = list()?.map(|n| n.parse().ok()).collect::<Option<Vec<u64>>>()?;
         let order = list()?.map(|n| n.parse().ok()).collect::<Option<Vec<usize>>>()?;
-        let steps = list()?
-            .map(|s| {
-                Some(match s {
-                    "crc32c" => Step::Crc32c,
-                    "zstd" => Step::Zstd,
-                    "blosc" => Step::Blosc,
-                    "inflate" => Step::Inflate,
-                    "lz4" => Step::Lz4,
-                    "delta" => Step::Delta,
-                    other => Step::Shuffle(other.strip_prefix("shuffle:")?.parse().ok().filter(|n| *n > 0)?),
-                })
-            })
-            .collect::<Option<Vec<Step>>>()?;
+        let steps = list()?.map(Step::from_text).collect::<Option<Vec<Step>>>()?;
         let usable = order.is_empty() || is_permutation(&order, shape.len());
-        let chain = Self { dtype, big_endian, steps, shape, order };
+        let chain = Self { dtype, big_endian, steps, shape, order, limit: MAX_BLOCK_BYTES };
         (usable && chain.decoded_len().is_some()).then_some(chain)
     }
 }
@@ -200,23 +294,53 @@ fn is_permutation(order: &[usize], rank: usize) -> bool {
     order.len() == rank && (0..rank).all(|i| order.contains(&i))
 }
 
-fn step(name: &str, configuration: &Value, dtype: DataType) -> Option<Step> {
-    Some(match name {
-        "crc32c" => Step::Crc32c,
-        "zstd" => Step::Zstd,
-        "blosc" => Step::Blosc,
-        "gzip" | "zlib" => Step::Inflate,
-        "lz4" => Step::Lz4,
-        "shuffle" => Step::Shuffle(configuration["elementsize"].as_u64().unwrap_or(4).clamp(1, 64) as usize),
-        // A delta into another type changes the element size half way: not read.
-        "delta" => {
-            let own = |key: &str| configuration[key].as_str().and_then(DataType::from_v2);
-            let same = own("dtype") == Some(dtype)
-                && (configuration["astype"].is_null() || own("astype") == Some(dtype));
-            return same.then_some(Step::Delta);
+impl Step {
+    fn to_text(&self) -> String {
+        let place = |start: &bool| if *start { "start" } else { "end" };
+        match self {
+            Self::Crc32c => "crc32c".to_owned(),
+            Self::Zstd => "zstd".to_owned(),
+            Self::Blosc => "blosc".to_owned(),
+            Self::Inflate => "inflate".to_owned(),
+            Self::Lz4 => "lz4".to_owned(),
+            Self::Fletcher32 => "fletcher32".to_owned(),
+            Self::Bits => "bits".to_owned(),
+            Self::Bzip2 => "bz2".to_owned(),
+            Self::Shuffle(size) => format!("shuffle:{size}"),
+            Self::Delta(dtype) => format!("delta:{dtype}"),
+            Self::Pcodec(dtype) => format!("pcodec:{dtype}"),
+            Self::Adler32(start) => format!("adler32:{}", place(start)),
+            Self::Crc32(start) => format!("crc32:{}", place(start)),
+            Self::Scale { from, to, scale, offset } => format!("scale:{from}:{to}:{scale}:{offset}"),
         }
-        _ => return None,
-    })
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let name = parts.next()?;
+        let mut dtype = || DataType::from_zarr_name(parts.next()?);
+        Some(match name {
+            "crc32c" => Self::Crc32c,
+            "zstd" => Self::Zstd,
+            "blosc" => Self::Blosc,
+            "inflate" => Self::Inflate,
+            "lz4" => Self::Lz4,
+            "fletcher32" => Self::Fletcher32,
+            "bits" => Self::Bits,
+            "bz2" => Self::Bzip2,
+            "delta" => Self::Delta(dtype()?),
+            "pcodec" => Self::Pcodec(dtype()?),
+            "adler32" => Self::Adler32(parts.next()? == "start"),
+            "crc32" => Self::Crc32(parts.next()? == "start"),
+            "shuffle" => Self::Shuffle(parts.next()?.parse().ok().filter(|n| *n > 0)?),
+            "scale" => {
+                let (from, to) = (dtype()?, dtype()?);
+                let mut number = || parts.next()?.parse::<f64>().ok();
+                Self::Scale { from, to, scale: number()?, offset: number()? }
+            }
+            _ => return None,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ pub enum ZarrError {
 }
 
 fn invalid(path: &str, reason: impl Into<String>) -> ZarrError {
-    ZarrError::Invalid { path: path.to_owned(), reason: reason.into() }
+    // A root array has no name.
+    let path = if path.is_empty() { "array" } else { path }.to_owned();
+    ZarrError::Invalid { path, reason: reason.into() }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +91,22 @@ impl ArrayMeta {
             KeyEncoding::V2(sep) => join(*sep),
         };
         if self.path.is_empty() { tail } else { format!("{}/{tail}", self.path) }
+    }
+
+    /// From a v3 array's `zarr.json`.
+    ///
+    /// # Errors
+    /// A document that is not as the specification says.
+    pub fn from_v3(path: &str, metadata: Value) -> Result<Self, ZarrError> {
+        array_v3(path, metadata)
+    }
+
+    /// From a v2 array's `.zarray` and `.zattrs`.
+    ///
+    /// # Errors
+    /// As [`ArrayMeta::from_v3`].
+    pub fn from_v2(path: &str, metadata: Value, attributes: Map<String, Value>) -> Result<Self, ZarrError> {
+        array_v2(path, metadata, attributes)
     }
 
     /// The fill value as a number; `None` for `null`.
@@ -220,7 +238,10 @@ fn object(v: &Value) -> Map<String, Value> {
 }
 
 /// A node's path must stay inside its store.
-fn check_path(path: &str) -> Result<(), ZarrError> {
+///
+/// # Errors
+/// An absolute path, a backslash, an empty name or one of dots.
+pub fn check_path(path: &str) -> Result<(), ZarrError> {
     let bad = path.starts_with('/')
         || path.contains('\\')
         || path.split('/').any(|s| s.is_empty() || s == "." || s == "..");

@@ -103,20 +103,20 @@ fn interleave<const N: usize>(bytes: &[u8], count: usize, out: &mut [u8]) {
     }
 }
 
-/// Running sums over the flattened chunk, in the array's own type (numcodecs `delta`).
-pub fn undelta(mut bytes: Vec<u8>, chain: &Chain) -> Vec<u8> {
+/// Running sums over the flattened chunk, in the type it was encoded in (numcodecs `delta`).
+pub fn undelta(mut bytes: Vec<u8>, dtype: DataType, big_endian: bool) -> Vec<u8> {
     macro_rules! sum {
         ($t:ty, $add:expr) => {{
             let mut sum = <$t>::default();
             for e in bytes.chunks_exact_mut(size_of::<$t>()) {
                 let Ok(raw) = <[u8; size_of::<$t>()]>::try_from(&*e) else { continue };
-                let v = if chain.big_endian { <$t>::from_be_bytes(raw) } else { <$t>::from_le_bytes(raw) };
+                let v = if big_endian { <$t>::from_be_bytes(raw) } else { <$t>::from_le_bytes(raw) };
                 sum = $add(sum, v);
-                e.copy_from_slice(&if chain.big_endian { sum.to_be_bytes() } else { sum.to_le_bytes() });
+                e.copy_from_slice(&if big_endian { sum.to_be_bytes() } else { sum.to_le_bytes() });
             }
         }};
     }
-    match chain.dtype {
+    match dtype {
         DataType::Int8 | DataType::UInt8 => sum!(u8, u8::wrapping_add),
         DataType::Int16 | DataType::UInt16 => sum!(u16, u16::wrapping_add),
         DataType::Int32 | DataType::UInt32 => sum!(u32, u32::wrapping_add),

@@ -67,6 +67,10 @@ impl Concat {
                     *n = total;
                 }
             }
+            // The levels of a pyramid each have it.
+            if v.dims.as_slice() == [dimension] && v.path.ends_with(&format!("/{dimension}")) {
+                times.push(v.path.clone());
+            }
             if v.path == dimension {
                 times.extend(v.attribute("bounds").and_then(AttrValue::as_text).map(str::to_owned));
                 units = time_units(v);

@@ -123,3 +123,27 @@ pub fn attributes(
     root.insert("zarr_conventions".into(), Value::Array(conventions));
     root.insert("multiscales".into(), json!({"layout": layout}));
 }
+
+/// Corrects the attributes for levels that the source brought along: they have the `shapes` that
+/// they have, their own coordinates say where, and nothing is known of how they were made.
+pub fn carried(root: &mut Map<String, Value>, shapes: &[(u64, u64)]) {
+    let Some(layout) = root.get_mut("multiscales").and_then(|m| m["layout"].as_array_mut()) else { return };
+    let mut finer = layout.first().and_then(|l| shape(&l["spatial:shape"]));
+    for (entry, (rows, columns)) in layout.iter_mut().skip(1).zip(shapes) {
+        if let Some(entry) = entry.as_object_mut() {
+            for guessed in ["resampling_method", "spatial:transform", "transform"] {
+                entry.shift_remove(guessed);
+            }
+            entry.insert("spatial:shape".into(), json!([rows, columns]));
+            if let Some((r, c)) = finer.filter(|_| *rows > 0 && *columns > 0) {
+                let scale = [r as f64 / *rows as f64, c as f64 / *columns as f64];
+                entry.insert("transform".into(), json!({"scale": scale}));
+            }
+        }
+        finer = Some((*rows, *columns));
+    }
+}
+
+fn shape(v: &Value) -> Option<(u64, u64)> {
+    Some((v.get(0)?.as_u64()?, v.get(1)?.as_u64()?))
+}

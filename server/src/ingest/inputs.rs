@@ -25,12 +25,19 @@ pub fn expand(inputs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         if text.contains("://") {
             bail!("{text}: only local files can be ingested; download it first");
         }
-        if input.is_dir() {
+        if input.is_dir() && graticule_formats::is_hierarchy(input) {
+            out.push(input.clone());
+        } else if input.is_dir() {
             let found = listed(input, |n| {
-                n.rsplit_once('.').is_some_and(|(_, e)| EXTENSIONS.contains(&e.to_ascii_lowercase().as_str()))
+                n.ends_with(".zarr.zip")
+                    || n.rsplit_once('.')
+                        .is_some_and(|(_, e)| EXTENSIONS.contains(&e.to_ascii_lowercase().as_str()))
             })?;
             if found.is_empty() {
-                bail!("{text}: no file in this folder ends in one of {}", EXTENSIONS.join(", "));
+                bail!(
+                    "{text}: this folder is no Zarr hierarchy, holds none, and no file in it ends in one of {}",
+                    EXTENSIONS.join(", ")
+                );
             }
             out.extend(found);
         } else if !input.exists() && text.contains(['*', '?']) {
@@ -54,9 +61,12 @@ fn listed(folder: &Path, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Pa
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut found: Vec<PathBuf> = entries
         .flatten()
-        .filter(|e| e.file_name().to_str().is_some_and(|n| !n.starts_with('.') && wanted(n)))
+        .filter(|e| {
+            let path = e.path();
+            let named = e.file_name().to_str().is_some_and(|n| !n.starts_with('.') && wanted(n));
+            (named && path.is_file()) || graticule_formats::is_hierarchy(&path)
+        })
         .map(|e| e.path())
-        .filter(|p| p.is_file())
         .collect();
     found.sort();
     Ok(found)
@@ -86,11 +96,34 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     p[i..].iter().all(|c| *c == '*')
 }
 
-/// SHA-256 in hexadecimal, and the length.
+/// SHA-256 in hexadecimal, and the length. Of a folder: of the sorted lines `SHA-256  PATH` of the
+/// files in it, with paths relative to it.
 ///
 /// # Errors
-/// The file cannot be read.
+/// A file cannot be read.
 pub fn checksum(path: &Path) -> std::io::Result<(String, u64)> {
+    if path.is_dir() {
+        let (mut files, mut folders) = (Vec::new(), vec![path.to_owned()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                match entry.file_type()? {
+                    t if t.is_dir() => folders.push(entry.path()),
+                    t if t.is_file() => files.push(entry.path()),
+                    _ => {}
+                }
+            }
+        }
+        files.sort();
+        let (mut hash, mut length) = (Sha256::new(), 0);
+        for file in files {
+            let (sum, n) = checksum(&file)?;
+            let name = file.strip_prefix(path).unwrap_or(&file).display().to_string();
+            hash.update(format!("{sum}  {name}\n"));
+            length += n;
+        }
+        return Ok((hex(&hash.finalize()), length));
+    }
     let mut file = std::fs::File::open(path)?;
     let (mut hash, mut length) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 20];

@@ -34,7 +34,10 @@ const PACKED: [&str; 10] = [
 /// One level's group while it is filled.
 pub struct Group<'a, 'h> {
     pub name: String,
+    /// Times that the grid was halved.
     pub k: u32,
+    /// The group of the grid that was halved, with its slash; empty for the root.
+    pub base: &'a str,
     pub prepared: &'a [Prepared<'h>],
     /// Paths in any group, each made once.
     pub made: &'a mut BTreeSet<String>,
@@ -42,7 +45,7 @@ pub struct Group<'a, 'h> {
 
 impl<'h> Group<'_, 'h> {
     fn path(&self, path: &str) -> String {
-        format!("{}/{path}", self.name)
+        format!("{}/{}", self.name, path.strip_prefix(self.base).unwrap_or(path))
     }
 
     /// The variable that `name` means beside the variable at `path`: in its group, else in those above.
@@ -139,6 +142,7 @@ impl<'h> Group<'_, 'h> {
                     attributes.shift_remove(key);
                 }
                 let group = own.rsplit_once('/').map_or(String::new(), |(g, _)| format!("{g}/"));
+                let group = group.strip_prefix(self.base).unwrap_or(&group).to_owned();
                 if let Some((lat, lon)) = grid.binned_axes(self.k) {
                     for (name, values, standard, units) in [
                         (latitude, lat, "latitude", "degrees_north"),

@@ -125,6 +125,53 @@ pub fn keep_codecs(metadata: &mut Value, former: Option<&ArrayMeta>) {
     }
 }
 
+/// Groups of coarser levels that the source brings along.
+struct Given<'h>(&'h [String]);
+
+/// Where the levels of one variable go on that the source does not have.
+struct Below {
+    /// Levels that are there.
+    from: u32,
+    /// The group of the coarsest one, with its slash.
+    base: String,
+    /// False where a coarser one of the source's is there: it goes on from that.
+    made: bool,
+}
+
+impl Below {
+    fn levels(&self, grid: &Grid) -> u32 {
+        if self.made { grid.levels() } else { 0 }
+    }
+}
+
+impl Given<'_> {
+    /// The level whose group a variable is in, from 1 on.
+    fn of(&self, path: &str) -> Option<usize> {
+        let (group, _) = path.split_once('/')?;
+        self.0.iter().position(|l| l == group).map(|at| at + 1)
+    }
+
+    fn below(&self, path: &str, header: &Header) -> Below {
+        let own = self.of(path).unwrap_or(0);
+        let name = if own == 0 { path } else { path.split_once('/').map_or(path, |(_, n)| n) };
+        let there = |k: usize| header.variables.iter().any(|v| v.path == format!("{k}/{name}"));
+        // Variables that the source has at its finest level alone are left at that.
+        let made = self.0.is_empty() || (own > 0 && !(own + 1..=self.0.len()).any(there));
+        let base = if own == 0 { String::new() } else { format!("{own}/") };
+        Below { from: own as u32, base, made }
+    }
+
+    /// Rows and columns of each level, of the first variable that it has.
+    fn shapes(&self, header: &Header) -> Vec<(u64, u64)> {
+        let of = |group: &String| {
+            let within = |v: &&Variable| v.path.starts_with(&format!("{group}/")) && v.shape.len() > 1;
+            let grid = |v: &Variable| Some((*v.shape.iter().rev().nth(1)?, *v.shape.last()?));
+            header.variables.iter().filter(within).filter_map(grid).max_by_key(|(r, c)| r * c)
+        };
+        self.0.iter().map_while(of).collect()
+    }
+}
+
 impl Plan {
     /// # Errors
     /// Coordinates that cannot be read, a header that contradicts itself, a grid too large to be
@@ -138,6 +185,7 @@ impl Plan {
         let mut notes: Vec<String> =
             header.skipped.iter().map(|(name, why)| format!("{name}: not carried over: {why}")).collect();
         let times = time_dimensions(header);
+        let given = Given(&header.levels);
         let mut prepared: Vec<Prepared<'_>> = Vec::new();
         let mut taken: BTreeSet<String> = BTreeSet::new();
         for v in &header.variables {
@@ -154,7 +202,9 @@ impl Plan {
                 continue;
             }
             prepared.push(prepare(v, &times, goes_on, false, &recipe.cube.codec, &mut notes));
-            taken.insert(v.path.split('/').next().unwrap_or_default().to_owned());
+            if given.of(&v.path).is_none() {
+                taken.insert(v.path.split('/').next().unwrap_or_default().to_owned());
+            }
         }
         let mut root = attributes::global(&header.attributes);
         root.extend(recipe.root_attributes());
@@ -216,18 +266,22 @@ impl Plan {
                     grids.of(variable, &mut coordinates, |n| dims.contains(n), &mut plan.notes)?
             {
                 field.weights = grid.weights();
-                most = most.max(grid.levels());
-                for k in 1..=grid.levels() {
+                let below = given.below(&p.variable.path, header);
+                most = most.max(below.from + below.levels(&grid));
+                for k in 1..=below.levels(&grid) {
+                    let name = format!("{prefix}{}", below.from + k);
                     let mut level =
-                        Group { name: format!("{prefix}{k}"), k, prepared: &prepared, made: &mut made };
+                        Group { name, k, base: &below.base, prepared: &prepared, made: &mut made };
                     let attributes =
                         level.coordinates(p, variable, &grid, &mut coordinates, &mut plan.wholes)?;
                     field.levels.push(p.level(&field, &grid, &level, attributes, goes_on));
                 }
-                first.get_or_insert_with(|| {
-                    let reference = reference(variable, &grid, &coordinates, &seen);
-                    (grid, reference)
-                });
+                if given.of(&p.variable.path).is_none() {
+                    first.get_or_insert_with(|| {
+                        let reference = reference(variable, &grid, &coordinates, &seen);
+                        (grid, reference)
+                    });
+                }
             }
             if field.levels.len() > 1 && field.axes.step.is_none() {
                 // Coarser levels are summed over all rows.
@@ -240,6 +294,7 @@ impl Plan {
             let nearest = coarsened.all(|f| f.method == Method::Nearest);
             let method = if nearest { Method::Nearest } else { Method::Average };
             conventions::attributes(&mut plan.root, grid, reference, most, prefix, method);
+            conventions::carried(&mut plan.root, &given.shapes(header));
         }
         let former = goes_on.and_then(|g| g.former.attributes.get(series::ATTRIBUTE)?.as_str());
         if recipe.cube.series || former.is_some() {

@@ -29,7 +29,10 @@ impl Schema {
             shape: v.shape.clone(),
             attributes: attributes::of_variable(v, &mut Vec::new()).0,
         };
-        Self(header.variables.iter().map(|v| (v.path.clone(), entry(v))).collect())
+        // Coarser levels that it brings along are no more its schema than those made here.
+        let coarser = |path: &str| header.levels.iter().any(|l| path.starts_with(&format!("{l}/")));
+        let finest = header.variables.iter().filter(|v| !coarser(&v.path));
+        Self(finest.map(|v| (v.path.clone(), entry(v))).collect())
     }
 
     /// Groups of the coarser levels and of the second layout of a stored version, each with its slash.

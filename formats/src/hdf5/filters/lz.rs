@@ -1,4 +1,4 @@
-//! Two small Lempel-Ziv formats: LZF, which h5py writes, and BloscLZ.
+//! LZF, which h5py writes.
 
 use hdf5_reader::error::Result;
 
@@ -59,50 +59,4 @@ pub(super) fn lzf(data: &[u8], limit: usize) -> Result<Vec<u8>> {
         failed("LZF", format!("the chunk is damaged, or decodes to more than {limit} bytes"))
     })?;
     Ok(out)
-}
-
-/// Appends exactly `size` bytes; `None` where the stream says otherwise
-/// (c-blosc 1.21, `blosclz_decompress`).
-pub(super) fn blosclz(data: &[u8], size: usize, out: &mut Vec<u8>) -> Option<()> {
-    /// Distances from here on are stored in 16 further bits.
-    const MAX_DISTANCE: usize = 8191;
-    let start = out.len();
-    let mut input = Input(data.iter());
-    let mut control = input.byte()? & 31;
-    loop {
-        if control >= 32 {
-            let mut n = (control >> 5) - 1;
-            let high = (control & 31) << 8;
-            if n == 6 {
-                loop {
-                    let more = input.byte()?;
-                    n += more;
-                    if more != 255 {
-                        break;
-                    }
-                }
-            }
-            let low = input.byte()?;
-            let distance = if low == 255 && high == 31 << 8 {
-                MAX_DISTANCE + (input.byte()? << 8) + input.byte()?
-            } else {
-                high + low
-            };
-            // A match may reach back within this stream only.
-            if distance + 1 > out.len() - start || out.len() - start + n + 3 > size {
-                return None;
-            }
-            repeat(out, distance + 1, n + 3)?;
-        } else {
-            if out.len() - start + control + 1 > size {
-                return None;
-            }
-            input.literals(control + 1, out)?;
-        }
-        match input.byte() {
-            Some(next) => control = next,
-            None => break,
-        }
-    }
-    (out.len() - start == size).then_some(())
 }

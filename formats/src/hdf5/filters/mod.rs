@@ -1,9 +1,8 @@
 //! Compression filters beyond those that `hdf5-reader` brings (deflate, shuffle,
-//! fletcher32, szip, nbit, scale-offset, lz4).
+//! fletcher32, szip, nbit, scale-offset, lz4). Blosc is the browser's own decoder.
 //!
 //! Registered filters get no bound from the library, so each keeps to its own.
 
-mod blosc;
 mod lz;
 
 use std::io::Read;
@@ -11,6 +10,7 @@ use std::io::Read;
 use hdf5_reader::FilterRegistry;
 use hdf5_reader::error::{Error, Result};
 
+const BZIP2: u16 = 307;
 const LZF: u16 = 32000;
 const BLOSC: u16 = 32001;
 const ZSTD: u16 = 32015;
@@ -22,20 +22,20 @@ pub(super) fn registry(limit: u64) -> FilterRegistry {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut registry = FilterRegistry::new();
     registry.register(ZSTD, Box::new(move |_, data, _| zstd_frame(data, limit)));
-    registry.register(BLOSC, Box::new(move |_, data, _| blosc::decode(data, limit)));
+    registry.register(BLOSC, Box::new(move |_, data, _| blosc(data, limit)));
+    registry.register(BZIP2, Box::new(move |_, data, _| bzip2(data, limit)));
     registry.register(LZF, Box::new(move |_, data, _| lz::lzf(data, limit)));
     registry
 }
 
 /// Why a dataset with filter `id` cannot be read, if so.
 pub(super) fn unsupported(id: u16) -> Option<String> {
-    if [LZF, BLOSC, ZSTD].contains(&id) || BUILT_IN.contains(&id) {
+    if [BZIP2, LZF, BLOSC, ZSTD].contains(&id) || BUILT_IN.contains(&id) {
         return None;
     }
     // The HDF Group's list of registered filters.
     let name = match id {
         305 => "LZO",
-        307 => "bzip2",
         32008 => "bitshuffle",
         32013 => "ZFP",
         32016 => "SZ3",
@@ -62,4 +62,12 @@ fn zstd_frame(data: &[u8], limit: usize) -> Result<Vec<u8>> {
         return Err(failed("zstd", format!("the chunk decodes to more than {limit} bytes")));
     }
     Ok(out)
+}
+
+fn blosc(data: &[u8], limit: usize) -> Result<Vec<u8>> {
+    graticule_decode::blosc::decompress(data, limit).map_err(|e| Error::DecompressionError(e.to_string()))
+}
+
+fn bzip2(data: &[u8], limit: usize) -> Result<Vec<u8>> {
+    crate::bzip2::decompress(data, limit).map_err(|e| failed("bzip2", e))
 }
