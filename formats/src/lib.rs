@@ -15,10 +15,14 @@ mod geotiff;
 mod grib;
 mod guard;
 mod hdf5;
+#[cfg(feature = "zarr")]
+mod kerchunk;
 pub mod model;
 mod netcdf3;
 mod slab;
 mod sniff;
+#[cfg(feature = "zarr")]
+mod stored;
 #[cfg(feature = "zarr")]
 mod zarr;
 
@@ -33,7 +37,9 @@ pub use model::{AttrValue, Dimension, Header, Limits, Source, Variable};
 
 use sniff::Container;
 #[cfg(feature = "zarr")]
-pub use zarr::{Origin, is_hierarchy};
+pub use stored::{ChunkSpan, StoredChunks};
+#[cfg(feature = "zarr")]
+pub use zarr::{fill_bytes, is_hierarchy};
 
 /// Opens a file by what it contains, whatever it is called. Its bytes are read
 /// in ranges when they are needed: the file may be far larger than memory.
@@ -80,6 +86,11 @@ fn open_storage(
         Container::Grib => Ok(Box::new(grib::Grib::open(name, storage, limits)?)),
         #[cfg(feature = "zarr")]
         Container::Zip => Ok(Box::new(zarr::Zarr::open_zip(name, storage, path, limits)?)),
+        #[cfg(feature = "zarr")]
+        Container::Json => match path {
+            Some(path) => Ok(Box::new(kerchunk::open(name, path, limits)?)),
+            None => Err(FormatError::new(name, "this is JSON text; references are read from files on disk")),
+        },
         Container::Tiff => Ok(Box::new(geotiff::GeoTiff::open(name, storage, limits)?)),
         Container::Gzip => match grib::unwrap_gzip(name, storage.as_ref(), &limits)? {
             Some(bytes) => Ok(Box::new(grib::Grib::open(name, Arc::new(BytesStorage::new(bytes)), limits)?)),

@@ -161,7 +161,8 @@ impl Variable {
 #[derive(Debug, Clone, Default)]
 pub struct Header {
     /// `NetCDF-3 classic`, `NetCDF-3 64-bit offset`, `NetCDF-3 CDF-5`, `NetCDF-4`, `HDF5`,
-    /// `GRIB1`, `GRIB2`, `GeoTIFF`, `GeoTIFF (BigTIFF)`, `Zarr v2`, `Zarr v3` and these `in ZIP`.
+    /// `GRIB1`, `GRIB2`, `GeoTIFF`, `GeoTIFF (BigTIFF)`, `Zarr v2`, `Zarr v3`, these `in ZIP`,
+    /// `kerchunk v2`.
     pub format: String,
     pub dimensions: Vec<Dimension>,
     /// Numeric variables only, in file order.
@@ -220,4 +221,18 @@ pub trait Source: Send + Sync {
     /// An unknown variable, a slab outside it, more than [`Limits::read_bytes`],
     /// or bytes that do not decode (with their offset, where it is known).
     fn read(&self, variable: &str, start: &[u64], count: &[u64]) -> Result<Vec<u8>, FormatError>;
+
+    /// Where the stored chunks of a variable lie, and by which codecs they decode.
+    ///
+    /// # Errors
+    /// Why its chunks cannot be referred to.
+    #[cfg(feature = "zarr")]
+    fn stored(&self, variable: &str) -> Result<crate::StoredChunks, FormatError> {
+        let format = &self.header().format;
+        Err(FormatError::new(
+            "",
+            format!("chunks of {format} decode by codecs that Zarr has not; ingest a copy instead"),
+        )
+        .in_variable(variable))
+    }
 }

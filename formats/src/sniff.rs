@@ -17,6 +17,9 @@ pub(crate) enum Container {
     /// A Zarr hierarchy, if it is one.
     #[cfg(feature = "zarr")]
     Zip,
+    /// References, if there are any in it.
+    #[cfg(feature = "zarr")]
+    Json,
 }
 
 const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -64,6 +67,8 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
         [0x1f, 0x8b, ..] => Ok(Container::Gzip),
         #[cfg(feature = "zarr")]
         [b'P', b'K', 3, 4, ..] => Ok(Container::Zip),
+        #[cfg(feature = "zarr")]
+        h if h.trim_ascii_start().starts_with(b"{") => Ok(Container::Json),
         _ => {
             let mut at = 512;
             while at <= LAST_HDF5_OFFSET && at + 8 <= len {
@@ -126,7 +131,7 @@ fn looks_like(head: &[u8]) -> String {
         return "this is CDL text, as ncdump prints it; make a NetCDF file of it with ncgen".to_owned();
     }
     if (lower.starts_with('{') || lower.starts_with('[')) && !text.contains('\u{fffd}') {
-        return "this is JSON text".to_owned();
+        return "this is JSON text; of kerchunk references, one object is read".to_owned();
     }
     let printable = head.iter().filter(|b| matches!(b, 9 | 10 | 13 | 32..=126)).count();
     if printable == head.len() {

@@ -1,4 +1,4 @@
-//! Every malformed NetCDF, GRIB, TIFF and Zarr file of the sample data: refused where it must be, read
+//! Every malformed NetCDF, GRIB, TIFF, Zarr and kerchunk file of the sample data: refused where it must be, read
 //! where it can be, in bounded memory and time, without a panic.
 
 mod sample;
@@ -21,7 +21,7 @@ enum Expected {
 }
 use Expected::{Accepted, Noted, Refused, Skipped, Unopened};
 
-const FILES: [(&str, Expected); 72] = [
+const FILES: [(&str, Expected); 76] = [
     ("trunc_nc3.nc", Unopened("120 records", Some(9667))),
     ("trunc_nc4.nc", Unopened("cut short", Some(37889))),
     ("trunc_8bytes.nc", Unopened("cut short", Some(8))),
@@ -76,8 +76,8 @@ const FILES: [(&str, Expected); 72] = [
     ("zarr_dup_keys.zarr", Unopened("[999999999, 999999999]", None)),
     ("zarr_path_traversal_consolidated.zarr", Unopened("may not leave the store", None)),
     ("zarr_separator_evil.zarr", Unopened("neither \".\" nor \"/\"", None)),
-    ("zarr_shard_index_corrupt.zarr", Unopened("chunk u/c/0/0/0/0", None)),
-    ("zarr_shard_offset_past_end.zarr", Unopened("inner chunk 1 is said to be", None)),
+    ("zarr_shard_index_corrupt.zarr", Unopened("chunk u/c/0/0/0/0: shard index checksum", Some(165969))),
+    ("zarr_shard_offset_past_end.zarr", Unopened("inner chunk 1 claims bytes", Some(128))),
     ("zarr_unknown_codec.zarr", Unopened("codec https://example.invalid/codec", None)),
     ("zarr_v2_blosc_bomb.zarr", Unopened("blosc: declares", None)),
     ("zarr_v2_chunk_huge.zarr", Unopened("more elements than any store can hold", None)),
@@ -93,7 +93,11 @@ const FILES: [(&str, Expected); 72] = [
     ("zarr_v3_shape_overflow.zarr", Unopened("more elements than any store can hold", None)),
     ("zip_bomb.zarr.zip", Unopened("0.0: 40000000 bytes", None)),
     ("zip_slip.zarr.zip", Unopened("would leave the archive", Some(419))),
-    ("gzip_bomb.grib2.gz", Unopened("no GRIB message", Some(0))),
+    ("kerchunk_file_etc_passwd.json", Unopened("references may point below", None)),
+    ("kerchunk_relative_escape.json", Unopened("references may point below", None)),
+    ("kerchunk_loopback_url.json", Unopened("references over http are not read", None)),
+    ("kerchunk_negative_range.json", Unopened("x/0: offset is -5", None)),
+    ("kerchunk_template_bomb.json", Unopened("makes more than the 5000000", None)),
 ];
 
 /// Everything that ingest would do: open, check, read all values. Also what is skipped.

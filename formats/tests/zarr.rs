@@ -103,3 +103,48 @@ fn pyramids_and_their_coordinates_are_found() {
     let plain = open(&dir.join("zarr/v3_sharded_eraint_u.zarr"), Limits::default()).unwrap();
     assert_eq!(plain.header().levels, Vec::<String>::new());
 }
+
+#[test]
+fn references_give_what_the_file_itself_gives() {
+    let Some(dir) = sample::dir() else { return };
+    for (json, file) in
+        [("local_air.json", "air_kerchunk.nc"), ("local_ostia_20170605.json", "ostia_20170605.nc")]
+    {
+        let references = open(&dir.join("kerchunk").join(json), Limits::default()).unwrap();
+        let direct = open(&dir.join("netcdf").join(file), Limits::default()).unwrap();
+        assert_eq!(references.header().format, "kerchunk v2");
+        for v in &references.header().variables {
+            let same = digest(direct.as_ref(), &v.path).unwrap();
+            assert_eq!(digest(references.as_ref(), &v.path).unwrap(), same, "{json}: {}", v.path);
+        }
+    }
+}
+
+#[test]
+fn references_to_what_is_not_here_are_refused_in_words() {
+    let Some(dir) = sample::dir() else { return };
+    for (json, part) in [
+        ("gfswave_global_remote.json", "references over s3 are not read"),
+        ("nbm_u10_0.json", "it refers to \"example.grb\""),
+        ("hrrr_wrfsubhf_subset.json", "one object is read"),
+    ] {
+        let error = open(&dir.join("kerchunk").join(json), Limits::default()).err().unwrap().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_million_references_are_held_compactly() {
+    let dir = std::env::temp_dir().join(format!("graticule-references-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("data.bin"), [7u8; 4096]).unwrap();
+    let text = r#"{"version": 1, "refs": {".zgroup": "{\"zarr_format\":2}",
+        "x/.zarray": {"zarr_format": 2, "shape": [1000, 4000], "chunks": [1, 4], "dtype": "|u1",
+            "compressor": null, "fill_value": 0, "order": "C", "filters": null}},
+        "gen": [{"key": "x/{{i}}.{{j}}", "url": "data.bin", "offset": "{{ (i * 4) % 4092 }}", "length": "4",
+            "dimensions": {"i": {"stop": 1000}, "j": {"stop": 1000}}}]}"#;
+    std::fs::write(dir.join("many.json"), text).unwrap();
+    let source = open(&dir.join("many.json"), Limits::default()).unwrap();
+    assert_eq!(source.read("x", &[999, 3998], &[1, 2]).unwrap(), [7, 7]);
+    std::fs::remove_dir_all(dir).unwrap();
+}

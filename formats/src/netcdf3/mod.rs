@@ -100,6 +100,38 @@ impl Source for NetCdf3 {
         }
         Ok(out)
     }
+
+    #[cfg(feature = "zarr")]
+    fn stored(&self, variable: &str) -> Result<crate::StoredChunks, FormatError> {
+        use crate::stored::{ChunkSpan, MAX_CHUNKS, bytes_codec, cut};
+        let error = |why: String| FormatError::new(&self.file, why).in_variable(variable);
+        let found = self.header.variables.iter().zip(&self.extents).find(|(v, _)| v.path == variable);
+        let (var, extent) = found.ok_or_else(|| error("there is no such variable".to_owned()))?;
+        let size = var.dtype.size();
+        // Records lie apart from each other.
+        let (records, inner) = match (extent.record_stride, var.shape.split_first()) {
+            (Some(stride), Some((n, inner))) => (Some((*n, stride)), inner),
+            _ => (None, var.shape.as_slice()),
+        };
+        let mut chunk_shape =
+            cut(inner, size).map_err(|why| error(format!("its values cannot be referred to: {why}")))?;
+        let length = chunk_shape.iter().product::<u64>() * size as u64;
+        let pieces = inner.iter().product::<u64>() * size as u64 / length.max(1);
+        let (count, stride) = records.unwrap_or((1, 0));
+        if count.checked_mul(pieces).is_none_or(|n| n > MAX_CHUNKS) {
+            return Err(error(format!("more than the {MAX_CHUNKS} chunks that are referred to")));
+        }
+        let span = |flat: u64| {
+            let offset = extent.begin + flat / pieces.max(1) * stride + flat % pieces.max(1) * length;
+            ChunkSpan { index: flat, file: 0, offset, length }
+        };
+        let spans = (0..count * pieces).map(span).collect();
+        if records.is_some() {
+            chunk_shape.insert(0, 1);
+        }
+        let codecs = serde_json::json!([bytes_codec(size, true)]);
+        Ok(crate::StoredChunks { chunk_shape, codecs, files: Vec::new(), spans, inline: Vec::new() })
+    }
 }
 
 /// The file ranges of a slab, in C order; each as long as the layout allows.

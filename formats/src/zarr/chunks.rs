@@ -95,8 +95,9 @@ impl Chunks<'_> {
         };
         let most = self.limits.chunk_bytes.saturating_add(SLACK);
         if stored.meta.sharding.is_none() {
-            let whole = self.objects.whole(key, most).map_err(at)?;
-            return Ok(whole);
+            // Uncompressed, it is as long as what it decodes to.
+            let plain = stored.chain.decoded_len().filter(|_| stored.chain.steps.is_empty());
+            return self.objects.whole(key, plain.map_or(most, |n| n as u64)).map_err(at);
         }
         let Some(index) = self.index(stored, key, per)? else { return Ok(None) };
         let Some(span) = index.get(within as usize).copied().flatten() else { return Ok(None) };

@@ -35,6 +35,7 @@ pub(crate) enum Widen {
 
 /// What is read of one variable.
 pub(crate) struct Stored {
+    pub(crate) format: ZarrFormat,
     pub(crate) meta: ArrayMeta,
     pub(crate) chain: Chain,
     pub(crate) widen: Widen,
@@ -210,7 +211,7 @@ pub(crate) fn read(
             attributes,
             chunks: Some(meta.block_shape().to_vec()),
         });
-        stored.insert(shown, Stored { meta, chain, widen: kind.widen, fill });
+        stored.insert(shown, Stored { format, meta, chain, widen: kind.widen, fill });
         if dimensions.list.len() > limits.dimensions {
             return Err(FormatError::new(file, format!("more than {} dimensions", limits.dimensions)));
         }
@@ -362,7 +363,7 @@ fn of_variable(name: &str, value: &Value, dtype: DataType) -> Option<AttrValue> 
 }
 
 /// A fill value as one element, native-endian; zeros for `null`.
-pub(crate) fn fill(dtype: DataType, value: &Value) -> Option<Vec<u8>> {
+pub fn fill(dtype: DataType, value: &Value) -> Option<Vec<u8>> {
     if value.is_null() || value.as_str() == Some("") {
         return Some(vec![0; dtype.size()]);
     }

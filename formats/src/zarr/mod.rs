@@ -9,6 +9,7 @@ mod header;
 mod nodes;
 mod objects;
 mod pyramid;
+mod refer;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -19,10 +20,12 @@ use hdf5_reader::storage::DynStorage;
 use crate::{FormatError, Header, Limits, Source, slab};
 use chunks::{Cache, Chunks};
 use header::Stored;
+pub(crate) use header::base64;
+pub use header::fill as fill_bytes;
 use nodes::{Array, Nodes, Reader, join};
-pub(crate) use objects::Objects;
-pub use objects::Origin;
+pub(crate) use objects::Origin;
 use objects::{Folder, Side};
+pub(crate) use objects::{Objects, folders_of, read_range};
 
 /// Metadata of a node, any of which makes a folder a hierarchy.
 const MARKS: [&str; 4] = ["zarr.json", ".zgroup", ".zarray", ".zmetadata"];
@@ -201,5 +204,15 @@ impl Source for Zarr {
             at[axis] += 1;
             at[axis + 1..].copy_from_slice(&first[axis + 1..]);
         }
+    }
+
+    fn stored(&self, variable: &str) -> Result<crate::StoredChunks, FormatError> {
+        let Some(stored) = self.stored.get(variable) else {
+            return Err(FormatError::new(&self.file, "it has no chunks").in_variable(variable));
+        };
+        refer::chunks(self.objects.as_ref(), stored).map_err(|why| {
+            FormatError::new(&self.file, format!("its chunks cannot be referred to: {why}"))
+                .in_variable(variable)
+        })
     }
 }

@@ -13,7 +13,7 @@ const MAX_ENTRIES: usize = 100_000;
 
 /// The bytes of an object, named and not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     File {
         path: PathBuf,
         offset: u64,
