@@ -148,3 +148,87 @@ fn a_million_references_are_held_compactly() {
     assert_eq!(source.read("x", &[999, 3998], &[1, 2]).unwrap(), [7, 7]);
     std::fs::remove_dir_all(dir).unwrap();
 }
+
+/// Every stored chunk of every variable, decoded by its codecs alone, against the reader. Counts them.
+fn compare_in_place(path: &std::path::Path, refused: &mut Vec<String>) -> usize {
+    use graticule_shared::codec::Chain;
+    use graticule_shared::zarr::{ArrayMeta, ZarrFormat};
+    let source = open(path, Limits { cache_bytes: 0, ..Limits::default() }).unwrap();
+    let mut compared = 0;
+    for v in source.header().variables.iter().filter(|v| !v.shape.is_empty() && !v.shape.contains(&0)) {
+        let stored = match source.stored(&v.path) {
+            Ok(stored) => stored,
+            Err(e) => {
+                refused.push(e.to_string());
+                continue;
+            }
+        };
+        let metadata = serde_json::json!({"zarr_format": 3, "node_type": "array", "shape": v.shape,
+            "data_type": v.dtype.zarr_name(), "fill_value": 0, "codecs": stored.codecs,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": stored.chunk_shape}},
+            "chunk_key_encoding": {"name": "default"}});
+        let array = ArrayMeta::from_v3(&v.path, metadata).unwrap();
+        if array.sharding.is_some() {
+            continue;
+        }
+        let chain = Chain::new(&array, ZarrFormat::V3).unwrap();
+        let own = [path.to_owned()];
+        let files = if stored.files.is_empty() { &own[..] } else { &stored.files };
+        for span in stored.spans.iter().step_by(7) {
+            let whole = std::fs::read(&files[span.file as usize]).unwrap();
+            let bytes = whole[span.offset as usize..(span.offset + span.length) as usize].to_vec();
+            let block = graticule_decode::decode(&chain, bytes).unwrap_or_else(|e| panic!("{}: {e}", v.path));
+            let (mut start, mut rest) = (vec![0; v.shape.len()], span.index);
+            for (axis, n) in array.grid_shape().iter().enumerate().rev() {
+                start[axis] = rest % n * stored.chunk_shape[axis];
+                rest /= n;
+            }
+            // The first row of the chunk along its last axis.
+            let count: Vec<u64> = (0..v.shape.len())
+                .map(|a| {
+                    if a + 1 == v.shape.len() { stored.chunk_shape[a].min(v.shape[a] - start[a]) } else { 1 }
+                })
+                .collect();
+            let expected = source.read(&v.path, &start, &count).unwrap();
+            assert!(block.starts_with(&expected), "{}: {} at {start:?}", path.display(), v.path);
+            compared += 1;
+        }
+    }
+    compared
+}
+
+#[test]
+fn chunks_in_place_decode_to_what_the_reader_gives() {
+    let Some(dir) = sample::dir() else { return };
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut refused = Vec::new();
+    for name in [
+        "netcdf/ostia_20170605.nc",
+        "netcdf/air_kerchunk.nc",
+        "netcdf/eraint_uvz.nc",
+        "netcdf/projected/goes16_cloud_top_height.nc",
+        "geotiff/cog_utm21_uint16.tif",
+        "geotiff/albers_cog_i16.tif",
+        "zarr/v2_pyramid_chl.levels/2.zarr",
+        "zarr/v2_ndpyramid_etopo60.zarr",
+        "zarr/fixtures_zarrita_v2.zarr",
+        "kerchunk/local_ostia_20170605.json",
+    ] {
+        let compared = compare_in_place(&dir.join(name), &mut refused);
+        assert!(compared > 0 || name.starts_with("geotiff"), "{name}: {refused:?}");
+    }
+    assert!(compare_in_place(&fixtures.join("netcdf4.nc"), &mut refused) > 5);
+    assert!(compare_in_place(&fixtures.join("classic.nc"), &mut refused) > 2);
+    eprintln!("{}", refused.join("\n"));
+    let why = refused.join(" ");
+    assert!(why.contains("bzip2, which the viewer does not read"), "{why}");
+}
+
+#[test]
+fn grib_messages_are_not_referred_to_and_say_why() {
+    let Some(dir) = sample::dir() else { return };
+    let source = open(&dir.join("grib/gfswave_atlocn.grib2"), Limits::default()).unwrap();
+    let name = source.header().variables.last().unwrap().path.clone();
+    let error = source.stored(&name).err().unwrap();
+    assert!(error.reason.contains("GRIB2 decode by codecs that Zarr has not"), "{error}");
+}

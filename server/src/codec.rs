@@ -7,15 +7,27 @@ use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use graticule_shared::codec::Chain;
+use graticule_shared::zarr::{ArrayMeta, ZarrFormat};
 use serde_json::Value;
 use zarrs::array::{Array, ArrayBytes, ArrayMetadata, ArrayToBytesCodecTraits, CodecOptions};
 
 /// Codecs of an array whose blocks all have one shape.
 pub struct Decoder {
-    array: Array<()>,
-    shape: Vec<NonZeroU64>,
+    inner: Inner,
     bytes: usize,
-    options: CodecOptions,
+    /// One element that is not stored, native-endian.
+    one: Vec<u8>,
+}
+
+enum Inner {
+    Own {
+        array: Box<Array<()>>,
+        shape: Vec<NonZeroU64>,
+        options: CodecOptions,
+    },
+    /// Chunks of files elsewhere have codecs that only numcodecs names; they are never encoded here.
+    Elsewhere(Chain),
 }
 
 impl Decoder {
@@ -24,6 +36,9 @@ impl Decoder {
     /// # Errors
     /// Metadata that names an unknown codec or contradicts itself.
     pub fn new(metadata: Value) -> Result<Self, String> {
+        if is_elsewhere(&metadata) {
+            return Self::elsewhere(metadata);
+        }
         let metadata: ArrayMetadata = serde_json::from_value(metadata).map_err(|e| e.to_string())?;
         let array = Array::new_with_metadata(Arc::new(()), "/", metadata).map_err(|e| e.to_string())?;
         let shape: Vec<NonZeroU64> = array
@@ -37,34 +52,44 @@ impl Decoder {
             shape.iter().try_fold(size as u64, |p, n| p.checked_mul(n.get())).filter(|b| *b <= 1 << 30);
         let bytes = bytes.ok_or_else(|| format!("blocks of {shape:?} are too large to decode"))? as usize;
         let options = CodecOptions::default().with_concurrent_target(1);
-        Ok(Self { array, shape, bytes, options })
+        let one = array.fill_value().as_ne_bytes().to_vec();
+        Ok(Self { inner: Inner::Own { array: Box::new(array), shape, options }, bytes, one })
+    }
+
+    fn elsewhere(mut metadata: Value) -> Result<Self, String> {
+        // A block's metadata is that of an array of one chunk.
+        metadata["chunk_grid"] =
+            serde_json::json!({"name": "regular", "configuration": {"chunk_shape": metadata["shape"]}});
+        let array = ArrayMeta::from_v3("block", metadata).map_err(|e| e.to_string())?;
+        let chain = Chain::new(&array, ZarrFormat::V3).map_err(|e| e.to_string())?;
+        let bytes = chain.decoded_len().ok_or("blocks that are too large to decode")?;
+        let one = graticule_formats::fill_bytes(chain.dtype, &array.fill_value)
+            .ok_or("a fill value that is none")?;
+        Ok(Self { inner: Inner::Elsewhere(chain), bytes, one })
     }
 
     /// A block that is not stored.
     pub fn fill(&self) -> Vec<u8> {
-        let one = self.array.fill_value().as_ne_bytes();
-        if one.iter().all(|b| *b == 0) {
+        if self.one.iter().all(|b| *b == 0) {
             vec![0; self.bytes]
         } else {
-            one.repeat(self.bytes / one.len().max(1))
+            self.one.repeat(self.bytes / self.one.len().max(1))
         }
     }
 
     /// # Errors
     /// Bytes that do not decode to exactly one block.
     pub fn decode(&self, encoded: &[u8]) -> Result<Vec<u8>, String> {
-        let decoded = self
-            .array
-            .codecs()
-            .decode(
-                Cow::Borrowed(encoded),
-                &self.shape,
-                self.array.data_type(),
-                self.array.fill_value(),
-                &self.options,
-            )
-            .and_then(|b| Ok(b.into_fixed()?.into_owned()))
-            .map_err(|e| e.to_string())?;
+        let decoded = match &self.inner {
+            Inner::Elsewhere(chain) => {
+                graticule_decode::decode(chain, encoded.to_vec()).map_err(|e| e.to_string())?
+            }
+            Inner::Own { array, shape, options } => array
+                .codecs()
+                .decode(Cow::Borrowed(encoded), shape, array.data_type(), array.fill_value(), options)
+                .and_then(|b| Ok(b.into_fixed()?.into_owned()))
+                .map_err(|e| e.to_string())?,
+        };
         if decoded.len() == self.bytes {
             Ok(decoded)
         } else {
@@ -75,16 +100,20 @@ impl Decoder {
     /// # Errors
     /// Not exactly one block of values.
     pub fn encode(&self, values: &[u8]) -> Result<Vec<u8>, String> {
-        self.array
+        let Inner::Own { array, shape, options } = &self.inner else {
+            return Err("chunks of files elsewhere are not written".to_owned());
+        };
+        let values = ArrayBytes::new_flen(Cow::Borrowed(values));
+        array
             .codecs()
-            .encode(
-                ArrayBytes::new_flen(Cow::Borrowed(values)),
-                &self.shape,
-                self.array.data_type(),
-                self.array.fill_value(),
-                &self.options,
-            )
+            .encode(values, shape, array.data_type(), array.fill_value(), options)
             .map(Cow::into_owned)
             .map_err(|e| e.to_string())
     }
+}
+
+/// True where a codec is one that the library knows by no name.
+fn is_elsewhere(metadata: &Value) -> bool {
+    let codecs = metadata["codecs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    codecs.iter().any(|c| c["name"].as_str().is_some_and(|n| n.starts_with("numcodecs.")))
 }

@@ -16,6 +16,7 @@ pub mod position;
 pub mod preview;
 pub mod problem;
 pub mod recipe;
+pub mod reference;
 pub mod retention;
 pub mod routes;
 pub mod serve;

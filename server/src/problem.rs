@@ -29,11 +29,12 @@ pub enum Kind {
     UnsupportedMediaType,
     RangeNotSatisfiable,
     Internal,
+    BrokenReference,
     Unavailable,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 14] = [
         Kind::BadRequest,
         Kind::Unauthorized,
         Kind::Forbidden,
@@ -46,6 +47,7 @@ impl Kind {
         Kind::UnsupportedMediaType,
         Kind::RangeNotSatisfiable,
         Kind::Internal,
+        Kind::BrokenReference,
         Kind::Unavailable,
     ];
 
@@ -63,6 +65,7 @@ impl Kind {
             Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Kind::BrokenReference => StatusCode::BAD_GATEWAY,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -81,6 +84,7 @@ impl Kind {
             Kind::UnsupportedMediaType => "unsupported-media-type",
             Kind::RangeNotSatisfiable => "range-not-satisfiable",
             Kind::Internal => "internal",
+            Kind::BrokenReference => "broken-reference",
             Kind::Unavailable => "unavailable",
         }
     }
@@ -99,6 +103,7 @@ impl Kind {
             Kind::UnsupportedMediaType => "The body has a type that is not read here",
             Kind::RangeNotSatisfiable => "The range lies outside the object",
             Kind::Internal => "The server failed",
+            Kind::BrokenReference => "A file that this cube refers to has vanished or changed",
             Kind::Unavailable => "Not ready yet",
         }
     }
@@ -143,6 +148,14 @@ impl Problem {
             Kind::Internal,
             "The request was understood, but answering it failed. The server's log says why.",
         )
+    }
+    /// What stands behind an error: a problem of its own, else [`Problem::internal`].
+    pub fn of(why: anyhow::Error) -> Self {
+        match why.downcast::<StoreError>() {
+            Ok(e @ StoreError::Origin { .. }) => e.into(),
+            Ok(e) => Self::internal(e),
+            Err(why) => Self::internal(why),
+        }
     }
     /// A query parameter whose value is not as it should be.
     pub fn parameter(name: &str, value: &str, expected: impl std::fmt::Display) -> Self {
@@ -194,6 +207,10 @@ impl From<StoreError> for Problem {
             }
             StoreError::AlreadyLatest { .. } | StoreError::RetiredAlready(_) | StoreError::InTheWay(_) => {
                 Self::new(Kind::Conflict, e.to_string())
+            }
+            StoreError::Origin { ref file, .. } => {
+                let file = file.display().to_string();
+                Self::new(Kind::BrokenReference, e.to_string()).with("file", file)
             }
             StoreError::Busy(_) => Self::new(Kind::Conflict, e.to_string()),
             e => Self::internal(e),

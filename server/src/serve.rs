@@ -90,6 +90,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         say("versions expire as configured, daily");
     }
     tokio::spawn(watch_others(Arc::clone(&app), stopping.clone()));
+    tokio::spawn(crate::reference::watch(Arc::clone(&app.store), stopping.clone()));
     tokio::spawn(rest(Arc::clone(&app), stopping.clone()));
     say(&format!("explorer http://{address}/"));
     say(&format!("api      http://{address}/api"));

@@ -18,6 +18,10 @@ pub fn status(what: &str, code: u16, url: &str) -> Trouble {
             "Check the address: it is the folder that holds zarr.json or .zmetadata.",
         ),
         429 => ("the server asks for fewer requests", "Wait a little and try again."),
+        502 => (
+            "a file that this cube refers to has vanished or changed",
+            "The collection's page under /api/collections names the file; whoever runs the server can bring it back.",
+        ),
         500.. => ("the server failed", "Try again; if it stays, tell whoever runs the server."),
         _ => ("the server's answer is not data", "Check the address."),
     };

@@ -183,4 +183,58 @@ impl Source for GeoTiff {
         crate::guard::guard(&self.bytes.file, || self.slab(v, *content, start, count))
             .map_err(|e| e.in_variable(variable))
     }
+
+    #[cfg(feature = "zarr")]
+    fn stored(&self, variable: &str) -> Result<crate::StoredChunks, FormatError> {
+        let error = |why: &str| {
+            let why = format!("its tiles cannot be referred to: {why}");
+            FormatError::new(&self.bytes.file, why).in_variable(variable)
+        };
+        let found = self.header.variables.iter().zip(&self.contents).find(|(v, _)| v.path == variable);
+        let Some((_, Content::Band(band))) = found else { return Err(error("it has none")) };
+        let l = &self.layout;
+        let size = l.dtype.size();
+        let codec = match l.compression {
+            1 => None,
+            8 | 32946 => Some(serde_json::json!({"name": "numcodecs.zlib", "configuration": {"level": 6}})),
+            50000 => {
+                Some(serde_json::json!({"name": "zstd", "configuration": {"level": 9, "checksum": false}}))
+            }
+            5 => return Err(error("LZW is no codec of Zarr's")),
+            7 => return Err(error("JPEG is no codec of Zarr's")),
+            _ => return Err(error("PackBits is no codec of Zarr's")),
+        };
+        if l.interleaved != 1 {
+            return Err(error("the bands are interleaved pixel by pixel"));
+        }
+        if l.predictor != 1 {
+            return Err(error("the values are differences (a predictor), which no codec of Zarr's undoes"));
+        }
+        if l.bits != 8 * size {
+            return Err(error("the samples are packed in less than a byte"));
+        }
+        if !l.tiled && !l.height.is_multiple_of(l.chunk_height as u64) {
+            return Err(error("the last strip is shorter than the others"));
+        }
+        let per_band = l.across * l.down;
+        if per_band > crate::stored::MAX_CHUNKS {
+            return Err(error("there are too many"));
+        }
+        let mut spans = Vec::new();
+        for index in 0..per_band {
+            let (offset, length) = l.place(&self.bytes, band * per_band + index)?;
+            if length > 0 {
+                spans.push(crate::ChunkSpan { index, file: 0, offset, length });
+            }
+        }
+        let mut codecs = vec![crate::stored::bytes_codec(size, !self.bytes.little)];
+        codecs.extend(codec);
+        Ok(crate::StoredChunks {
+            chunk_shape: vec![l.chunk_height as u64, l.chunk_width as u64],
+            codecs: serde_json::Value::Array(codecs),
+            files: Vec::new(),
+            spans,
+            inline: Vec::new(),
+        })
+    }
 }

@@ -8,6 +8,8 @@ mod dimensions;
 mod filters;
 mod held;
 mod legacy;
+#[cfg(feature = "zarr")]
+mod refer;
 mod storage;
 mod tree;
 
@@ -27,6 +29,8 @@ pub(crate) struct Hdf5 {
     header: Header,
     /// In the order of `header.variables`.
     datasets: Vec<Dataset>,
+    #[cfg(feature = "zarr")]
+    library: Hdf5File,
     limits: Limits,
     held: held::Held,
 }
@@ -46,19 +50,29 @@ impl Hdf5 {
                 )
                 .at_byte(len));
             }
-            let (header, datasets) = match tree::read(file, &hdf5, &limits, true)? {
-                tree::Outcome::Read(header, datasets) => (header, datasets),
+            #[cfg_attr(not(feature = "zarr"), allow(unused_variables))]
+            let (header, datasets, library) = match tree::read(file, &hdf5, &limits, true)? {
+                tree::Outcome::Read(header, datasets) => (header, datasets, hdf5),
                 tree::Outcome::Suspect(addresses) => {
                     let places = addresses.iter().flat_map(|a| legacy::version_bytes(&hdf5, *a));
                     let replaced = places.map(|place| (place, 1)).collect();
                     let hdf5 = library_file(file, &storage, replaced, &limits)?;
-                    match tree::read(file, &hdf5, &limits, false)? {
+                    let (header, datasets) = match tree::read(file, &hdf5, &limits, false)? {
                         tree::Outcome::Read(header, datasets) => (header, datasets),
                         tree::Outcome::Suspect(_) => Default::default(),
-                    }
+                    };
+                    (header, datasets, hdf5)
                 }
             };
-            Ok(Self { file: file.to_owned(), header, datasets, limits, held: held::Held::default() })
+            Ok(Self {
+                file: file.to_owned(),
+                header,
+                datasets,
+                #[cfg(feature = "zarr")]
+                library,
+                limits,
+                held: held::Held::default(),
+            })
         })
     }
 }
@@ -112,6 +126,18 @@ impl Source for Hdf5 {
             Some(chunks) => self.held.read(var, chunks, start, count, |s, c| self.decode(var, dataset, s, c)),
             None => self.decode(var, dataset, start, count),
         }
+    }
+
+    #[cfg(feature = "zarr")]
+    fn stored(&self, variable: &str) -> Result<crate::StoredChunks, FormatError> {
+        let error = |why: String| FormatError::new(&self.file, why).in_variable(variable);
+        let found = self.header.variables.iter().zip(&self.datasets).find(|(v, _)| v.path == variable);
+        let (var, dataset) = found.ok_or_else(|| error("there is no such variable".to_owned()))?;
+        guard(&self.file, || {
+            refer::chunks(&self.library, dataset, var)
+                .map_err(|why| error(format!("its chunks cannot be referred to: {why}")))
+        })
+        .map_err(|e| e.in_variable(variable))
     }
 }
 

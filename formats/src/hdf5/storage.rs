@@ -12,7 +12,7 @@ use hdf5_reader::{Storage, StorageBuffer};
 
 thread_local! {
     /// A read runs on one thread from its first to its last byte.
-    static LAST: Cell<Option<u64>> = const { Cell::new(None) };
+    static LAST: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
 }
 
 pub(super) struct Seen {
@@ -28,6 +28,12 @@ pub(super) fn forget() {
 
 /// Where the last range began that this thread read.
 pub(super) fn last() -> Option<u64> {
+    LAST.get().map(|(offset, _)| offset)
+}
+
+/// Offset and length of the last range that this thread read.
+#[cfg(feature = "zarr")]
+pub(super) fn last_range() -> Option<(u64, u64)> {
     LAST.get()
 }
 
@@ -37,7 +43,7 @@ impl Storage for Seen {
     }
 
     fn read_range(&self, offset: u64, len: usize) -> Result<StorageBuffer> {
-        LAST.set(Some(offset));
+        LAST.set(Some((offset, len as u64)));
         let read = self.inner.read_range(offset, len)?;
         let mut replaced = self.replaced.range(offset..offset.saturating_add(len as u64)).peekable();
         if replaced.peek().is_none() {

@@ -19,7 +19,7 @@ use crate::store::Store;
 
 #[derive(Debug, Args)]
 pub struct Ingest {
-    /// Files, directories, globs and URLs: NetCDF-3, NetCDF-4, HDF5, GRIB, GeoTIFF; or a recipe (FILE.toml)
+    /// Files, directories, globs and URLs: NetCDF-3, NetCDF-4, HDF5, GRIB, GeoTIFF, Zarr, kerchunk JSON; or a recipe (FILE.toml)
     #[arg(required_unless_present = "recipe", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// Id of the collection that they become, or are appended to [default: the recipe's]
@@ -46,6 +46,9 @@ pub struct Ingest {
     /// [default: the recipe's, else skip]
     #[arg(long, env = "GRATICULE_DUPLICATES", value_name = "POLICY")]
     duplicates: Option<Duplicates>,
+    /// Leave the full resolution in the files and refer to it; only coarser levels are stored
+    #[arg(long, env = "GRATICULE_REFERENCE")]
+    reference: bool,
 }
 
 /// The request that the arguments make, with the recipe that they name.
@@ -70,6 +73,7 @@ fn request(i: &Ingest) -> anyhow::Result<IngestRequest> {
     let mut request = IngestRequest::of(collection, inputs, recipe);
     request.append = i.append.clone().or(request.append);
     request.duplicates = i.duplicates.unwrap_or(request.duplicates);
+    request.reference = i.reference;
     request.first = i.first.map(|n| n as usize);
     Ok(request)
 }

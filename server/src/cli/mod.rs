@@ -1,6 +1,7 @@
 //! The command line: one command, one file.
 
 mod check;
+mod export;
 mod history;
 mod ingest;
 mod serve;
@@ -26,6 +27,8 @@ enum Command {
     Serve(serve::Serve),
     /// Ingest files into a collection, in the foreground
     Ingest(ingest::Ingest),
+    /// Write what a collection refers to for other software
+    Export(export::Export),
     /// Prove stores, checksums, references and catalog against each other
     Check(check::Check),
     /// Make the content of an earlier version the latest again, as a new version
@@ -70,6 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         // The report says what is wrong; the same in the words of a log would bury it.
         Command::Check(c) => c.run(),
+        Command::Export(e) => e.run(),
         Command::Rollback(c) => c.run(),
         Command::Remove(c) => c.run(),
         Command::Restore(c) => c.run(),

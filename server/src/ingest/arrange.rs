@@ -72,6 +72,8 @@ pub struct Arranged {
     pub refused: Vec<(Candidate, Failure)>,
     /// Where the collection exists: the dimension that it grows along.
     pub grows: Option<Grows>,
+    /// What the files lie along, one after the other.
+    pub dimension: Option<String>,
     /// First step and number of steps of each accepted candidate.
     pub steps: Vec<Option<(u64, u64)>>,
     /// The run fails for these.
@@ -239,6 +241,7 @@ pub fn arrange(
         accepted: Vec::new(),
         refused: Vec::new(),
         grows: None,
+        dimension: None,
         steps: Vec::new(),
         fatal: Vec::new(),
     };
@@ -317,6 +320,7 @@ pub fn arrange(
             }
         }
     }
+    out.dimension.clone_from(&dimension);
     let Some(first) = out.accepted.first() else { return out };
     let mut header = first.header.clone();
     if let (Some(snapshot), Some(grows)) = (&former, &mut out.grows) {

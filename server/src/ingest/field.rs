@@ -63,9 +63,16 @@ pub struct Field {
     pub fresh: Option<Vec<Range<u64>>>,
     /// Of the second layout.
     pub is_series: bool,
+    /// Level 0 stays in the files that it came from.
+    pub elsewhere: bool,
 }
 
 impl Field {
+    /// False where nothing of it is stored here.
+    pub fn is_walked(&self) -> bool {
+        !self.elsewhere || self.levels.len() > 1
+    }
+
     pub fn rows(&self) -> u64 {
         self.shape.get(self.axes.row).copied().unwrap_or(1)
     }

@@ -46,6 +46,7 @@ mod stack;
 mod tests;
 mod whole;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,11 +55,13 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use graticule_formats::{FormatError, Limits, Source};
+use graticule_shared::zarr::Hierarchy;
 use serde_json::{Value, json};
 
 use crate::acquire::{self, Brought, Fetcher, Known};
 use crate::recipe::Recipe;
-use crate::store::{Change, Granule, Kind, Node, Standing, Store, Writer};
+use crate::reference::{self, Made, Piece};
+use crate::store::{Change, ChunkSink, Granule, Kind, Node, Standing, Store, Writer};
 use arrange::{Arranged, Candidate, Grows};
 use bundle::Bundle;
 use duplicates::{Duplicates, Wanted};
@@ -80,6 +83,8 @@ pub struct IngestRequest {
     pub first: Option<usize>,
     /// URLs may be fetched only below these prefixes; any where it is `None`.
     pub allow_urls: Option<Arc<Vec<String>>>,
+    /// Leaves the full resolution in the files, and refers to it.
+    pub reference: bool,
 }
 
 impl IngestRequest {
@@ -93,6 +98,7 @@ impl IngestRequest {
             recipe: Arc::new(recipe),
             first: None,
             allow_urls: None,
+            reference: false,
         }
     }
 }
@@ -200,7 +206,7 @@ pub trait Publish: Send + Sync {
     }
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { cache_bytes: 16 << 20, ..Limits::default() }
 }
 
@@ -332,6 +338,19 @@ async fn run(
     report: &mut IngestReport,
 ) -> anyhow::Result<()> {
     let writer = store.writer(&request.collection).await?;
+    if let Some(former) = writer.former() {
+        match (reference::is_marked(former.hierarchy()), request.reference) {
+            (true, false) => anyhow::bail!(
+                "{} refers to its files: append with --reference, or ingest copies into a collection of their own",
+                request.collection
+            ),
+            (false, true) => anyhow::bail!(
+                "{} holds copies: append without --reference, or refer to the files in a collection of their own",
+                request.collection
+            ),
+            _ => {}
+        }
+    }
     let (id, policy) = (request.collection.as_str(), request.duplicates);
     if writer.former().is_some() {
         match duplicates::known(store, catalog, id, policy, candidates).await? {
@@ -361,7 +380,7 @@ async fn run(
             arrange::arrange(candidates, former, append, policy, runtime)
         })
         .await?;
-        let Arranged { source, accepted, refused, grows, steps, fatal } = arranged;
+        let Arranged { source, accepted, refused, grows, dimension, steps, fatal } = arranged;
         if !fatal.is_empty() {
             let why: Vec<(PathBuf, Failure)> =
                 fatal.iter().map(|(c, f)| (c.path.clone(), f.clone())).collect();
@@ -376,7 +395,10 @@ async fn run(
         let lengths = lengths(source.as_ref());
         let shares = shares(&accepted, &steps);
         let recipe = &request.recipe;
-        match write(&writer, source, grows.clone(), &accepted, shares, recipe, progress, cancel).await {
+        let referred = request.reference.then(|| Referred::new(&accepted, dimension, &steps));
+        let taken =
+            write(&writer, source, grows.clone(), referred, &accepted, shares, recipe, progress, cancel);
+        match taken.await {
             Ok(Written { nodes, notes, quality }) => {
                 let dimension = growing_dimension(&accepted, grows.as_ref(), request);
                 let mut quality = quality.into_iter();
@@ -518,12 +540,51 @@ struct Written {
     quality: Vec<Vec<Value>>,
 }
 
+/// Where the files of a cube of references lie along the dimension that grows.
+struct Referred {
+    dimension: Option<String>,
+    pieces: Vec<Piece>,
+}
+
+impl Referred {
+    /// `steps` are those of each accepted candidate along the dimension.
+    fn new(accepted: &[Candidate], dimension: Option<String>, steps: &[Option<(u64, u64)>]) -> Self {
+        let from = |steps: &Option<(u64, u64)>| steps.map_or(0, |(from, _)| from);
+        let pieces = accepted.iter().zip(steps).map(|(c, s)| Piece { path: c.path.clone(), from: from(s) });
+        Self { dimension, pieces: pieces.collect() }
+    }
+
+    /// Level 0 of every field, by its path; the fields are walked for their coarser levels alone.
+    fn make(
+        &self,
+        plan: &mut Plan,
+        source: &dyn Source,
+        former: Option<&Hierarchy>,
+        sink: &ChunkSink,
+    ) -> anyhow::Result<BTreeMap<String, Made>> {
+        plan.root.insert(reference::MARK.to_owned(), json!(true));
+        let mut made = BTreeMap::new();
+        for field in &mut plan.fields {
+            // What is long in time is stored.
+            let Some(level) = field.levels.first().filter(|_| !field.is_series) else { continue };
+            let v = source.header().variables.iter().find(|v| v.path == field.source);
+            let axis = v.zip(self.dimension.as_ref()).and_then(|(v, d)| v.dims.iter().position(|x| x == d));
+            let former = former.and_then(|h| h.arrays.get(&level.path));
+            let one = reference::make(&field.source, &level.metadata, axis, &self.pieces, former, sink)?;
+            field.elsewhere = true;
+            made.insert(level.path.clone(), one);
+        }
+        Ok(made)
+    }
+}
+
 /// Stores everything of a source that is new, and returns the nodes to commit.
 #[allow(clippy::too_many_arguments)]
 async fn write(
     writer: &Writer<'_>,
     source: Arc<dyn Source>,
     grows: Option<Grows>,
+    referred: Option<Referred>,
     accepted: &[Candidate],
     shares: Vec<quality::Share>,
     recipe: &Arc<Recipe>,
@@ -552,7 +613,12 @@ async fn write(
         if let Some(g) = &goes_on {
             plan.keep_only_what_grows(g.dimension);
         }
-        progress.begin(&name, plan.fields.iter().map(field::Field::bytes).sum());
+        let made = match &referred {
+            Some(r) => r.make(&mut plan, source.as_ref(), former.as_deref(), &sink)?,
+            None => BTreeMap::new(),
+        };
+        let walked = plan.fields.iter().filter(|f| f.is_walked());
+        progress.begin(&name, walked.map(field::Field::bytes).sum());
         let known: Vec<&str> = source.header().variables.iter().map(|v| v.path.as_str()).collect();
         crate::recipe::Cube::check_names(recipe.quality.keys(), "quality", &known)
             .map_err(anyhow::Error::msg)?;
@@ -567,7 +633,7 @@ async fn write(
         if let Some(g) = &goes_on {
             skeleton.keep(g.former, &recipe, plan.new_series.as_deref());
         }
-        let nodes = nodes(skeleton, stored, &mut plan, &sink, goes_on.as_ref())?;
+        let nodes = nodes(skeleton, stored, made, &mut plan, &sink, goes_on.as_ref())?;
         Ok(Written { nodes, notes: plan.notes, quality })
     })
     .await?
@@ -629,8 +695,9 @@ type Chunks = Vec<(Vec<u32>, Option<crate::store::Payload>)>;
 fn nodes(
     skeleton: Skeleton,
     stored: Vec<shards::Stored>,
+    mut made: BTreeMap<String, Made>,
     plan: &mut Plan,
-    sink: &crate::store::ChunkSink,
+    sink: &ChunkSink,
     goes_on: Option<&Continue<'_>>,
 ) -> anyhow::Result<Vec<Node>> {
     let group = |(path, metadata)| Node { path, metadata, chunks: Vec::new(), keep_chunks: false };
@@ -657,6 +724,12 @@ fn nodes(
     for (field, levels) in plan.fields.drain(..).zip(chunks) {
         let keep_chunks = field.fresh.is_some();
         for (level, chunks) in field.levels.into_iter().zip(levels) {
+            if let Some(m) = made.remove(&level.path) {
+                let chunks = m.chunks.into_iter().map(|(index, payload)| (index, Some(payload))).collect();
+                let keep_chunks = goes_on.is_some();
+                out.push(Node { path: level.path, metadata: m.metadata, chunks, keep_chunks });
+                continue;
+            }
             out.push(Node { path: level.path, metadata: level.metadata, chunks, keep_chunks });
         }
     }

@@ -394,7 +394,19 @@ fn prepare<'h>(
                 whole = false;
                 layout = Layout::stored(&axes, &s.inner_shape, &former.chunk_shape).unwrap_or(layout);
             }
-            None => whole = !cells && bytes <= most,
+            None => {
+                // One whose level 0 is elsewhere is walked as its coarser levels are stored.
+                whole = !cells && v.shape.len() < 2 && bytes <= most;
+                let coarser = [format!("1/{}", v.path), format!("pyramid_1/{}", v.path)];
+                let coarser = coarser.iter().find_map(|p| goes_on.and_then(|g| g.former.arrays.get(p)));
+                if let (Some(axis), Some((inner, shard))) = (
+                    axes.step,
+                    coarser.and_then(|c| Some((&c.sharding.as_ref()?.inner_shape, &c.chunk_shape))),
+                ) && let (Some(i), Some(s)) = (inner.get(axis), shard.get(axis))
+                {
+                    (layout.inner[0], layout.shard[0]) = (*i, *s);
+                }
+            }
         }
     }
     let rank = v.shape.len();
@@ -498,6 +510,7 @@ impl Prepared<'_> {
             method,
             nodata,
             weights: Weights::Rows(Vec::new()),
+            elsewhere: false,
             // Only an array that grows along its steps, or its rows, is continued; others are written anew.
             fresh: goes_on
                 .filter(|g| g.former.arrays.contains_key(&v.path))

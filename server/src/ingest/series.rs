@@ -121,6 +121,7 @@ pub fn fields(group: &str, of: &[(&Field, &Prepared<'_>)], continues: Option<&Co
                 weights: Weights::Rows(Vec::new()),
                 fresh,
                 is_series: true,
+                elsewhere: false,
             })
         })
         .collect()

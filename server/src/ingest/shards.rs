@@ -154,7 +154,7 @@ fn read(
     bands: SyncSender<Band>,
 ) -> anyhow::Result<()> {
     for (number, field) in fields.iter().enumerate() {
-        if field.shape.contains(&0) {
+        if field.shape.contains(&0) || !field.is_walked() {
             continue;
         }
         let mut feed = Feed::new(source, field, scratch);
@@ -186,6 +186,9 @@ fn read(
 /// Passes bands on to the encoders, and the coarser levels' bands with them.
 fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stopped: &dyn Fn() -> bool) {
     let submit = |band: Band| {
+        if band.level == 0 && fields[band.field].elsewhere {
+            return;
+        }
         let level = &fields[band.field].levels[band.level];
         let shards = level.columns.div_ceil(level.layout.shard[2]);
         let band = Arc::new(band);

@@ -135,7 +135,7 @@ pub async fn publish(store: &Store, id: &str, source: Memory) -> Vec<String> {
     let writer = store.writer(id).await.unwrap();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
     let (recipe, cancel) = (Arc::default(), Arc::default());
-    let written = write(&writer, Arc::new(source), None, &[], vec![], &recipe, &progress, &cancel);
+    let written = write(&writer, Arc::new(source), None, None, &[], vec![], &recipe, &progress, &cancel);
     let Written { nodes, notes, .. } = written.await.unwrap();
     writer.commit(nodes, &[], &crate::store::Change::default(), "test").await.unwrap();
     notes

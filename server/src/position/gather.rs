@@ -139,7 +139,7 @@ async fn read(
             next += 1;
         }
         let Some(done) = tasks.join_next().await else { break };
-        let (flat, bytes) = done.map_err(Problem::internal)?.map_err(Problem::internal)?;
+        let (flat, bytes) = done.map_err(Problem::internal)?.map_err(Problem::of)?;
         let members: Vec<&[(usize, u64)]> = unravel(flat, &grid)
             .iter()
             .zip(&runs)

@@ -211,7 +211,7 @@ pub async fn axes(opened: &Arc<Opened>, variable: &Variable) -> Answer<(Axis, Ax
         return Err(Problem::internal("a variable without y and x"));
     };
     let values = |path: Option<String>| async move {
-        opened.axis_values(&path.unwrap_or_default()).await.map_err(Problem::internal)
+        opened.axis_values(&path.unwrap_or_default()).await.map_err(Problem::of)
     };
     let lat = values(y.coordinate.clone()).await?;
     let lon = values(x.coordinate.clone()).await?;
@@ -246,7 +246,7 @@ async fn cell(
             }))
         }
         Some(grid) => {
-            let locator = opened.locator(grid).await.map_err(Problem::internal)?;
+            let locator = opened.locator(grid).await.map_err(Problem::of)?;
             Ok(locator.locate(longitude, latitude).ok_or_else(|| {
                 let spans = locator.extent().bbox().map_or_else(
                     || "none of its cells has a place".to_owned(),

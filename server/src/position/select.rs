@@ -11,7 +11,7 @@ use crate::problem::{Answer, Problem};
 
 pub async fn along(opened: &Arc<Opened>, dim: &Dim, request: &Request) -> Answer<Selected> {
     let values = match &dim.coordinate {
-        Some(path) => opened.axis_values(path).await.map_err(Problem::internal)?.to_vec(),
+        Some(path) => opened.axis_values(path).await.map_err(Problem::of)?.to_vec(),
         None => (0..dim.len).map(|i| i as f64).collect(),
     };
     let explicit = request.dims.iter().find(|(n, _)| *n == dim.name).map(|(_, v)| v.as_str());

@@ -19,6 +19,7 @@ use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
+use crate::reference::origin;
 use crate::store::{Location, Snapshot, Store, StoreError};
 
 /// Objects kept mapped; the kernel allows 65,530 maps in all.
@@ -35,6 +36,8 @@ pub struct Object {
     pub bytes: Bytes,
     pub etag: HeaderValue,
     pub is_metadata: bool,
+    /// In a file that is not the store's.
+    pub is_elsewhere: bool,
 }
 
 /// A version that requests have asked for.
@@ -163,7 +166,10 @@ impl Chunks {
             return Ok(Some(object));
         }
         let Some(object) = load(&served.snapshot, path).await? else { return Ok(None) };
-        self.objects.insert(Key { version: served.number, path: path.into() }, object.clone());
+        // What lies elsewhere is looked at every time: it may be gone.
+        if !object.is_elsewhere {
+            self.objects.insert(Key { version: served.number, path: path.into() }, object.clone());
+        }
         Ok(Some(object))
     }
 
@@ -189,20 +195,31 @@ async fn load(snapshot: &Snapshot, path: &str) -> anyhow::Result<Option<Object>>
     if let Some(node) = metadata_path(path) {
         let Some(document) = snapshot.node_json(node) else { return Ok(None) };
         let etag = HeaderValue::from_str(&document.etag)?;
-        return Ok(Some(Object { bytes: document.bytes.clone(), etag, is_metadata: true }));
+        return Ok(Some(Object {
+            bytes: document.bytes.clone(),
+            etag,
+            is_metadata: true,
+            is_elsewhere: false,
+        }));
     }
     let Some(location) = snapshot.chunk_location(path).await? else { return Ok(None) };
     let etag = HeaderValue::from_str(location.etag())?;
+    let is_elsewhere = matches!(location, Location::Virtual { .. });
     let bytes = match location {
         Location::Inline { bytes, .. } => bytes,
         Location::File { path, offset, length, .. } => {
             tokio::task::spawn_blocking(move || map(&path, offset, length)).await??
         }
-        Location::Virtual { url, .. } => {
-            anyhow::bail!("{path}: lies at {url}, and chunks by reference are not served yet")
+        Location::Virtual { url, offset, length, modified, .. } => {
+            let file = origin::path(&url).with_context(|| format!("{path}: {url} is no file"))?;
+            let read = move || {
+                let bytes = origin::read(&file, offset, length, modified);
+                bytes.map_err(|reason| StoreError::Origin { file, reason })
+            };
+            Bytes::from(tokio::task::spawn_blocking(read).await??)
         }
     };
-    Ok(Some(Object { bytes, etag, is_metadata: false }))
+    Ok(Some(Object { bytes, etag, is_metadata: false, is_elsewhere }))
 }
 
 /// The node whose `zarr.json` is asked for.

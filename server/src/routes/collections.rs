@@ -67,7 +67,10 @@ pub async fn one(
     Query::parse(query.as_deref(), &["f"])?;
     let collection = find(&app, &id).await?;
     let base = app.base(&headers);
-    Ok(Document::json(&stac::collection(&collection, &base))?
+    let mut body = stac::collection(&collection, &base);
+    let snapshot = app.store.open_version(&id, Some(&collection.version)).await?;
+    body["graticule:status"] = crate::reference::status(&snapshot).await?.to_json();
+    Ok(Document::json(&body)?
         .header(HeaderName::from_static("graticule-version"), &collection.version)
         .answer(&headers))
 }

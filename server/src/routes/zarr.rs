@@ -65,7 +65,7 @@ async fn answer(app: &App, request: &Parts) -> Result<Response<Body>, Problem> {
     if !is_plain_key(key) {
         return Err(Problem::not_found(format!("{key:?} cannot be a key of a Zarr hierarchy.")));
     }
-    let object = app.chunks.object(&served, key).await.map_err(Problem::internal)?.ok_or_else(|| {
+    let object = app.chunks.object(&served, key).await.map_err(Problem::of)?.ok_or_else(|| {
         Problem::not_found(format!(
             "Nothing is stored at {key:?} in {reference}. A chunk that is not stored is all fill value."
         ))
@@ -153,7 +153,8 @@ pub fn describe() -> Value {
                 "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
             "304": {"description": "Unchanged"},
             "404": {"$ref": "#/components/responses/Problem"},
-            "416": {"$ref": "#/components/responses/Problem"}
+            "416": {"$ref": "#/components/responses/Problem"},
+            "502": {"$ref": "#/components/responses/Problem"}
         }
     })
 }

@@ -33,7 +33,7 @@ pub use history::{Change, Extent, Granule, Kind, Living, Origin, Past, Standing,
 pub use inspect::{Held, Reference};
 pub use lineage::Lineage;
 pub(crate) use read::hex;
-pub use read::{Document, Location, Snapshot};
+pub use read::{Document, Elsewhere, Location, Snapshot};
 pub use retain::{Expiry, Retention};
 pub use rollback::{changed, lengths};
 pub use slab::slab;
@@ -79,6 +79,8 @@ pub enum StoreError {
     Io { path: PathBuf, reason: std::io::Error },
     #[error("{path}: {reason}")]
     Corrupt { path: String, reason: String },
+    #[error("{}, a file that this cube refers to: {reason}", file.display())]
+    Origin { file: PathBuf, reason: String },
     #[error("repository: {0}")]
     Repository(String),
 }

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
 use graticule_shared::shard::{self, Span};
 use graticule_shared::zarr::{ArrayMeta, Hierarchy};
 use icechunk::Repository;
-use icechunk::format::manifest::ChunkPayload;
+use icechunk::format::manifest::{Checksum, ChunkPayload};
 use icechunk::format::snapshot::{NodeData, NodeSnapshot};
 use icechunk::format::{ChunkIndices, Path as NodePath, SnapshotId};
 use icechunk::repository::VersionInfo as IcechunkVersion;
@@ -25,6 +26,7 @@ use sha2::{Digest, Sha256};
 
 use super::{StoreError, VersionInfo, lock, repository_error};
 use crate::codec::Decoder;
+use crate::reference::origin;
 
 /// Chunk locations and shard indices remembered per version.
 const LOCATIONS_KEPT: usize = 4096;
@@ -33,9 +35,24 @@ const INDICES_KEPT: usize = 256;
 /// Where the stored bytes of a chunk are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
-    Inline { bytes: Bytes, etag: Arc<str> },
-    File { path: Arc<Path>, offset: u64, length: u64, etag: Arc<str> },
-    Virtual { url: Arc<str>, offset: u64, length: u64, etag: Arc<str> },
+    Inline {
+        bytes: Bytes,
+        etag: Arc<str>,
+    },
+    File {
+        path: Arc<Path>,
+        offset: u64,
+        length: u64,
+        etag: Arc<str>,
+    },
+    /// In a file elsewhere, as it was when last modified (seconds since 1970).
+    Virtual {
+        url: Arc<str>,
+        offset: u64,
+        length: u64,
+        modified: Option<u32>,
+        etag: Arc<str>,
+    },
 }
 
 impl Location {
@@ -196,32 +213,74 @@ impl Snapshot {
         let path = NodePath::new(&format!("/{}", array.path)).map_err(repository_error)?;
         let payload =
             self.session.get_chunk_ref(&path, &ChunkIndices(indices)).await.map_err(repository_error)?;
-        let location = match payload {
-            Some(ChunkPayload::Inline(bytes)) => {
-                let etag = etag_of(&bytes);
-                Some(Location::Inline { bytes, etag })
-            }
-            Some(ChunkPayload::Ref(r)) => {
-                let id = r.id.to_string();
-                let etag = format!("\"{id}-{}-{}\"", r.offset, r.length).into();
-                let path = self.chunks_dir.join(&id).into();
-                Some(Location::File { path, offset: r.offset, length: r.length, etag })
-            }
-            Some(ChunkPayload::Virtual(v)) => {
-                let url: Arc<str> = v.location.url().into();
-                let mut hash = Sha256::new();
-                hash.update(format!("{url} {} {} {:?}", v.offset, v.length, v.checksum));
-                let etag = format!("\"{}\"", hex(&hash.finalize()[..16])).into();
-                Some(Location::Virtual { url, offset: v.offset, length: v.length, etag })
-            }
-            _ => None,
-        };
+        let location = payload.and_then(|p| self.located(p));
         let mut kept = lock(&self.locations);
         if kept.len() >= LOCATIONS_KEPT {
             kept.clear();
         }
         kept.insert(key.to_owned(), location.clone());
         Ok(location)
+    }
+
+    /// The chunks of this version that lie in files elsewhere, one by one.
+    ///
+    /// # Errors
+    /// A manifest that cannot be read.
+    pub async fn references(
+        &self,
+    ) -> Result<impl Stream<Item = Result<Elsewhere, StoreError>> + '_, StoreError> {
+        let chunks = self.session.all_chunks().await.map_err(repository_error)?;
+        Ok(chunks.map_err(repository_error).try_filter_map(|(_, chunk)| async move {
+            let ChunkPayload::Virtual(v) = chunk.payload else { return Ok(None) };
+            let modified = modified(v.checksum.as_ref());
+            Ok(Some(Elsewhere {
+                url: v.location.url().to_owned(),
+                offset: v.offset,
+                length: v.length,
+                modified,
+            }))
+        }))
+    }
+
+    /// The stored chunks of one array with where they are, one by one.
+    ///
+    /// # Errors
+    /// No such array, a manifest that cannot be read.
+    pub async fn chunks_of(
+        &self,
+        path: &str,
+    ) -> Result<impl Stream<Item = Result<(Vec<u64>, Location), StoreError>> + '_, StoreError> {
+        let path = NodePath::new(&format!("/{path}")).map_err(repository_error)?;
+        let chunks = self.session.all_chunks().await.map_err(repository_error)?;
+        Ok(chunks.map_err(repository_error).try_filter_map(move |(at, chunk)| {
+            let index = || chunk.coord.0.iter().map(|i| u64::from(*i)).collect();
+            let found = if at == path { self.located(chunk.payload).map(|l| (index(), l)) } else { None };
+            async move { Ok(found) }
+        }))
+    }
+
+    fn located(&self, payload: ChunkPayload) -> Option<Location> {
+        Some(match payload {
+            ChunkPayload::Inline(bytes) => {
+                let etag = etag_of(&bytes);
+                Location::Inline { bytes, etag }
+            }
+            ChunkPayload::Ref(r) => {
+                let id = r.id.to_string();
+                let etag = format!("\"{id}-{}-{}\"", r.offset, r.length).into();
+                let path = self.chunks_dir.join(&id).into();
+                Location::File { path, offset: r.offset, length: r.length, etag }
+            }
+            ChunkPayload::Virtual(v) => {
+                let url: Arc<str> = v.location.url().into();
+                let mut hash = Sha256::new();
+                hash.update(format!("{url} {} {} {:?}", v.offset, v.length, v.checksum));
+                let etag = format!("\"{}\"", hex(&hash.finalize()[..16])).into();
+                let modified = modified(v.checksum.as_ref());
+                Location::Virtual { url, offset: v.offset, length: v.length, modified, etag }
+            }
+            _ => return None,
+        })
     }
 
     /// Decoded values of one block (an inner chunk of a shard, or a whole chunk
@@ -304,6 +363,22 @@ impl Snapshot {
     }
 }
 
+/// A chunk in a file elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub url: String,
+    pub offset: u64,
+    pub length: u64,
+    pub modified: Option<u32>,
+}
+
+fn modified(checksum: Option<&Checksum>) -> Option<u32> {
+    match checksum {
+        Some(Checksum::LastModified(at)) => Some(at.0),
+        _ => None,
+    }
+}
+
 async fn decode(decoder: Arc<Decoder>, bytes: Bytes) -> Result<Vec<u8>, String> {
     tokio::task::spawn_blocking(move || decoder.decode(&bytes)).await.map_err(|e| e.to_string())?
 }
@@ -335,10 +410,19 @@ async fn fetch(location: Location, offset: u64, length: u64) -> Result<Bytes, St
             };
             tokio::task::spawn_blocking(read).await.map_err(repository_error)?
         }
-        Location::Virtual { url, .. } => Err(StoreError::Corrupt {
-            path: url.to_string(),
-            reason: "virtual chunks are not decoded by the server".to_owned(),
-        }),
+        Location::Virtual { url, offset: base, length: whole, modified, .. } => {
+            let outside =
+                || StoreError::Corrupt { path: url.to_string(), reason: "past the chunk's end".into() };
+            if offset.checked_add(length).is_none_or(|end| end > whole) {
+                return Err(outside());
+            }
+            let file = origin::path(&url).ok_or_else(outside)?;
+            let read = move || {
+                let bytes = origin::read(&file, base.saturating_add(offset), length, modified);
+                bytes.map(Bytes::from).map_err(|reason| StoreError::Origin { file, reason })
+            };
+            tokio::task::spawn_blocking(read).await.map_err(repository_error)?
+        }
     }
 }
 

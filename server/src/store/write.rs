@@ -16,7 +16,9 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use icechunk::Repository;
 use icechunk::format::format_constants::SpecVersionBin;
-use icechunk::format::manifest::{ChunkPayload, ChunkRef};
+use icechunk::format::manifest::{
+    Checksum, ChunkPayload, ChunkRef, SecondsSinceEpoch, VirtualChunkLocation, VirtualChunkRef,
+};
 use icechunk::format::snapshot::{ArrayShape, DimensionName, SnapshotProperties};
 use icechunk::format::{ChunkIndices, Path as NodePath, SnapshotId};
 use serde_json::Value;
@@ -30,6 +32,21 @@ const INLINE_BYTES: usize = 512;
 /// A stored chunk, not yet part of any version.
 #[derive(Debug, Clone)]
 pub struct Payload(ChunkPayload);
+
+impl Payload {
+    /// Part of a file elsewhere, as it was when last modified.
+    ///
+    /// # Errors
+    /// A URL that Icechunk does not take.
+    pub fn elsewhere(url: &str, offset: u64, length: u64, modified: u32) -> Result<Self, StoreError> {
+        Ok(Self(ChunkPayload::Virtual(VirtualChunkRef {
+            location: VirtualChunkLocation::from_url(url).map_err(repository_error)?,
+            offset,
+            length,
+            checksum: Some(Checksum::LastModified(SecondsSinceEpoch(modified))),
+        })))
+    }
+}
 
 /// Takes encoded chunks; cheap to clone, safe to share between threads.
 #[derive(Clone)]

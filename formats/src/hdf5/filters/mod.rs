@@ -10,10 +10,10 @@ use std::io::Read;
 use hdf5_reader::FilterRegistry;
 use hdf5_reader::error::{Error, Result};
 
-const BZIP2: u16 = 307;
+pub(super) const BZIP2: u16 = 307;
 const LZF: u16 = 32000;
-const BLOSC: u16 = 32001;
-const ZSTD: u16 = 32015;
+pub(super) const BLOSC: u16 = 32001;
+pub(super) const ZSTD: u16 = 32015;
 /// What the library itself decodes.
 const BUILT_IN: [u16; 7] = [1, 2, 3, 4, 5, 6, 32004];
 

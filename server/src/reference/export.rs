@@ -1,0 +1,124 @@
+//! A cube of references as kerchunk's JSON (fsspec's ReferenceFileSystem, version 1), for whoever
+//! reads it with xarray and fsspec alone.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::Context;
+use base64::Engine;
+use futures::TryStreamExt;
+use graticule_shared::zarr::{ArrayMeta, KeyEncoding};
+use serde_json::{Value, json};
+
+use super::{origin, v2};
+use crate::store::{Location, Snapshot};
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Export {
+    pub references: u64,
+    pub inline: u64,
+}
+
+/// Writes the references of a version; chunks of its own are given inline, and its coarser levels left out.
+///
+/// # Errors
+/// A version without references, a chunk that cannot be read, a disk that is full.
+pub async fn kerchunk(snapshot: &Snapshot, out: &Path) -> anyhow::Result<Export> {
+    anyhow::ensure!(
+        super::is_marked(snapshot.hierarchy()),
+        "{} refers to no files: its chunks are its own, and xarray reads them as Zarr",
+        snapshot.collection()
+    );
+    let h = snapshot.hierarchy();
+    let levels: Vec<String> = h
+        .attributes
+        .get("multiscales")
+        .and_then(|m| m["layout"].as_array())
+        .into_iter()
+        .flatten()
+        .filter_map(|l| l["asset"].as_str())
+        .filter(|a| *a != ".")
+        .map(|a| format!("{a}/"))
+        .collect();
+    let coarser = |path: &str| levels.iter().any(|l| format!("{path}/").starts_with(l.as_str()));
+    let file = tempfile::NamedTempFile::new_in(
+        out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+    )
+    .with_context(|| out.display().to_string())?;
+    let mut w = std::io::BufWriter::new(file);
+    let mut counts = Export::default();
+    let mut attributes = h.attributes.clone();
+    for about in ["multiscales", "zarr_conventions", super::MARK] {
+        attributes.shift_remove(about);
+    }
+    let arrays: Vec<(&String, &ArrayMeta)> = h.arrays.iter().filter(|(p, _)| !coarser(p)).collect();
+    // Version 2 of Zarr, which every reader of references knows, where it can say all of it.
+    let old: Option<Vec<(Value, Value)>> = arrays.iter().map(|(_, a)| v2::array(a)).collect();
+    write!(w, "{{\"version\":1,\"refs\":{{")?;
+    match &old {
+        Some(_) => write!(
+            w,
+            "\".zgroup\":{},\".zattrs\":{}",
+            json!(json!({"zarr_format": 2}).to_string()),
+            json!(Value::Object(attributes).to_string())
+        )?,
+        None => {
+            let root = json!({"zarr_format": 3, "node_type": "group", "attributes": attributes});
+            write!(w, "\"zarr.json\":{}", json!(root.to_string()))?;
+        }
+    }
+    for (path, attributes) in h.groups.iter().filter(|(p, _)| !coarser(p)) {
+        let (name, text) = match &old {
+            Some(_) => (".zgroup", json!({"zarr_format": 2}).to_string()),
+            None => {
+                let node = json!({"zarr_format": 3, "node_type": "group", "attributes": attributes});
+                ("zarr.json", node.to_string())
+            }
+        };
+        write!(w, ",{}:{}", json!(format!("{path}/{name}")), json!(text))?;
+    }
+    for (number, (path, array)) in arrays.into_iter().enumerate() {
+        let mut array = array.clone();
+        match old.as_ref().and_then(|o| o.get(number)) {
+            Some((zarray, zattrs)) => {
+                write!(w, ",{}:{}", json!(format!("{path}/.zarray")), json!(zarray.to_string()))?;
+                write!(w, ",{}:{}", json!(format!("{path}/.zattrs")), json!(zattrs.to_string()))?;
+                array.key_encoding = KeyEncoding::V2('.');
+            }
+            None => {
+                let node = snapshot.node_json(path).context("an array without metadata")?;
+                let text = String::from_utf8_lossy(&node.bytes);
+                write!(w, ",{}:{}", json!(format!("{path}/zarr.json")), json!(text))?;
+            }
+        }
+        let mut chunks = std::pin::pin!(snapshot.chunks_of(path).await?);
+        while let Some((index, location)) = chunks.try_next().await? {
+            let value: Value = match location {
+                Location::Virtual { url, offset, length, .. } => {
+                    let file = origin::path(&url).with_context(|| format!("{path}: {url} is no file"))?;
+                    counts.references += 1;
+                    json!([file.to_string_lossy(), offset, length])
+                }
+                Location::Inline { bytes, .. } => inline(&bytes, &mut counts),
+                Location::File { path, offset, length, .. } => inline(
+                    &origin::read(&path, offset, length, None).map_err(anyhow::Error::msg)?,
+                    &mut counts,
+                ),
+            };
+            write!(w, ",{}:{value}", json!(array.chunk_key(&index)))?;
+        }
+    }
+    write!(w, "}}}}")?;
+    let file = w.into_inner().map_err(|e| anyhow::anyhow!("{}: {e}", out.display()))?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.as_file().sync_all()?;
+    file.persist(out).with_context(|| out.display().to_string())?;
+    Ok(counts)
+}
+
+fn inline(bytes: &[u8], counts: &mut Export) -> Value {
+    counts.inline += 1;
+    json!(format!("base64:{}", base64::engine::general_purpose::STANDARD.encode(bytes)))
+}
