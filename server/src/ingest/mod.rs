@@ -707,8 +707,9 @@ fn nodes(
     for mut w in plan.wholes.drain(..) {
         let lags = series.as_ref().is_some_and(|s| w.path.starts_with(s));
         let first = goes_on.and_then(|g| {
-            let all = [0..u64::MAX];
-            w.in_runs(g.former.arrays.get(&w.path), if lags { &all } else { g.fresh })
+            let all = 0..u64::MAX;
+            let fresh = if lags { std::slice::from_ref(&all) } else { g.fresh };
+            w.in_runs(g.former.arrays.get(&w.path), fresh)
         });
         let chunks = w.chunks(sink, first.unwrap_or(0))?;
         out.push(Node { path: w.path, metadata: w.metadata, chunks, keep_chunks: first.is_some() });
