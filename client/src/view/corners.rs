@@ -6,12 +6,12 @@
 //! the distance to its neighbours. Pages are given two cells around them, so
 //! that both sides of a page border find the same corners.
 
+use graticule_shared::grid::neighbours;
+
 use crate::view::cap::{minus, plus, times, unit};
 
 /// Rows and columns around a page that its corners depend on.
 pub const HALO: u32 = 2;
-/// A neighbour this many times farther than is usual here is none.
-const JUMP: f64 = 30.0;
 
 /// Cell centres as unit vectors, rows of columns; `None` where a cell has no place.
 pub struct Centres {
@@ -47,22 +47,7 @@ impl Centres {
 
     /// The squared chord beyond which neighbours are not neighbours.
     fn limit(&self) -> f64 {
-        let pairs = (self.rows * self.columns).div_ceil(4096).max(1);
-        let mut steps: Vec<f64> = (0..self.rows * self.columns)
-            .step_by(pairs)
-            .filter_map(|i| {
-                let (r, c) = ((i / self.columns) as i64, (i % self.columns) as i64);
-                let (a, b, d) = (self.get(r, c)?, self.get(r, c + 1), self.get(r + 1, c));
-                let far = [b, d].into_iter().flatten().map(|p| square(minus(p, a))).fold(0.0, f64::max);
-                Some(far).filter(|f| *f > 0.0)
-            })
-            .collect();
-        if steps.is_empty() {
-            return 1.0;
-        }
-        let middle = steps.len() / 2;
-        let (_, median, _) = steps.select_nth_unstable_by(middle, f64::total_cmp);
-        (*median * JUMP * JUMP).min(1.0)
+        neighbours::limit(self.rows, self.columns, |r, c| self.get(r as i64, c as i64))
     }
 
     /// From a cell to the next along one axis: half the way between the two

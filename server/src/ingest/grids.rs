@@ -190,14 +190,18 @@ fn curvilinear(
     }
     let (lat, lon) = (coordinates.degrees(latitude)?, coordinates.degrees(longitude)?);
     let Some(places) = Places::new(y.len as usize, x.len as usize, lon, lat) else { return Ok(None) };
-    if places.without + places.repeated > 0 {
+    if places.without + places.repeated + places.stray > 0 {
+        let stray = match places.stray {
+            0 => String::new(),
+            n => format!(", {n} far from all their neighbours"),
+        };
         let note = format!(
-            "{}, {}: of {} cells {} have no place and {} lie where two or more of their neighbours do, as constants on land; they are left out of the map",
+            "{}, {}: of {} cells {} have no place and {} lie where two or more of their neighbours do, as constants on land{stray}; they are left out of the map",
             latitude.path,
             longitude.path,
             places.latitude.len(),
             places.without,
-            places.repeated
+            places.repeated,
         );
         notes.push(note);
     }

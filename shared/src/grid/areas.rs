@@ -1,6 +1,7 @@
 //! What the coordinates of a curvilinear grid give: which cells have a place, how
 //! large they are, and where the cells of coarser levels lie.
 
+use super::neighbours;
 use super::sphere::{is_place, place_of, unit_vector};
 
 /// Longitude and latitude in degrees of each cell, NaN where a cell has no place.
@@ -15,6 +16,10 @@ pub struct Places {
     /// Cells at the very place of two or more of their neighbours: models write
     /// one constant where they compute nothing, such as on land.
     pub repeated: usize,
+    /// Cells far from every neighbour, such as a lone fill of (0, 0): no grid has them there.
+    pub stray: usize,
+    /// The squared chord beyond which neighbours in the array are none on the Earth.
+    limit: f64,
 }
 
 impl Places {
@@ -24,7 +29,8 @@ impl Places {
         if longitude.len() != cells || latitude.len() != cells {
             return None;
         }
-        let mut made = Self { rows, columns, longitude, latitude, without: 0, repeated: 0 };
+        let mut made =
+            Self { rows, columns, longitude, latitude, without: 0, repeated: 0, stray: 0, limit: 4.0 };
         let mut repeated = Vec::new();
         for r in 0..rows {
             for c in 0..columns {
@@ -51,12 +57,36 @@ impl Places {
         for i in repeated {
             (made.longitude[i], made.latitude[i]) = (f64::NAN, f64::NAN);
         }
+        made.limit = neighbours::limit(rows, columns, |r, c| made.vector(r, c));
+        let stray: Vec<usize> = (0..cells).filter(|i| made.is_stray(i / columns, i % columns)).collect();
+        made.stray = stray.len();
+        for i in stray {
+            (made.longitude[i], made.latitude[i]) = (f64::NAN, f64::NAN);
+        }
         Some(made)
+    }
+
+    /// True where a cell has two neighbours or more, and all are too far to be beside it.
+    fn is_stray(&self, row: usize, column: usize) -> bool {
+        let Some(at) = self.vector(row, column) else { return false };
+        let beside = |r: Option<usize>, c: Option<usize>| self.vector(r?, c?);
+        let around = [
+            beside(row.checked_sub(1), Some(column)),
+            beside(Some(row + 1), Some(column)),
+            beside(Some(row), column.checked_sub(1)),
+            beside(Some(row), Some(column + 1)),
+        ];
+        let (mut there, mut far) = (0, 0);
+        for other in around.into_iter().flatten() {
+            there += 1;
+            far += usize::from(neighbours::squared(at, other) > self.limit);
+        }
+        there >= 2 && far == there
     }
 
     /// Cells with a place.
     pub fn valid(&self) -> usize {
-        self.longitude.len() - self.without - self.repeated
+        self.longitude.len() - self.without - self.repeated - self.stray
     }
 
     pub fn get(&self, row: usize, column: usize) -> Option<(f64, f64)> {
@@ -72,8 +102,11 @@ impl Places {
         self.get(row, column).map(|(lon, lat)| unit_vector(lon, lat))
     }
 
-    /// The step from the neighbour before to the one after, halved; one-sided at borders.
+    /// The step from the neighbour before to the one after, halved; one-sided at borders, and beside
+    /// what is too far to be a neighbour.
     fn step(&self, at: [f64; 3], before: Option<[f64; 3]>, after: Option<[f64; 3]>) -> Option<[f64; 3]> {
+        let near = |p: &[f64; 3]| neighbours::squared(at, *p) <= self.limit;
+        let (before, after) = (before.filter(near), after.filter(near));
         let minus = |a: [f64; 3], b: [f64; 3]| [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
         match (before, after) {
             (Some(b), Some(a)) => Some(minus(a, b).map(|v| v / 2.0)),

@@ -9,6 +9,7 @@ pub mod extent;
 pub mod healpix;
 pub mod locate;
 pub mod nearest;
+pub mod neighbours;
 pub mod projection;
 mod recognise;
 pub mod sphere;

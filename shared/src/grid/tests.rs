@@ -219,6 +219,32 @@ fn garbage_coordinates_are_excluded_and_counted() {
 }
 
 #[test]
+fn a_lone_fill_of_zeros_neither_has_a_place_nor_widens_its_neighbours() {
+    let (mut lon, mut lat) = polar();
+    let whole = Places::new(40, 60, lon.clone(), lat.clone()).unwrap();
+    (lon[60 * 30 + 30], lat[60 * 30 + 30]) = (0.0, 0.0);
+    let places = Places::new(40, 60, lon, lat).unwrap();
+    assert_eq!((places.stray, places.valid()), (1, 2399));
+    let (areas, before) = (places.areas(), whole.areas());
+    assert_eq!(areas[60 * 30 + 30], 0.0);
+    for beside in [60 * 30 + 29, 60 * 30 + 31, 60 * 29 + 30, 60 * 31 + 30] {
+        assert!((areas[beside] / before[beside] - 1.0).abs() < 0.05, "{beside}");
+    }
+    assert_eq!(Locator::curvilinear(places).locate(0.0, 0.0), None);
+}
+
+#[test]
+fn a_gap_between_two_parts_of_a_grid_is_no_cell() {
+    // Two swaths of 20 columns, 50 degrees apart.
+    let lon = (0..400).map(|i| f64::from(i % 40) * 0.1 + if i % 40 >= 20 { 50.0 } else { 0.0 }).collect();
+    let lat = (0..400).map(|i| f64::from(i / 40) * 0.1).collect();
+    let places = Places::new(10, 40, lon, lat).unwrap();
+    assert_eq!(places.stray, 0);
+    let cell = 0.1f64.to_radians().powi(2);
+    assert!(places.areas().iter().all(|a| (f64::from(*a) / cell - 1.0).abs() < 0.01));
+}
+
+#[test]
 fn coarser_places_are_means_of_valid_places_across_the_antimeridian() {
     let places =
         Places::new(2, 4, vec![178.0, 179.0, -180.0, -179.0, 178.0, 179.0, f64::NAN, f64::NAN], vec![0.0; 8])
