@@ -21,6 +21,12 @@ READERS = {
     "geotiff": lambda head: head[:2] in (b"II", b"MM"),
 }
 TEXTS = {
+    "table": [
+        'time,lat,lon,"a ""b"""\nUTC,degrees_north,degrees_east,m\n2020-01-01T00:00:00Z,1,2,3.5\n2020-01-02,1,2,"x\ny"\n',
+        "#YY  MM DD hh mm WDIR\n#yr  mo dy hr mn degT\n2018 08 01 15 10 160\n2018 08 01 15 00  MM\n",
+        "# Summary\n\r# a;   +/- ;  c\n\r# id; sigma; deg\n\r# --; ---; ---\n\r1_x;  1.5; -2\n\r2_y; nan; ...\n\r",
+        "zeit;breite;laenge;wert\n01.02.2020 13:00;52,5;13,4;1,25",
+    ],
     "cf_time": ["days since 1970-01-01", "hours since 0000-01-01 00:00:00 +01:30", "months since 1900-1-1T0Z"],
     "units": ["kg m-2 s-1", "degC", "m**2 s**-2", "W/m^2", "0.01 hPa", "J.kg-1"],
     "codec_chain": ["float32;little;64,64;;zstd", "int16;big;2,3;1,0;crc32c,shuffle:2,delta,inflate"],
@@ -47,6 +53,8 @@ def main():
                     put(target, name, content)
             if "malformed" in path.parts and len(content) <= LIMIT:
                 put("open", name, content)
+            if path.suffix in (".csv", ".txt", ".spec", ".drift"):
+                put("table", name, content)
             if path.name in ("zarr.json", ".zmetadata", ".zarray"):
                 put("zarr_metadata", name, content)
     for target, texts in TEXTS.items():

@@ -125,7 +125,8 @@ function say(host, error) {
 // What can be seen all the same: the server's own small picture.
 async function picture(box) {
   const id = new URLSearchParams(location.search).get('collection')
-    ?? (await (await fetch(new URL('api/collections', document.baseURI))).json()).collections[0]?.id;
+    ?? (await (await fetch(new URL('api/collections', document.baseURI))).json()).collections
+      .find((c) => !c['table:columns'])?.id;
   if (!id) return;
   const image = document.createElement('img');
   image.alt = `The collection ${id}, as the server draws it`;

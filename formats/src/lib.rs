@@ -23,6 +23,7 @@ mod slab;
 mod sniff;
 #[cfg(feature = "zarr")]
 mod stored;
+pub mod table;
 #[cfg(feature = "zarr")]
 mod zarr;
 

@@ -167,6 +167,9 @@ pub struct Header {
     pub dimensions: Vec<Dimension>,
     /// Numeric variables only, in file order.
     pub variables: Vec<Variable>,
+    /// Variables of characters, as bytes; a text is along their last dimension. They read as the
+    /// others do, and are among `skipped` too: no cube is made of them.
+    pub texts: Vec<Variable>,
     /// Global attributes, in file order; a nested group's carry its path: `group/title`.
     pub attributes: Vec<(String, AttrValue)>,
     /// Variables that cannot be carried over (strings, compounds), each with its

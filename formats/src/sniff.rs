@@ -86,6 +86,17 @@ pub(crate) fn container(name: &str, storage: &dyn Storage) -> Result<Container, 
     }
 }
 
+/// True for text that is a format of its own, and for signatures that are letters.
+pub(crate) fn is_known_text(head: &[u8]) -> bool {
+    const SIGNATURES: [&[u8]; 8] =
+        [b"CDF", b"GRIB", b"%PDF", b"GIF8", b"BZh", b"BUFR", b"PAR1", b"SQLite format 3"];
+    if SIGNATURES.iter().any(|s| head.starts_with(s)) {
+        return true;
+    }
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    head.starts_with(b"netcdf ") || matches!(head.first(), Some(b'<' | b'{' | b'['))
+}
+
 /// The refusal of a file that is nothing known.
 fn unknown(name: &str, storage: &dyn Storage) -> FormatError {
     let head = storage.read_range(0, storage.len().min(512) as usize);

@@ -21,4 +21,5 @@ pub mod retention;
 pub mod routes;
 pub mod serve;
 pub mod store;
+pub mod tables;
 pub mod web;

@@ -145,10 +145,12 @@ async fn watch_others(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
             tracing::warn!(error = %format!("{e:#}"), "the catalog cannot be read");
         }
         // A store that changed and was not catalogued (its ingest was killed in between).
-        let now: std::collections::BTreeMap<String, Option<String>> = match store.collections() {
+        let mut now: std::collections::BTreeMap<String, Option<String>> = match store.collections() {
             Ok(ids) => ids.into_iter().map(|id| (id.clone(), store.latest(&id).ok().flatten())).collect(),
             Err(_) => continue,
         };
+        let Ok(tables) = crate::tables::list(store.root()) else { continue };
+        now.extend(tables.into_iter().map(|(id, version)| (id, Some(version))));
         // What is no longer there must not be answered from memory.
         let standing = stamps(&mut now.keys().cloned());
         if expired.iter().any(|(id, stamp)| standing.get(id) != Some(stamp)) {

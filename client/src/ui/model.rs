@@ -40,6 +40,8 @@ pub struct Collection {
     pub thumbnail: Option<String>,
     /// It has more than one step of time.
     pub moves: bool,
+    /// It is a table, which is not drawn: the address of its rows as CSV.
+    pub table: Option<String>,
 }
 
 #[derive(Clone, Copy)]

@@ -60,7 +60,8 @@ pub fn start(m: Model, a: Address) {
         if let Some(list) = &catalog {
             live(m);
             if nothing_named {
-                match list.iter().find(|c| c.moves).or(list.first()) {
+                let mut cubes = list.iter().filter(|c| c.table.is_none());
+                match list.iter().find(|c| c.moves).or_else(|| cubes.next()) {
                     Some(first) => {
                         let id = first.id.clone();
                         m.collection.set(Some(id.clone()));
@@ -288,8 +289,10 @@ async fn collections() -> Option<Vec<Collection>> {
         let moves = steps_of_time(&c) > 1.0;
         let get = |o: &JsValue, key: &str| Reflect::get(o, &key.into()).ok().filter(JsValue::is_object);
         let thumbnail = get(&c, "assets").and_then(|a| text(&get(&a, "thumbnail")?, "href"));
+        let table = get(&c, "table:columns").and_then(|_| text(&get(&get(&c, "assets")?, "csv")?, "href"));
         Some(Collection {
             moves,
+            table,
             title,
             thumbnail,
             description: text(&c, "description").unwrap_or_default(),
@@ -324,7 +327,10 @@ fn live(m: Model) {
         }
         spawn_local(async move {
             if let Some(list) = collections().await {
-                let first = m.catalog.with_untracked(|c| c.as_ref().is_none_or(|c| c.is_empty()));
+                let is_cube = list.iter().any(|c| c.id == id && c.table.is_none());
+                let first = is_cube
+                    && m.catalog
+                        .with_untracked(|c| c.as_ref().is_none_or(|c| c.iter().all(|c| c.table.is_some())));
                 set(m.catalog, Some(list));
                 // The first collection of an empty server: show it.
                 if first && m.collection.get_untracked().is_none() && m.state(|s| s.cube.is_none()) {

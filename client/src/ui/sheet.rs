@@ -56,6 +56,15 @@ fn catalog(m: Model) -> impl IntoView {
                 .into_iter()
                 .map(|c| {
                     let id = c.id.clone();
+                    if let Some(csv) = c.table {
+                        return view! {
+                            <a class="g-entry" href=csv download=format!("{id}.csv")>
+                                <i></i>
+                                <span><strong>{numbers::sentence(&c.title)}</strong><small>{format!("{id} · table, as CSV")}</small></span>
+                            </a>
+                        }
+                        .into_any();
+                    }
                     let chosen = { let id = id.clone(); move || (m.collection.get().as_deref() == Some(&id)).to_string() };
                     view! {
                         <button class="g-entry" aria-current=chosen on:click=move |_| { page::open_collection(m, &id); }>
@@ -63,6 +72,7 @@ fn catalog(m: Model) -> impl IntoView {
                             <span><strong>{numbers::sentence(&c.title)}</strong><small>{c.id.clone()}</small></span>
                         </button>
                     }
+                    .into_any()
                 })
                 .collect_view()
                 .into_any()

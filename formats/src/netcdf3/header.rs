@@ -241,7 +241,7 @@ fn layout(
         attributes,
         ..Header::default()
     };
-    let mut extents = Vec::new();
+    let (mut extents, mut text_extents) = (Vec::new(), Vec::new());
     for v in declared {
         let bytes = unit(&v).unwrap_or(u64::MAX);
         let record = is_record(&v);
@@ -273,6 +273,16 @@ fn layout(
             Kind::Number(dtype) => dtype,
             Kind::Char if slab::holds_attributes(&v.attributes) => DataType::UInt8,
             Kind::Char => {
+                let shape: Vec<u64> = v.dimids.iter().map(|d| header.dimensions[*d].len).collect();
+                text_extents.push(Extent { begin: v.begin, record_stride: record.then_some(record_bytes) });
+                header.texts.push(Variable {
+                    dims: v.dimids.iter().map(|d| dims[*d].0.clone()).collect(),
+                    path: v.name.clone(),
+                    shape,
+                    dtype: DataType::UInt8,
+                    attributes: v.attributes,
+                    chunks: None,
+                });
                 header.skipped.push((v.name, "it holds characters, not numbers".to_owned()));
                 continue;
             }
@@ -293,6 +303,7 @@ fn layout(
             chunks: None,
         });
     }
+    extents.append(&mut text_extents);
     Ok((header, extents))
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct NetCdf3 {
     file: String,
     storage: DynStorage,
     header: Header,
-    /// In the order of `header.variables`.
+    /// In the order of `header.variables`, then of `header.texts`.
     extents: Vec<Extent>,
     limits: Limits,
 }
@@ -74,7 +74,8 @@ impl Source for NetCdf3 {
     }
 
     fn read(&self, variable: &str, start: &[u64], count: &[u64]) -> Result<Vec<u8>, FormatError> {
-        let found = self.header.variables.iter().zip(&self.extents).find(|(v, _)| v.path == variable);
+        let all = self.header.variables.iter().chain(&self.header.texts);
+        let found = all.zip(&self.extents).find(|(v, _)| v.path == variable);
         let Some((var, extent)) = found else {
             return Err(FormatError::new(&self.file, "there is no such variable").in_variable(variable));
         };

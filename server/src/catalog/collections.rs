@@ -74,7 +74,9 @@ impl Catalog {
                 }
             }
         }
-        for (id, _) in known.into_iter().filter(|(id, _)| !stored.contains(id)) {
+        let tables = self.reconcile_tables(store, &known, &mut changed).await?;
+        let stands = |id: &String| stored.contains(id) || tables.contains(id);
+        for (id, _) in known.into_iter().filter(|(id, _)| !stands(id)) {
             changed.push(id.clone());
             self.call(move |c| remove(c, &id)).await?;
         }
@@ -148,6 +150,11 @@ impl crate::ingest::Publish for Arc<Catalog> {
 
     async fn held(&self, store: &Store, id: &str, wanted: &Wanted) -> anyhow::Result<Vec<Standing>> {
         Catalog::held(self, store, id, wanted).await
+    }
+
+    async fn publish_table(&self, store: &Store, id: &str) -> anyhow::Result<()> {
+        let (root, id) = (store.root().to_owned(), id.to_owned());
+        self.call_with(move |c| c.publish_table(&root, &id)).await
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Facts {
     pub attributes: Map<String, Value>,
     /// What was guessed, in words.
     pub notes: Vec<String>,
+    /// What a table says of itself; a cube has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<crate::tables::TableFacts>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

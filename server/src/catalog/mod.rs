@@ -13,6 +13,7 @@ pub mod events;
 pub mod facts;
 pub mod items;
 mod sync;
+mod tables;
 pub mod tokens;
 
 use std::path::Path;

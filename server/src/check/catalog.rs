@@ -59,6 +59,17 @@ pub async fn check(
         let detail = "the catalog has it, there is no store of it";
         report.findings.push(Finding::new(Code::CollectionExtra, detail).of(id));
     }
+    for (id, latest) in crate::tables::list(store.root())?.into_iter().filter(|(id, _)| wanted(id)) {
+        let (code, detail) = match said.collections.get(&id) {
+            None => (Code::CollectionMissing, "published, and not in the catalog".to_owned()),
+            Some((version, _)) if *version != latest => (
+                Code::CollectionStale,
+                format!("the catalog says that {version} is the latest version, the table {latest}"),
+            ),
+            Some(_) => continue,
+        };
+        report.findings.push(Finding::new(code, detail).of(&id));
+    }
     for id in readable {
         let Some(latest) = store.latest(id)? else { continue };
         let Some((version, facts)) = said.collections.get(id) else {

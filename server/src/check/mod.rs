@@ -13,6 +13,7 @@ mod cf;
 mod report;
 mod rules;
 mod sources;
+mod tables;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -83,6 +84,9 @@ async fn look(store: &Arc<Store>, data: &Path, options: &Options) -> anyhow::Res
     for id in wanted {
         match store.latest(id) {
             Err(e) => report.findings.push(Finding::new(Code::TipUnreadable, e.to_string()).of(id)),
+            Ok(None)
+                if crate::tables::path(store.root(), id).is_file()
+                    && tables::check(store, id, &mut report).await? => {}
             Ok(None) => report.findings.push(
                 Finding::new(Code::Unpublished, "a directory in which nothing was ever published").of(id),
             ),

@@ -107,6 +107,7 @@ pub async fn dry_run(data: &std::path::Path, request: &IngestRequest) -> anyhow:
         unseen = bundles.split_off(bundles.len().min(1));
         bundles = super::bring(f, &mut bundles, &Known::new(), &mut reports).await;
     }
+    let (tables, bundles) = super::tables(bundles, &mut reports).await?;
     let candidates = examine(bundles, &mut reports).await?;
     let mut known = std::collections::HashSet::new();
     if let (Some(s), Some(_)) = (&store, &former) {
@@ -140,6 +141,10 @@ pub async fn dry_run(data: &std::path::Path, request: &IngestRequest) -> anyhow:
             would,
             why: None,
         };
+        for table in &tables {
+            out.granules.push(plain(&table.path, "take"));
+            out.notes.push(table.described());
+        }
         out.granules.extend(same.iter().map(|c| plain(&c.path, "unchanged")));
         out.granules.extend(accepted.iter().map(|c| plain(&c.path, "take")));
         out.granules.extend(unseen.iter().map(|b| plain(&b.shown(), "not looked at")));

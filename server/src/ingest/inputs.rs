@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::store::hex;
 
 /// Names that a folder is searched for.
-const EXTENSIONS: [&str; 18] = [
+const EXTENSIONS: [&str; 22] = [
     "nc", "nc3", "nc4", "cdf", "netcdf", "h5", "hdf5", "he5", "hdf", "grd", "grib", "grib1", "grib2", "grb",
-    "grb1", "grb2", "tif", "tiff",
+    "grb1", "grb2", "tif", "tiff", "csv", "tsv", "spec", "drift",
 ];
 
 /// Files named by paths, folders and patterns (`*` and `?` in the last part), sorted within each.

@@ -68,6 +68,8 @@ use duplicates::{Duplicates, Wanted};
 use plan::{Continue, Plan};
 use progress::Progress;
 
+use crate::tables::ingest::Candidate as Table;
+
 /// What the files of one command or one run become.
 #[derive(Debug, Clone, Default)]
 pub struct IngestRequest {
@@ -204,6 +206,9 @@ pub trait Publish: Send + Sync {
     ) -> impl Future<Output = anyhow::Result<Vec<Standing>>> + Send {
         async move { Ok(duplicates::from_history(store, id, wanted).await?) }
     }
+
+    /// The same for the newest version of a table.
+    fn publish_table(&self, store: &Store, id: &str) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 pub(crate) fn limits() -> Limits {
@@ -237,7 +242,17 @@ pub async fn ingest(
             Some(f) => bring(f, &mut rest, &known, &mut report.granules).await,
         };
         let here: Vec<Bundle> = if fetcher.is_some() { batch.clone() } else { Vec::new() };
-        let candidates = examine(batch, &mut report.granules).await?;
+        let (tables, batch) = tables(batch, &mut report.granules).await?;
+        let mut candidates = examine(batch, &mut report.granules).await?;
+        if !tables.is_empty() {
+            publish_tables(store, catalog, request, tables, &progress, &cancel, &mut report).await?;
+        }
+        if crate::tables::exists(store.root(), &request.collection) {
+            // A collection is a cube or a table.
+            let why =
+                "this file holds grids, and the collection is a table; ingest it into another collection";
+            report.granules.extend(candidates.drain(..).map(|c| failed(c.path, Failure::new(why))));
+        }
         if !candidates.is_empty() {
             run(store, catalog, request, candidates, &progress, &cancel, &mut report).await?;
         }
@@ -322,6 +337,54 @@ async fn examine(bundles: Vec<Bundle>, reports: &mut Vec<GranuleReport>) -> anyh
         }
     }
     Ok(candidates)
+}
+
+/// Those of the granules that are tables, opened, and the others.
+async fn tables(
+    bundles: Vec<Bundle>,
+    reports: &mut Vec<GranuleReport>,
+) -> anyhow::Result<(Vec<Table>, Vec<Bundle>)> {
+    let (mut tables, mut others) = (Vec::new(), Vec::new());
+    for bundle in bundles {
+        let [file] = bundle.files.as_slice() else {
+            others.push(bundle);
+            continue;
+        };
+        let (file, shown) = (file.clone(), bundle.shown());
+        match tokio::task::spawn_blocking(move || crate::tables::ingest::examine(&file)).await? {
+            Ok(Some(table)) => tables.push(table),
+            Ok(None) => others.push(bundle),
+            Err(failure) => reports.push(failed(shown, failure)),
+        }
+    }
+    Ok((tables, others))
+}
+
+/// Publishes tables as one version of a tabular collection.
+async fn publish_tables(
+    store: &Store,
+    catalog: &impl Publish,
+    request: &IngestRequest,
+    tables: Vec<Table>,
+    progress: &Arc<dyn Progress>,
+    cancel: &Arc<AtomicBool>,
+    report: &mut IngestReport,
+) -> anyhow::Result<()> {
+    if store.latest(&request.collection)?.is_some() {
+        let why = "this file is a table, and the collection is a cube; ingest it into another collection";
+        report.granules.extend(tables.into_iter().map(|t| failed(t.path, Failure::new(why))));
+        return Ok(());
+    }
+    let (root, id) = (store.root().to_owned(), request.collection.clone());
+    let (progress, cancel, policy) = (Arc::clone(progress), Arc::clone(cancel), request.duplicates);
+    let publish = move || crate::tables::ingest::publish(&root, &id, tables, policy, &progress, &cancel);
+    let (version, granules) = tokio::task::spawn_blocking(publish).await??;
+    report.granules.extend(granules);
+    if version.is_some() {
+        catalog.publish_table(store, &request.collection).await?;
+    }
+    report.version = version;
+    Ok(())
 }
 
 fn failed(file: PathBuf, failure: Failure) -> GranuleReport {

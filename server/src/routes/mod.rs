@@ -21,6 +21,8 @@ mod recipes;
 pub mod respond;
 mod runs;
 mod stac;
+mod table_versions;
+mod tables;
 mod versions;
 mod web;
 mod zarr;
@@ -79,7 +81,7 @@ impl App {
     /// # Errors
     /// There is no such collection; its metadata cannot be read.
     pub async fn opened(&self, id: &str) -> Answer<Arc<Opened>> {
-        let snapshot = self.store.open_version(id, None).await?;
+        let snapshot = self.store.open_version(id, None).await.map_err(|e| self.not_a_cube(id, e))?;
         let key = format!("{id}@{}", snapshot.version());
         if let Some(opened) = self.opened.get(&key) {
             return Ok(opened);
@@ -87,6 +89,11 @@ impl App {
         let opened = Arc::new(Opened::new(snapshot));
         self.opened.insert(key, Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// A store's refusal, which for a table says where its rows are.
+    pub fn not_a_cube(&self, id: &str, refusal: impl Into<Problem>) -> Problem {
+        if crate::tables::exists(self.store.root(), id) { tables::is_a_table(id) } else { refusal.into() }
     }
 
     /// Asks the queue, on a thread that may block.
@@ -169,6 +176,8 @@ pub fn table() -> Vec<Route> {
         ),
         route("/api/collections/{id}/preview.png", get(preview::get), &[("get", preview::describe)]),
         route("/api/collections/{id}/position", get(position::get), &[("get", position::describe)]),
+        route("/api/tables", get(tables::list), &[("get", tables::describe_list)]),
+        route("/api/tables/{id}", get(tables::one), &[("get", tables::describe_one)]),
         route(
             "/api/runs",
             get(runs::list).post(runs::create),

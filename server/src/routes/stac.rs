@@ -7,9 +7,12 @@ use serde_json::{Map, Value, json};
 use crate::catalog::facts::{DimFacts, VariableFacts};
 use crate::catalog::items::Item;
 use crate::catalog::{Collection, Facts};
+use crate::tables::TableFacts;
+use crate::tables::facts::ColumnFacts;
 
 pub const ZARR_TYPE: &str = "application/vnd.zarr; version=3";
 pub const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
+const TABLE: &str = "https://stac-extensions.github.io/table/v1.2.0/schema.json";
 const STAC_VERSION: &str = "1.1.0";
 const CUBE: &str = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json";
 const VERSION: &str = "https://stac-extensions.github.io/version/v1.2.0/schema.json";
@@ -17,6 +20,9 @@ const RENDER: &str = "https://stac-extensions.github.io/render/v2.0.0/schema.jso
 
 pub fn collection(c: &Collection, base: &str) -> Value {
     let f = &c.facts;
+    if let Some(t) = &f.table {
+        return table(c, t, base);
+    }
     let here = format!("{base}/api/collections/{}", c.id);
     let bbox = f.bbox.unwrap_or([-180.0, -90.0, 180.0, 90.0]);
     let interval = f.time.as_ref().map_or(json!([null, null]), |t| json!([t.start, t.end]));
@@ -82,6 +88,69 @@ pub fn collection(c: &Collection, base: &str) -> Value {
             );
         }
         edr(o, f, &locatable, &here);
+    }
+    out
+}
+
+/// A tabular collection: the table extension, and where its rows are.
+fn table(c: &Collection, t: &TableFacts, base: &str) -> Value {
+    let f = &c.facts;
+    let here = format!("{base}/api/collections/{}", c.id);
+    let rows = format!("{base}/api/tables/{}", c.id);
+    let bbox = f.bbox.unwrap_or([-180.0, -90.0, 180.0, 90.0]);
+    let interval = f.time.as_ref().map_or(json!([null, null]), |t| json!([t.start, t.end]));
+    json!({
+        "type": "Collection",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": [TABLE, VERSION],
+        "id": c.id,
+        "title": c.title,
+        "description": c.description,
+        "license": license(&f.attributes),
+        "keywords": keywords(&f.attributes),
+        "extent": {
+            "spatial": {"bbox": [bbox], "crs": CRS84},
+            "temporal": {"interval": [interval], "trs": trs(f)},
+        },
+        "version": c.version,
+        "updated": c.updated,
+        "summaries": {},
+        "table:columns": t.columns.iter().map(table_column).collect::<Vec<_>>(),
+        "table:row_count": t.rows,
+        "graticule:kind": "table",
+        "graticule:format": t.format,
+        "graticule:key": t.key,
+        "assets": {
+            "csv": {"href": format!("{rows}?f=csv"), "type": "text/csv", "roles": ["data"],
+                "title": "All rows of the latest version"},
+            "csv-version": {"href": format!("{rows}@{}?f=csv", c.version), "type": "text/csv", "roles": ["data"],
+                "title": "All rows of this version, which never changes"},
+            "json": {"href": rows, "type": "application/json", "roles": ["data"], "title": "Rows, a page at a time"},
+        },
+        "graticule:notes": f.notes,
+        "links": [
+            link("self", &here, "application/json"),
+            link("root", &format!("{base}/api"), "application/json"),
+            link("parent", &format!("{base}/api"), "application/json"),
+            link("items", &format!("{here}/items"), "application/geo+json"),
+            link("version-history", &format!("{here}/versions"), "application/json"),
+            link("data", &rows, "application/json"),
+        ],
+        // EDR: of a table no position is asked.
+        "data_queries": {},
+        "crs": ["CRS84"],
+        "output_formats": [],
+        "parameter_names": {},
+    })
+}
+
+/// A column of the STAC table extension.
+pub fn table_column(c: &ColumnFacts) -> Value {
+    let mut out = json!({"name": c.name, "type": c.kind});
+    for (key, value) in [("description", &c.description), ("unit", &c.units), ("graticule:role", &c.role)] {
+        if let Some(v) = value {
+            out[key] = json!(v);
+        }
     }
     out
 }
@@ -263,8 +332,12 @@ pub fn item(i: &Item, c: &Collection, base: &str) -> Value {
         "bbox": bbox,
         "geometry": geometry(bbox),
         "properties": properties,
-        "assets": {"zarr": {"href": format!("{base}/zarr/{}@{}", c.id, i.version), "type": ZARR_TYPE, "roles": ["data"],
-            "title": "The cube as of this item's version"}},
+        "assets": match &c.facts.table {
+            None => json!({"zarr": {"href": format!("{base}/zarr/{}@{}", c.id, i.version), "type": ZARR_TYPE,
+                "roles": ["data"], "title": "The cube as of this item's version"}}),
+            Some(_) => json!({"csv": {"href": format!("{base}/api/tables/{}@{}?f=csv", c.id, i.version),
+                "type": "text/csv", "roles": ["data"], "title": "The table as of this item's version"}}),
+        },
         "links": links,
     })
 }

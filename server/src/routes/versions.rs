@@ -25,6 +25,9 @@ pub async fn list(
 ) -> Answer<Response<Body>> {
     let query = Query::parse(text.as_deref(), &["limit", "before", "f"])?;
     let limit = query.limit(100, 1000)?;
+    if crate::tables::exists(app.store.root(), &id) {
+        return super::table_versions::list(&app, &id, &headers).await;
+    }
     let latest = app.store.latest(&id)?;
     // One more than asked for tells whether there is a next page.
     let mut versions = app.store.versions_before(&id, query.get("before"), limit as usize + 1).await?;
@@ -50,6 +53,9 @@ pub async fn one(
     Path((id, version)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
+    if crate::tables::exists(app.store.root(), &id) {
+        return super::table_versions::one(&app, &id, &version, &headers).await;
+    }
     let info = app.store.version_info(&id, &version).await?;
     let latest = app.store.latest(&id)?;
     Ok(Document::json(&describe(&info, &id, latest.as_deref(), &app.base(&headers)))?.answer(&headers))

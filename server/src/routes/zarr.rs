@@ -59,7 +59,8 @@ async fn answer(app: &App, request: &Parts) -> Result<Response<Body>, Problem> {
         path
     };
     let (reference, key) = path.split_once('/').unwrap_or((path, ""));
-    let served = app.chunks.version(reference).await?;
+    let id = reference.split_once('@').map_or(reference, |(id, _)| id);
+    let served = app.chunks.version(reference).await.map_err(|e| app.not_a_cube(id, e))?;
     // The bare address of a hierarchy describes it, as a directory would.
     let key = if key.is_empty() { "zarr.json" } else { key };
     if !is_plain_key(key) {

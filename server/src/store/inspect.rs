@@ -178,7 +178,8 @@ impl Store {
     pub fn remove_unpublished(&self, id: &str) -> Result<(), StoreError> {
         let dir = self.collection_dir(id)?;
         let _lock = self.lock_collection(id)?;
-        if self.latest(id)?.is_some() {
+        // A table that does not read is no reason to delete it.
+        if self.latest(id)?.is_some() || !matches!(crate::tables::latest(&self.root, id), Ok(None)) {
             return Err(StoreError::Busy(id.to_owned()));
         }
         std::fs::remove_dir_all(&dir).map_err(StoreError::io(&dir))

@@ -1,0 +1,272 @@
+//! Tabular collections: one SQLite file each, `collections/ID/table.sqlite`.
+//!
+//! A publication is one transaction and one version. A row is never changed: it
+//! carries the version it was born in and the one it died in, so that every
+//! version can be read, and paged through, while newer ones come. The file is in
+//! WAL mode, because a long ingest must not stand in the way of readers, and the
+//! log is folded in at the end of every ingest: a copy of the file is whole.
+//!
+//! **Invariants:** one writer per collection, by the same lock as cubes'; a table
+//! exists once it has a version; what the catalog says of it is derived from it.
+
+pub mod facts;
+pub mod ingest;
+pub mod query;
+mod schema;
+mod write;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use graticule_formats::table::{Kind, Role};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+pub use facts::TableFacts;
+
+/// How long a statement waits for another connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+const FILE: &str = "table.sqlite";
+
+/// A column as one version has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    pub name: String,
+    pub kind: Kind,
+    pub units: Option<String>,
+    pub role: Option<Role>,
+    pub description: Option<String>,
+}
+
+/// A version, as it was published.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Counts from 1.
+    pub seq: i64,
+    pub id: String,
+    /// Microseconds since 1970, UTC.
+    pub time_micros: i64,
+    pub message: String,
+    pub rows: u64,
+    pub added: u64,
+    pub removed: u64,
+    pub facts: TableFacts,
+    /// What this version added.
+    pub granules: Vec<crate::store::Granule>,
+}
+
+/// The table of a collection, open for reading.
+pub struct Table {
+    conn: Connection,
+}
+
+pub fn path(root: &Path, id: &str) -> PathBuf {
+    root.join("collections").join(id).join(FILE)
+}
+
+/// What tells that a file was written: length, seconds and nanoseconds of it and of its log.
+type Stamp = [Option<(u64, i64, i64)>; 2];
+
+fn stamp(file: &Path) -> Stamp {
+    use std::os::unix::fs::MetadataExt;
+    let log = file.with_extension("sqlite-wal");
+    [file, log.as_path()].map(|p| std::fs::metadata(p).ok().map(|m| (m.len(), m.mtime(), m.mtime_nsec())))
+}
+
+/// The newest version of the table `id`; `None` where there is no table. Two `stat`s where
+/// nothing has changed.
+///
+/// # Errors
+/// A file that is no table.
+pub fn latest(root: &Path, id: &str) -> anyhow::Result<Option<String>> {
+    static KNOWN: Mutex<Option<HashMap<PathBuf, (Stamp, Option<String>)>>> = Mutex::new(None);
+    let file = path(root, id);
+    let now = stamp(&file);
+    let lock = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if now[0].is_none() {
+        return Ok(None);
+    }
+    if let Some((_, version)) = lock().as_ref().and_then(|k| k.get(&file)).filter(|(s, _)| *s == now) {
+        return Ok(version.clone());
+    }
+    let version = match Table::open(root, id)? {
+        Some(table) => table.version(None)?.map(|v| v.id),
+        None => None,
+    };
+    lock().get_or_insert_default().insert(file, (now, version.clone()));
+    Ok(version)
+}
+
+/// True where the collection holds a table.
+pub fn exists(root: &Path, id: &str) -> bool {
+    crate::store::is_collection_id(id) && matches!(latest(root, id), Ok(Some(_)))
+}
+
+/// Ids of all published tables with their newest version, sorted.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn list(root: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let mut out = Vec::new();
+    let dir = root.join("collections");
+    for entry in std::fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
+        let Some(id) = entry?.file_name().to_str().map(str::to_owned) else { continue };
+        if crate::store::is_collection_id(&id)
+            && let Ok(Some(version)) = latest(root, &id)
+        {
+            out.push((id, version));
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
+fn connect(file: &Path, flags: OpenFlags) -> anyhow::Result<Connection> {
+    let conn = Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .with_context(|| format!("{}: the table cannot be opened", file.display()))?;
+    conn.busy_timeout(PATIENCE)?;
+    conn.pragma_update(None, "cache_size", -4096)?;
+    Ok(conn)
+}
+
+impl Table {
+    /// `None` where there is no such file.
+    ///
+    /// # Errors
+    /// A file that is no table.
+    pub fn open(root: &Path, id: &str) -> anyhow::Result<Option<Self>> {
+        let file = path(root, id);
+        if !file.is_file() {
+            return Ok(None);
+        }
+        let conn = connect(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        conn.pragma_update(None, "query_only", true)?;
+        let made: bool = conn.query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'versions'",
+            [],
+            |r| r.get(0),
+        )?;
+        Ok(made.then_some(Self { conn }))
+    }
+
+    /// The version of this id, or the newest.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn version(&self, id: Option<&str>) -> anyhow::Result<Option<Version>> {
+        let read = "SELECT seq, id, time_micros, message, rows, added, removed, facts FROM versions";
+        let found = self
+            .conn
+            .query_row(
+                &format!("{read} WHERE ?1 IS NULL OR id = ?1 ORDER BY seq DESC LIMIT 1"),
+                params![id],
+                read_version,
+            )
+            .optional()?;
+        found.map(|v| self.complete(v)).transpose()
+    }
+
+    /// All versions, newest first.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn versions(&self) -> anyhow::Result<Vec<Version>> {
+        let mut q = self.conn.prepare(
+            "SELECT seq, id, time_micros, message, rows, added, removed, facts FROM versions ORDER BY seq DESC",
+        )?;
+        let rows = q.query_map([], read_version)?.collect::<Result<Vec<_>, _>>()?;
+        rows.into_iter().map(|v| self.complete(v)).collect()
+    }
+
+    fn complete(&self, (mut version, facts): (Version, String)) -> anyhow::Result<Version> {
+        version.facts = serde_json::from_str(&facts).context("the facts of a version cannot be read")?;
+        let mut q = self
+            .conn
+            .prepare("SELECT name, sha256, bytes, source, notes FROM granules WHERE seq = ? ORDER BY id")?;
+        let granules = q.query_map([version.seq], |r| {
+            let notes: String = r.get(4)?;
+            Ok(crate::store::Granule {
+                name: r.get(0)?,
+                sha256: r.get(1)?,
+                bytes: r.get::<_, i64>(2)?.max(0) as u64,
+                source: r.get(3)?,
+                notes: serde_json::from_str(&notes).unwrap_or_default(),
+                ..Default::default()
+            })
+        })?;
+        version.granules = granules.collect::<Result<_, _>>()?;
+        Ok(version)
+    }
+
+    /// Compares the file with itself: its pages and indices, and the rows of every version with
+    /// what the version says of them.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn prove(&self) -> anyhow::Result<()> {
+        let verdict: String = self.conn.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0))?;
+        anyhow::ensure!(verdict == "ok", "{verdict}");
+        for v in self.versions()? {
+            let alive: i64 = self.conn.query_row(
+                "SELECT count(*) FROM rows WHERE born <= ?1 AND (died IS NULL OR died > ?1)",
+                [v.seq],
+                |r| r.get(0),
+            )?;
+            anyhow::ensure!(
+                u64::try_from(alive)? == v.rows,
+                "version {} says that it has {} rows; there are {alive}",
+                v.id,
+                v.rows
+            );
+        }
+        Ok(())
+    }
+
+    /// The columns as version `seq` has them.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn columns(&self, seq: i64) -> anyhow::Result<Vec<Column>> {
+        schema::columns(&self.conn, seq)
+    }
+}
+
+impl From<Version> for crate::store::VersionInfo {
+    fn from(v: Version) -> Self {
+        Self {
+            id: v.id,
+            time_micros: v.time_micros,
+            message: v.message,
+            granules: v.granules,
+            change: Default::default(),
+        }
+    }
+}
+
+fn read_version(r: &rusqlite::Row<'_>) -> rusqlite::Result<(Version, String)> {
+    let count = |i: usize| -> rusqlite::Result<u64> { Ok(r.get::<_, i64>(i)?.max(0) as u64) };
+    Ok((
+        Version {
+            seq: r.get(0)?,
+            id: r.get(1)?,
+            time_micros: r.get(2)?,
+            message: r.get(3)?,
+            rows: count(4)?,
+            added: count(5)?,
+            removed: count(6)?,
+            facts: TableFacts::default(),
+            granules: Vec::new(),
+        },
+        r.get(7)?,
+    ))
+}
+
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Latitude => "latitude",
+        Role::Longitude => "longitude",
+        Role::Time => "time",
+    }
+}
