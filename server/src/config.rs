@@ -41,11 +41,13 @@ pub struct Typed {
 pub struct Watch {
     pub folder: PathBuf,
     pub collection: String,
+    /// Id of a recipe of the server that its files follow.
+    pub recipe: Option<String>,
 }
 
 const KEYS: [&str; 9] =
     ["data", "bind", "demo", "token", "public_url", "recipes", "allow_urls", "watch", "versions"];
-const WATCH_KEYS: [&str; 2] = ["folder", "collection"];
+const WATCH_KEYS: [&str; 3] = ["folder", "collection", "recipe"];
 
 impl Typed {
     /// # Errors
@@ -151,6 +153,11 @@ impl Config {
                     "allow_urls: {e}; expected a prefix such as \"https://data.example.org/sst/\""
                 )
             })?;
+        }
+        if typed.recipes.is_none()
+            && let Some(id) = typed.watch.iter().find_map(|w| w.recipe.as_ref())
+        {
+            bail!("watch: recipe {id:?}: \"recipes\" must name the folder that it lies in");
         }
         for w in &typed.watch {
             if !crate::store::is_collection_id(&w.collection) {

@@ -69,7 +69,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         say(&format!("recipes  {} in {}", ids.len(), recipes.path().display()));
     }
     for w in &config.watch {
-        let folder = WatchedFolder { folder: w.folder.clone(), collection: w.collection.clone() };
+        let folder = WatchedFolder {
+            folder: w.folder.clone(),
+            collection: w.collection.clone(),
+            recipe: w.recipe.clone(),
+        };
         tokio::spawn(jobs::watch(Arc::clone(&queue), folder));
         say(&format!("watching {} for {}", w.folder.display(), w.collection));
     }

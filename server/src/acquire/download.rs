@@ -72,6 +72,18 @@ impl Download {
         Self { folder, name }
     }
 
+    /// One process at a time: two would write into one part. Held while it lives.
+    fn lock(&self) -> Result<std::fs::File, Trouble> {
+        let lock = std::fs::File::create(self.folder.join(".lock"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                Err(Trouble::passing("another process is downloading it"))
+            }
+            Err(std::fs::TryLockError::Error(e)) => Err(e.into()),
+        }
+    }
+
     fn part(&self) -> PathBuf {
         self.folder.join(".part")
     }
@@ -96,6 +108,7 @@ impl Download {
         sum: Option<&str>,
     ) -> Result<Got, Trouble> {
         std::fs::create_dir_all(&self.folder)?;
+        let _only = self.lock()?;
         let kept: State = std::fs::read(self.state())
             .ok()
             .and_then(|b| serde_json::from_slice(&b).ok())

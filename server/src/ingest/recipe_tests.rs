@@ -424,3 +424,23 @@ async fn the_second_layout_holds_the_same_values_and_follows_what_is_appended() 
     assert_eq!(h.values("series/tas").await, h.values("tas").await);
     assert_eq!(h.values("series/lat").await, h.values("lat").await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_replaced_is_replaced_in_the_second_layout_too() {
+    let h = House::new();
+    let follow = async |name: &str, first: usize, n: usize, base: f32| {
+        let file = days(&h.file(name), "tas", "K", first, n, base);
+        let mut request = h.request("[cube]\nseries = true\nduplicates = \"replace\"");
+        request.inputs = vec![file];
+        let r = h.follow(&request).await;
+        assert!(r.is_complete(), "{}", why(&r));
+    };
+    follow("a.nc", 0, 200, 0.0).await;
+    follow("b.nc", 200, 3, 0.0).await;
+    assert_eq!(h.values("series/tas").await.0[0], 200, "too little to go on with");
+    follow("new.nc", 100, 2, 5000.0).await;
+    let (shape, v) = h.values("tas").await;
+    assert_eq!((shape[0], v[100 * LAT * LON], v[102 * LAT * LON]), (203, 15_000.0, 10_200.0));
+    assert_eq!(h.values("series/tas").await, (shape, v));
+    assert_eq!(h.values("series/time").await.1.len(), 203);
+}

@@ -402,9 +402,9 @@ impl Jobs {
     pub(super) fn submit_watched(
         &self,
         path: &Path,
-        bytes: u64,
-        modified: i64,
+        (bytes, modified): (u64, i64),
         collection: &str,
+        recipe: Option<&str>,
     ) -> anyhow::Result<Option<String>> {
         let key = path.display().to_string();
         let bytes = i64::try_from(bytes).context("file size")?;
@@ -422,6 +422,7 @@ impl Jobs {
         let run = self.enqueue(&RunRequest {
             collection: collection.to_owned(),
             inputs: vec![key.clone()],
+            recipe: recipe.map(str::to_owned),
             ..RunRequest::default()
         })?;
         // After the run: killed in between, the file is queued twice and ingested once.

@@ -24,6 +24,8 @@ const RESCAN: Duration = Duration::from_secs(30);
 pub struct WatchedFolder {
     pub folder: PathBuf,
     pub collection: String,
+    /// Id of the recipe that its files follow.
+    pub recipe: Option<String>,
 }
 
 type Seen = HashMap<PathBuf, (u64, i64)>;
@@ -80,7 +82,9 @@ fn scan(jobs: &Jobs, folder: &WatchedFolder, before: Seen) -> anyhow::Result<(Se
             .map_or(0, |d| d.as_nanos() as i64);
         let state = (meta.len(), modified);
         if before.get(&path) == Some(&state) {
-            if let Some(run) = jobs.submit_watched(&path, state.0, state.1, &folder.collection)? {
+            if let Some(run) =
+                jobs.submit_watched(&path, state, &folder.collection, folder.recipe.as_deref())?
+            {
                 tracing::info!(file = %path.display(), run, "picked up");
             }
         } else {
@@ -112,7 +116,7 @@ mod tests {
         std::fs::create_dir(&incoming).unwrap();
         let jobs =
             Jobs::open(Catalog::open(dir.path()).unwrap(), vec![incoming.clone()], Arc::default()).unwrap();
-        let folder = WatchedFolder { folder: incoming.clone(), collection: "c".into() };
+        let folder = WatchedFolder { folder: incoming.clone(), collection: "c".into(), recipe: None };
         std::fs::write(incoming.join("a.nc"), b"ab").unwrap();
         std::fs::write(incoming.join("b.nc.part"), b"ab").unwrap();
         let (seen, unsettled) = scan(&jobs, &folder, Seen::new()).unwrap();
