@@ -141,7 +141,13 @@ pub fn lengths(h: &Hierarchy) -> BTreeMap<String, u64> {
     let assets = layout.into_iter().flatten().filter_map(|l| l["asset"].as_str());
     let coarser: Vec<String> = assets.filter(|a| *a != ".").map(|a| format!("{a}/")).collect();
     let finest = h.arrays.values().filter(|a| !coarser.iter().any(|c| a.path.starts_with(c)));
-    finest.flat_map(|a| a.dims.iter().cloned().zip(a.shape.iter().copied())).collect()
+    let mut lengths = BTreeMap::new();
+    for (name, n) in finest.flat_map(|a| a.dims.iter().cloned().zip(a.shape.iter().copied())) {
+        // A second layout of the same values may lag behind.
+        let longest = lengths.entry(name).or_insert(n);
+        *longest = n.max(*longest);
+    }
+    lengths
 }
 
 /// Dimensions whose lengths differ, before and after.
