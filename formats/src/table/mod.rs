@@ -26,7 +26,8 @@ use hdf5_reader::{BytesStorage, FileStorage};
 pub use faults::{Fault, Faults};
 pub use values::{Kind, Value};
 
-use crate::{FormatError, Limits, sniff};
+use crate::sniff::{self, Container};
+use crate::{FormatError, Limits};
 
 /// What the values of a column are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,11 +138,14 @@ fn open_storage(
     storage: DynStorage,
     limits: Limits,
 ) -> Result<Option<Box<dyn Table>>, FormatError> {
-    if sniff::container(name, storage.as_ref()).is_err() {
-        return match dialect::is_text(storage.as_ref()) {
-            true => Ok(Some(Box::new(text::Text::open(name, storage, &limits)?))),
-            false => Ok(None),
-        };
+    match sniff::container(name, storage.as_ref()) {
+        Ok(Container::NetCdf3(_) | Container::Hdf5) => {}
+        // Others hold no samples, and some are read through where they are opened.
+        Ok(_) => return Ok(None),
+        Err(_) if dialect::is_text(storage.as_ref()) => {
+            return Ok(Some(Box::new(text::Text::open(name, storage, &limits)?)));
+        }
+        Err(_) => return Ok(None),
     }
     // A file that does not open is refused by [`crate::open`], in its words.
     let Ok(source) = crate::open_storage(name, storage, None, limits) else { return Ok(None) };
