@@ -112,7 +112,8 @@ pub async fn dry_run(data: &std::path::Path, request: &IngestRequest) -> anyhow:
     let mut known = std::collections::HashSet::new();
     if let (Some(s), Some(_)) = (&store, &former) {
         let living = s.living(&request.collection, None).await?;
-        known.extend(living.into_values().map(|g| g.granule.sha256));
+        let granules = living.into_values().map(|g| g.granule);
+        known.extend(granules.flat_map(|g| [g.key(), g.sha256]));
     }
     let (same, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|c| c.is_known(&known));
     let (append, runtime) = (request.append.clone(), tokio::runtime::Handle::current());

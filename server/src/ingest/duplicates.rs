@@ -93,11 +93,13 @@ pub async fn known(
     let wanted =
         Wanted { sha256: candidates.iter().flat_map(Candidate::sums).collect(), ..Wanted::default() };
     let held = catalog.held(store, id, &wanted).await?;
-    let version: HashMap<&str, &str> =
-        held.iter().map(|s| (s.granule.sha256.as_str(), s.version.as_str())).collect();
+    let version: HashMap<String, &str> = held
+        .iter()
+        .flat_map(|s| [s.granule.sha256.clone(), s.granule.key()].map(|k| (k, s.version.as_str())))
+        .collect();
     // Of several files together, all must be there.
     let there = |c: &Candidate| {
-        let found = c.sums().map(|s| version.get(s.as_str()).copied()).collect::<Option<Vec<_>>>();
+        let found = c.keys().map(|s| version.get(&s).copied()).collect::<Option<Vec<_>>>();
         found.and_then(|all| all.first().copied())
     };
     if policy == Duplicates::Error && candidates.iter().any(|c| there(c).is_some()) {

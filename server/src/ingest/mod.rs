@@ -429,7 +429,7 @@ async fn run(
     }
     let mut seen = std::collections::BTreeSet::new();
     let (new, copies): (Vec<_>, Vec<_>) =
-        candidates.into_iter().partition(|c| seen.insert(c.sums().collect::<Vec<_>>()));
+        candidates.into_iter().partition(|c| seen.insert(c.keys().collect::<Vec<_>>()));
     report.granules.extend(copies.into_iter().map(duplicates::unchanged));
     candidates = new;
     loop {

@@ -109,9 +109,9 @@ async fn what_does_not_go_together_is_refused_naming_the_first_field_that_differ
 async fn a_file_without_a_time_takes_that_of_its_name() {
     let h = House::new();
     for day in [3, 1, 2] {
-        grid(&h.file(&format!("ndvi.2020030{day}.nc")), "ndvi", "1", None, LON, &|_, c| {
-            (day * 100 + c) as f32
-        });
+        // The second and the third day are the same bytes.
+        let kind = if day == 1 { 100 } else { 200 };
+        grid(&h.file(&format!("ndvi.2020030{day}.nc")), "ndvi", "1", None, LON, &|_, c| (kind + c) as f32);
     }
     let recipe = "[source]\npattern = \"ndvi.{time:%Y%m%d}.nc\"";
     let r = h.follow(&IngestRequest { first: Some(2), ..h.request(recipe) }).await;
@@ -119,7 +119,7 @@ async fn a_file_without_a_time_takes_that_of_its_name() {
     let r = h.follow(&h.request(recipe)).await;
     assert!(r.is_complete(), "{}", why(&r));
     let (shape, v) = h.values("ndvi").await;
-    assert_eq!((shape[0], v[0], v[LAT * LON], v[2 * LAT * LON]), (3, 100.0, 200.0, 300.0));
+    assert_eq!((shape[0], v[0], v[LAT * LON], v[2 * LAT * LON]), (3, 100.0, 200.0, 200.0));
     let opened = crate::opened::Opened::new(h.store.open_version("c", None).await.unwrap());
     let facts = crate::catalog::Facts::derive(&opened).await.unwrap();
     let t = facts.time.unwrap();

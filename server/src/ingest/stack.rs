@@ -12,7 +12,7 @@ use super::merge::{Named, join};
 use super::{compare, plan};
 
 /// Units of times that are taken from names.
-const TIME_UNITS: &str = "hours since 1970-01-01 00:00:00";
+pub const TIME_UNITS: &str = "hours since 1970-01-01 00:00:00";
 
 pub struct Stacked {
     header: Header,

@@ -57,6 +57,11 @@ pub struct Origin {
 }
 
 impl Granule {
+    /// Its bytes and its name.
+    pub fn key(&self) -> String {
+        format!("{} {}", self.sha256, self.name)
+    }
+
     /// Unique among the granules that stand.
     pub fn id(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.name)
