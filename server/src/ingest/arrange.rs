@@ -141,13 +141,22 @@ impl Candidate {
         std::iter::once(&self.granule).chain(&self.also).map(|g| g.sha256.clone())
     }
 
+    fn has_time_of_name(&self) -> bool {
+        let time = self.header.variables.iter().find(|v| v.path == "time");
+        let units = time.and_then(|v| v.attribute("units")?.as_text());
+        self.bundle.files.iter().any(|f| f.captures.time.is_some()) && units == Some(super::stack::TIME_UNITS)
+    }
+
+    /// It is not one file as it is: merged, stacked, or timed by its name.
+    pub fn is_composed(&self) -> bool {
+        let stacked = self.bundle.files.iter().any(|f| f.captures.member.is_some());
+        stacked || self.bundle.files.len() > 1 || self.has_time_of_name()
+    }
+
     /// What tells its files from others: their bytes; and where their names say their times,
     /// the names too, for two days of no rain are the same bytes.
     pub fn keys(&self) -> impl Iterator<Item = String> + '_ {
-        let said = |v: &graticule_formats::Variable| v.attribute("units").and_then(|u| u.as_text());
-        let time = self.header.variables.iter().find(|v| v.path == "time");
-        let of_name = self.bundle.files.iter().any(|f| f.captures.time.is_some())
-            && time.and_then(said) == Some(super::stack::TIME_UNITS);
+        let of_name = self.has_time_of_name();
         let key = move |g: &Granule| if of_name { g.key() } else { g.sha256.clone() };
         std::iter::once(&self.granule).chain(&self.also).map(key)
     }

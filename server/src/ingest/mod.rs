@@ -232,6 +232,10 @@ pub async fn ingest(
         return Err(crate::store::StoreError::BadId(request.collection.clone()).into());
     }
     let fetcher = fetcher(request, &acquire::downloads(store.root())).await?;
+    anyhow::ensure!(
+        !(request.reference && fetcher.is_some()),
+        "--reference refers to files of this machine; what is fetched is removed once it is published"
+    );
     let (mut rest, granules) = gather(request, fetcher.as_ref()).await?;
     let mut report =
         IngestReport { collection: request.collection.clone(), version: None, granules, seconds: 0.0 };
@@ -252,6 +256,13 @@ pub async fn ingest(
             let why =
                 "this file holds grids, and the collection is a table; ingest it into another collection";
             report.granules.extend(candidates.drain(..).map(|c| failed(c.path, Failure::new(why))));
+        }
+        if request.reference {
+            let (composed, plain): (Vec<_>, Vec<_>) =
+                candidates.into_iter().partition(Candidate::is_composed);
+            let why = "--reference takes files as they are; merged by variable or member, or timed by their names, they become copies";
+            report.granules.extend(composed.into_iter().map(|c| failed(c.path, Failure::new(why))));
+            candidates = plain;
         }
         if !candidates.is_empty() {
             run(store, catalog, request, candidates, &progress, &cancel, &mut report).await?;
