@@ -2,10 +2,8 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use graticule_shared::shard;
@@ -14,6 +12,7 @@ use icechunk::format::manifest::{Checksum, VirtualChunkRef};
 
 use super::{Code, Finding, Seen};
 use crate::codec::Decoder;
+use crate::reference::origin;
 use crate::store::{Store, names};
 
 /// Where a chunk belongs.
@@ -184,20 +183,21 @@ fn bytes(place: &Place, stored: &[u8], deep: bool) -> Option<Finding> {
 /// A chunk in another's file: there, long enough, and not changed since.
 fn elsewhere(e: &Elsewhere) -> Option<Finding> {
     let url = e.reference.location.url();
-    let path = url.strip_prefix("file://")?;
-    let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
-    let meta = match std::fs::metadata(Path::new(&*path)) {
-        Ok(m) => m,
+    let path = origin::path(url)?;
+    let size = match std::fs::metadata(&path) {
+        Ok(m) => m.len(),
         Err(why) => return Some(e.place.finding(Code::ReferenceMissing, format!("{url}: {why}"))),
     };
     let end = e.reference.offset.saturating_add(e.reference.length);
-    if meta.len() < end {
-        let detail = format!("{url} has {} bytes, the reference ends at {end}", meta.len());
+    if size < end {
+        let detail = format!("{url} has {size} bytes, the reference ends at {end}");
         return Some(e.place.finding(Code::ReferenceChanged, detail));
     }
-    let Some(Checksum::LastModified(then)) = &e.reference.checksum else { return None };
-    let now = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    (now > u64::from(then.0)).then(|| {
-        e.place.finding(Code::ReferenceChanged, format!("{url} was changed since it was referenced"))
-    })
+    let recorded = match &e.reference.checksum {
+        Some(Checksum::LastModified(then)) => Some(then.0),
+        _ => None,
+    };
+    // The same comparison by which the server refuses to read it.
+    let changed = origin::check(&path, recorded).err()?;
+    Some(e.place.finding(Code::ReferenceChanged, format!("{url}: {changed}")))
 }

@@ -83,7 +83,8 @@ impl Remove {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         runtime()?.block_on(async {
             let (store, catalog) = (Store::open(&self.at.data)?, Catalog::open(&self.at.data)?);
-            let standing = store.latest(&self.id)?.is_some();
+            let table = crate::tables::exists(store.root(), &self.id);
+            let standing = table || store.latest(&self.id)?.is_some();
             if standing || !self.purge {
                 store.retire(&self.id)?;
             }

@@ -20,7 +20,7 @@ impl Store {
     /// No such collection; another writer; one of that id is retired already.
     pub fn retire(&self, id: &str) -> Result<(), StoreError> {
         let (from, to) = (self.collection_dir(id)?, self.retired_dir(id)?);
-        if self.latest(id)?.is_none() {
+        if self.latest(id)?.is_none() && !crate::tables::exists(&self.root, id) {
             return Err(StoreError::NoCollection(id.to_owned()));
         }
         let _lock = self.lock_collection(id)?;
