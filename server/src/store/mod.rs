@@ -27,7 +27,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use icechunk::Repository;
-use icechunk::config::{CachingConfig, ManifestConfig, ManifestSplittingConfig, RepositoryConfig};
+use icechunk::config::{
+    CachingConfig, ManifestConfig, ManifestPreloadConfig, ManifestSplitCondition, ManifestSplitDim,
+    ManifestSplitDimCondition, ManifestSplittingConfig, RepositoryConfig,
+};
 
 pub use history::{Change, Extent, Granule, Kind, Living, Origin, Past, Standing, VersionInfo};
 pub use inspect::{Held, Reference};
@@ -263,7 +266,18 @@ fn config() -> RepositoryConfig {
         inline_chunk_threshold_bytes: Some(512),
         // An append rewrites the last manifest of an array, not all that it ever had.
         manifest: Some(ManifestConfig {
-            splitting: Some(ManifestSplittingConfig::with_size(MANIFEST_CHUNKS)),
+            // Nothing is read ahead: choosing compiles a pattern for every manifest of a version.
+            preload: Some(ManifestPreloadConfig { max_total_refs: Some(0), ..Default::default() }),
+            // Of any array: a pattern of paths would be compiled again and again.
+            splitting: Some(ManifestSplittingConfig {
+                split_sizes: Some(vec![(
+                    ManifestSplitCondition::AnyArray,
+                    vec![ManifestSplitDim {
+                        condition: ManifestSplitDimCondition::Any,
+                        num_chunks: MANIFEST_CHUNKS,
+                    }],
+                )]),
+            }),
             ..ManifestConfig::default()
         }),
         caching: Some(CachingConfig {
