@@ -256,8 +256,12 @@ impl Plan {
                 Pyramid::Auto | Pyramid::None => {}
             }
             // What is stored already decides for what follows.
+            let below = given.below(&p.variable.path, header);
             let coarsened = match goes_on {
-                Some(g) => g.former.arrays.contains_key(&format!("{prefix}1/{}", p.variable.path)),
+                Some(g) => {
+                    let name = p.variable.path.strip_prefix(&below.base).unwrap_or(&p.variable.path);
+                    g.former.arrays.contains_key(&format!("{prefix}{}/{name}", below.from + 1))
+                }
                 None => recipe.cube.pyramid != Pyramid::None,
             };
             let listed = matches!(meant.and_then(|v| v.horizontal()), Some(Horizontal::Cells(_)));
@@ -266,7 +270,6 @@ impl Plan {
                     grids.of(variable, &mut coordinates, |n| dims.contains(n), &mut plan.notes)?
             {
                 field.weights = grid.weights();
-                let below = given.below(&p.variable.path, header);
                 most = most.max(below.from + below.levels(&grid));
                 for k in 1..=below.levels(&grid) {
                     let name = format!("{prefix}{}", below.from + k);
