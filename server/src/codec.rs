@@ -113,7 +113,7 @@ impl Decoder {
 }
 
 /// True where a codec is one that the library knows by no name.
-fn is_elsewhere(metadata: &Value) -> bool {
+pub fn is_elsewhere(metadata: &Value) -> bool {
     let codecs = metadata["codecs"].as_array().map(Vec::as_slice).unwrap_or_default();
     codecs.iter().any(|c| c["name"].as_str().is_some_and(|n| n.starts_with("numcodecs.")))
 }

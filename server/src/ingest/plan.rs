@@ -118,8 +118,9 @@ pub fn fields(header: &Header) -> Result<BTreeSet<String>, String> {
     Ok(Cube::new(&seen).variables.into_iter().map(|v| v.path).collect())
 }
 
-/// Chunks that stay were written with the codecs that stay.
+/// Chunks that stay were written with the codecs that stay; those of files elsewhere are said by the files.
 pub fn keep_codecs(metadata: &mut Value, former: Option<&ArrayMeta>) {
+    let former = former.filter(|f| !crate::codec::is_elsewhere(&f.metadata));
     if let Some(codecs) = former.map(|f| &f.metadata["codecs"]).filter(|c| !c.is_null()) {
         metadata["codecs"] = codecs.clone();
     }
