@@ -29,8 +29,9 @@ impl Bake for Ingester {
         input: &Path,
         append: Option<&str>,
         recipe: Option<&str>,
+        cancel: &Arc<AtomicBool>,
     ) -> Result<Baked, Failure> {
-        let outcome = self.ingest(collection, input, append, recipe);
+        let outcome = self.ingest(collection, input, append, recipe, cancel);
         crate::memory::rest();
         outcome
     }
@@ -43,6 +44,7 @@ impl Ingester {
         input: &Path,
         append: Option<&str>,
         recipe: Option<&str>,
+        cancel: &Arc<AtomicBool>,
     ) -> Result<Baked, Failure> {
         let failure = |permanent, variable, byte_offset, reason| Failure {
             permanent,
@@ -72,7 +74,7 @@ impl Ingester {
             &self.catalog,
             &request,
             Arc::new(progress::Silent),
-            Arc::new(AtomicBool::new(false)),
+            Arc::clone(cancel),
         );
         let report = self.runtime.block_on(work).map_err(|e| {
             // Another writer, a full disk, a store out of reach: later may be better.

@@ -196,5 +196,7 @@ def test_a_file_that_vanishes_or_changes_breaks_the_cube_and_is_named(refs, tmp_
         __import__("time").sleep(0.5)
     assert said["state"] == "broken" and said["files"] == [str(file.resolve())]
     assert str(file.resolve()) in said["detail"]
+    listed = json.loads(get(f"{refs.url}/api/collections")[1])["collections"]
+    assert {c["id"]: c["graticule:status"]["state"] for c in listed}["fragile"] == "broken"
     with pytest.raises(Exception):
         xr.open_zarr(f"{refs.url}/zarr/fragile").t.load()

@@ -44,6 +44,7 @@ fn a_collection_says_what_its_store_says() {
     assert_eq!(s.get(&format!("{zarr}/zarr.json")).status, 200);
     let pinned = c["assets"]["zarr-version"]["href"].as_str().unwrap();
     assert!(pinned.ends_with(c["version"].as_str().unwrap()));
+    assert_eq!(c["graticule:status"]["state"], "intact");
     assert_eq!(s.get("/api/collections").json()["collections"][1], c);
 }
 

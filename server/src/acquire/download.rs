@@ -53,6 +53,23 @@ impl State {
     fn validator(&self) -> Option<&str> {
         self.etag.as_deref().or(self.last_modified.as_deref())
     }
+
+    /// Whether a 206 brings the rest of the `have` bytes at hand: `Content-Range: bytes 100-199/200`
+    /// begins where they end and is of the same length in all, and the validator, where the server
+    /// repeats it (RFC 9110 section 15.3.7), is the same.
+    fn goes_on(&self, headers: &HeaderMap, have: u64) -> bool {
+        let text = |n: header::HeaderName| headers.get(n).and_then(|v| v.to_str().ok());
+        let validator = if self.etag.is_some() { header::ETAG } else { header::LAST_MODIFIED };
+        let same = text(validator).is_none_or(|v| Some(v) == self.validator());
+        let range = text(header::CONTENT_RANGE).and_then(|t| t.strip_prefix("bytes ")?.split_once('/'));
+        let rest = range.is_some_and(|(range, total)| {
+            let begins = range.split_once('-').is_some_and(|(from, _)| from.parse() == Ok(have));
+            // A total of "*" is not known.
+            let total: Option<u64> = total.parse().ok();
+            begins && total.zip(self.length).is_none_or(|(found, expected)| found == expected)
+        });
+        same && rest
+    }
 }
 
 /// The folder of one URL.
@@ -134,11 +151,13 @@ impl Download {
         let state = match status {
             StatusCode::NOT_MODIFIED if complete => return Ok(Got::File(self.whole(), kept.origin(url))),
             StatusCode::NOT_MODIFIED => return Ok(Got::Unchanged),
-            StatusCode::PARTIAL_CONTENT if have > 0 && begins_at(response.headers(), have) => kept,
+            StatusCode::PARTIAL_CONTENT if have > 0 && kept.goes_on(response.headers(), have) => kept,
             StatusCode::OK => {
                 // The whole: it changed, or the server has no ranges.
                 have = 0;
-                let _ = std::fs::remove_file(self.whole());
+                // What is described must not outlive its description.
+                remove(&self.part())?;
+                remove(&self.whole())?;
                 let state = State::of(response.headers());
                 std::fs::write(self.state(), serde_json::to_vec(&state).unwrap_or_default())?;
                 state
@@ -188,6 +207,7 @@ impl Download {
             }
             return Err(e);
         }
+        let have = std::fs::metadata(self.part())?.len();
         if let Some(n) = state.length.filter(|n| *n != have) {
             return Err(Trouble::passing(format!("the connection ended after {have} of {n} bytes")));
         }
@@ -254,10 +274,9 @@ fn conditional(
     })
 }
 
-/// `Content-Range: bytes 100-199/200` begins where the part at hand ends.
-fn begins_at(headers: &HeaderMap, have: u64) -> bool {
-    let text = headers.get(header::CONTENT_RANGE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    text.strip_prefix("bytes ")
-        .and_then(|r| r.split_once('-'))
-        .is_some_and(|(from, _)| from.parse() == Ok(have))
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }

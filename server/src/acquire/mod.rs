@@ -14,6 +14,7 @@ mod s3;
 mod tests;
 pub mod url;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 pub use fetch::{Brought, Fetcher, Known, forget};
@@ -72,6 +73,9 @@ pub async fn bundles(
             }
         }
     }
+    // Named twice, one is meant; two at once would be in each other's way.
+    let mut seen = HashSet::new();
+    files.retain(|f| f.named.as_ref().is_none_or(|address| seen.insert(address.clone())));
     let mut bundles = Bundle::group(files, recipe);
     let time = |b: &Bundle| b.files.first().and_then(|f| f.captures.time);
     if bundles.iter().all(|b| time(b).is_some()) {

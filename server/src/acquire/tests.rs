@@ -1,6 +1,6 @@
 //! Downloads from a real server that behaves badly.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ struct House {
     cuts: Mutex<Vec<usize>>,
     headers: Mutex<Vec<(String, String)>>,
     asked: Mutex<Vec<HeaderMap>>,
+    /// Sends the range of whatever is there now, without a look at `If-Range`.
+    careless: AtomicBool,
     at_once: AtomicUsize,
     most_at_once: AtomicUsize,
 }
@@ -58,7 +60,8 @@ async fn answer(State(h): State<Arc<House>>, uri: Uri, headers: HeaderMap) -> Re
     }
     let from: usize =
         text("range").strip_prefix("bytes=").and_then(|r| r.trim_end_matches('-').parse().ok()).unwrap_or(0);
-    let from = if text("if-range") == etag { from } else { 0 };
+    let careless = h.careless.load(Ordering::SeqCst);
+    let from = if careless || text("if-range") == etag { from } else { 0 };
     let rest = body[from..].to_vec();
     out = out.header("etag", &etag).header("content-length", rest.len());
     for (k, v) in h.headers.lock().unwrap().iter() {
@@ -150,6 +153,35 @@ async fn a_file_that_changed_half_way_is_fetched_whole() {
     *house.body.lock().unwrap() = vec![9; 100_000];
     *house.etag.lock().unwrap() = "\"two\"".into();
     assert_eq!(one(&f, &url, &Known::new()).await.unwrap().unwrap(), vec![9; 100_000]);
+}
+
+#[tokio::test]
+async fn a_rest_of_another_file_is_not_put_after_the_part_at_hand() {
+    let (house, base) = serve().await;
+    let dir = tempfile::tempdir().unwrap();
+    let once = Source { retries: Retries { attempts: 1, ..source().retries }, ..source() };
+    let cut = Fetcher::new(dir.path(), &once, None).await.unwrap();
+    let f = Fetcher::new(dir.path(), &source(), None).await.unwrap();
+    house.careless.store(true, Ordering::SeqCst);
+    // Another validator of the same length, and another length under the same validator.
+    for (name, etag, length) in [("a.nc", "\"two\"", 200_000), ("b.nc", "\"two\"", 90_000)] {
+        let url = format!("{base}/{name}");
+        *house.cuts.lock().unwrap() = vec![50_000];
+        one(&cut, &url, &Known::new()).await.unwrap_err();
+        *house.body.lock().unwrap() = vec![9; length];
+        *house.etag.lock().unwrap() = etag.into();
+        assert_eq!(one(&f, &url, &Known::new()).await.unwrap().unwrap(), vec![9; length]);
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_is_named_twice_is_fetched_once() {
+    let (_, base) = serve().await;
+    let dir = tempfile::tempdir().unwrap();
+    let f = Fetcher::new(dir.path(), &source(), None).await.unwrap();
+    let named = ["a", "b", "a"].map(|n| std::path::PathBuf::from(format!("{base}/{n}.nc")));
+    let (bundles, _) = super::bundles(&named, &crate::recipe::Recipe::default(), Some(&f)).await.unwrap();
+    assert_eq!(bundles.len(), 2);
 }
 
 #[tokio::test]

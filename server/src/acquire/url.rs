@@ -46,8 +46,12 @@ pub fn parse(text: &str) -> Result<Url, String> {
 }
 
 /// Whether `url` lies below one of the prefixes: same scheme, host and port, and a path that
-/// begins with whole segments of the prefix's.
+/// begins with whole segments of the prefix's. A path that climbs for a server which decodes it
+/// before it looks (`..%2f`, `\`) lies nowhere.
 pub fn allowed(url: &Url, prefixes: &[String]) -> bool {
+    if climbs(url.path()) {
+        return false;
+    }
     prefixes.iter().filter_map(|p| Url::parse(p).ok()).any(|p| {
         let root = p.path().trim_end_matches('/');
         let below =
@@ -57,6 +61,12 @@ pub fn allowed(url: &Url, prefixes: &[String]) -> bool {
             && p.port_or_known_default() == url.port_or_known_default()
             && below
     })
+}
+
+fn climbs(path: &str) -> bool {
+    let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    // Some servers cut parameters (`..;x`) off a segment.
+    path.contains('\\') || path.split('/').any(|s| s.split(';').next() == Some(".."))
 }
 
 /// The last segment of its path, as the name of a file.
@@ -90,9 +100,16 @@ mod tests {
         let prefixes = ["https://h.org/data".to_owned(), "s3://bucket".to_owned()];
         let is = |u: &str| allowed(&Url::parse(u).unwrap(), &prefixes);
         assert!(is("https://h.org/data/a.nc") && is("https://h.org:443/data") && is("s3://bucket/k"));
+        assert!(is("https://h.org/data/a..b%20c/..d"));
         for bad in [
             "https://h.org/database",
             "https://h.org/data/../secret",
+            "https://h.org/data/..%2fsecret",
+            "https://h.org/data/%2E%2e%2Fsecret",
+            "https://h.org/data/x%2f..%2f..%2fsecret",
+            "https://h.org/data/..%5csecret",
+            "https://h.org/data/..;a=b/secret",
+            "s3://bucket/..%2fother/k",
             "https://h.org.evil.net/data/a",
             "http://h.org/data/a",
             "https://h.org:8443/data/a",

@@ -30,6 +30,9 @@ pub struct Facts {
     pub attributes: Map<String, Value>,
     /// What was guessed, in words.
     pub notes: Vec<String>,
+    /// Its full resolution is in files elsewhere, which may vanish.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub references: bool,
     /// What a table says of itself; a cube has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<crate::tables::TableFacts>,
@@ -120,6 +123,7 @@ impl Facts {
                 .filter(|s| !s.is_empty())
                 .map(str::to_owned),
             notes: opened.cube.notes.clone(),
+            references: crate::reference::is_marked(&opened.hierarchy),
             attributes: KEPT_ATTRIBUTES
                 .iter()
                 .filter_map(|k| Some(((*k).to_owned(), attributes.get(*k)?.clone())))

@@ -132,6 +132,9 @@ pub(super) fn held(conn: &Connection, collection: &str, wanted: &Wanted) -> anyh
         // ':' follows the digits.
         take("(name = ?2 OR (name >= ?2 || '~' AND name < ?2 || '~:'))", &[&collection, id])?;
     }
+    for url in &wanted.urls {
+        take("json_extract(record, '$.origin.url') = ?2", &[&collection, url])?;
+    }
     for steps in &wanted.steps {
         let (from, to) = (i64::try_from(steps.start)?, i64::try_from(steps.end)?);
         take("first_step < ?3 AND end_step > ?2", &[&collection, &from, &to])?;

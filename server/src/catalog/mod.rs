@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS items (
   published_micros INTEGER NOT NULL,
   UNIQUE (collection, name)) STRICT;
 CREATE INDEX IF NOT EXISTS items_by_checksum ON items (collection, checksum);
+CREATE INDEX IF NOT EXISTS items_by_origin ON items (collection, json_extract(record, '$.origin.url'));
 CREATE INDEX IF NOT EXISTS items_by_step ON items (collection, end_step, first_step);
 CREATE VIRTUAL TABLE IF NOT EXISTS items_bbox USING rtree(rowid, west, east, south, north);
 CREATE TABLE IF NOT EXISTS events (
@@ -52,7 +53,7 @@ CREATE TABLE IF NOT EXISTS tokens (
 ";
 
 /// What is derived from the stores has this shape; another is dropped and derived again.
-const DERIVED: i64 = 2;
+const DERIVED: i64 = 3;
 
 /// Connections kept open for reading; more readers than this wait for none, they open their own.
 const KEPT_CONNECTIONS: usize = 4;

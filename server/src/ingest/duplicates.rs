@@ -59,6 +59,8 @@ pub struct Wanted {
     pub ids: Vec<String>,
     /// Granules that hold any of these steps.
     pub steps: Vec<Range<u64>>,
+    /// Addresses that granules were fetched from.
+    pub urls: Vec<String>,
 }
 
 impl Wanted {
@@ -67,6 +69,7 @@ impl Wanted {
         let named = |w: &String| id == w || id.strip_prefix(w.as_str()).is_some_and(|r| r.starts_with('~'));
         self.sha256.contains(&granule.sha256)
             || self.ids.iter().any(named)
+            || granule.origin.as_ref().is_some_and(|o| self.urls.contains(&o.url))
             || granule.steps.is_some_and(|(at, n)| {
                 self.steps.iter().any(|w| w.start < at.saturating_add(n) && w.end > at)
             })
@@ -92,7 +95,11 @@ pub async fn known(
 ) -> anyhow::Result<Result<(Vec<Candidate>, Vec<GranuleReport>), Vec<GranuleReport>>> {
     let wanted =
         Wanted { sha256: candidates.iter().flat_map(Candidate::sums).collect(), ..Wanted::default() };
-    let held = catalog.held(store, id, &wanted).await?;
+    let mut held = catalog.held(store, id, &wanted).await?;
+    if matches!(policy, Duplicates::Replace | Duplicates::Version) {
+        // A former revision is not what the steps hold now: given again, it is to come back.
+        held.retain(|s| s.granule.superseded_by.is_none());
+    }
     let version: HashMap<String, &str> = held
         .iter()
         .flat_map(|s| [s.granule.sha256.clone(), s.granule.key()].map(|k| (k, s.version.as_str())))

@@ -44,6 +44,8 @@ mod shards;
 mod stack;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod version_tests;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -239,7 +241,10 @@ pub async fn ingest(
     let (mut rest, granules) = gather(request, fetcher.as_ref()).await?;
     let mut report =
         IngestReport { collection: request.collection.clone(), version: None, granules, seconds: 0.0 };
-    let known = if fetcher.is_some() { fetched(store, &request.collection).await? } else { Known::new() };
+    let known = match &fetcher {
+        Some(_) => Box::pin(fetched(store, catalog, &request.collection, &rest)).await?,
+        None => Known::new(),
+    };
     while !rest.is_empty() {
         let batch = match &fetcher {
             None => std::mem::take(&mut rest),
@@ -284,13 +289,20 @@ async fn fetcher(request: &IngestRequest, downloads: &Path) -> anyhow::Result<Op
     Ok(Some(Fetcher::new(downloads, &request.recipe.source, request.allow_urls.clone()).await?))
 }
 
-/// What the collection's granules were fetched from, the latest of each URL.
-async fn fetched(store: &Store, id: &str) -> anyhow::Result<Known> {
+/// What the collection's granules were fetched from, of the addresses at hand.
+async fn fetched(
+    store: &Store,
+    catalog: &impl Publish,
+    id: &str,
+    bundles: &[Bundle],
+) -> anyhow::Result<Known> {
     if store.latest(id)?.is_none() {
         return Ok(Known::new());
     }
-    let living = store.living(id, None).await?;
-    let origins = living.into_values().map(|s| s.granule).filter(|g| g.superseded_by.is_none());
+    let named = bundles.iter().flat_map(|b| &b.files).filter_map(|f| f.named.as_deref());
+    let wanted = Wanted { urls: named.map(acquire::url::shown).collect(), ..Wanted::default() };
+    let held = catalog.held(store, id, &wanted).await?;
+    let origins = held.into_iter().map(|s| s.granule).filter(|g| g.superseded_by.is_none());
     Ok(origins.filter_map(|g| g.origin).map(|o| (o.url.clone(), o)).collect())
 }
 

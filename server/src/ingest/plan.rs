@@ -384,7 +384,9 @@ fn prepare<'h>(
     let (attributes, fill) = attributes::of_variable(v, notes);
     let dims: Vec<String> = v.dims.iter().map(|d| leaf(d)).collect();
     let bytes = v.shape.iter().try_fold(v.dtype.size() as u64, |p, n| p.checked_mul(*n)).unwrap_or(u64::MAX);
-    let time = v.dims.iter().position(|d| times.contains(d) || goes_on.is_some_and(|g| g.dimension == d));
+    // As the first version was cut, whatever it grows along since.
+    let grows = |d: &String| goes_on.is_some_and(|g| g.dimension == d);
+    let time = v.dims.iter().position(|d| times.contains(d)).or_else(|| v.dims.iter().position(grows));
     let axes = if cells { Axes::of_cells(v.shape.len(), time) } else { Axes::of(&v.shape, v.dtype, time) };
     let length = |a: Option<usize>| a.and_then(|a| v.shape.get(a)).copied().unwrap_or(1);
     let mut layout =

@@ -106,6 +106,23 @@ async fn what_does_not_go_together_is_refused_naming_the_first_field_that_differ
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_other_names_are_refused_though_they_are_as_many() {
+    let recipe = "[source]\npattern = \"{variable}_{member}_*.nc\"";
+    let h = House::new();
+    for (period, first, members) in [("a", 0, ["r1", "r2"]), ("b", 3, ["r1", "r3"])] {
+        for member in members {
+            days(&h.file(&format!("tas_{member}_{period}.nc")), "tas", "K", first, 3, 0.0);
+        }
+    }
+    let said = why(&h.follow(&h.request(recipe)).await);
+    assert!(
+        said.contains("variable \"member\": flag_meanings: expected \"r1 r2\", found \"r1 r3\""),
+        "{said}"
+    );
+    assert_eq!(h.values("tas").await.0, [2, 3, LAT as u64, LON as u64]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_without_a_time_takes_that_of_its_name() {
     let h = House::new();
     for day in [3, 1, 2] {

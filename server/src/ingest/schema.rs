@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::attributes;
 
 /// Attributes that decide what stored numbers mean.
-const MEANING: [&str; 5] = ["units", "scale_factor", "add_offset", "_FillValue", "_Unsigned"];
+const MEANING: [&str; 6] =
+    ["units", "scale_factor", "add_offset", "_FillValue", "_Unsigned", "flag_meanings"];
 
 struct Entry {
     dtype: String,

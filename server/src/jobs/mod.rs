@@ -16,6 +16,7 @@ mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,8 @@ pub enum Baked {
 
 /// The work of one granule. Called on a thread that may block.
 pub trait Bake: Send + Sync + 'static {
+    /// `cancel` becomes true when the granule is no longer wanted of this worker.
+    ///
     /// # Errors
     /// Why the granule was not published; the collection is as it was.
     fn bake(
@@ -83,6 +86,7 @@ pub trait Bake: Send + Sync + 'static {
         input: &Path,
         append: Option<&str>,
         recipe: Option<&str>,
+        cancel: &Arc<AtomicBool>,
     ) -> Result<Baked, Failure>;
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::queue::{Claim, Jobs, LEASE_SECS};
@@ -50,14 +51,16 @@ async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Re
         "granule begun"
     );
     let started = Instant::now();
+    let cancel = Arc::new(AtomicBool::new(false));
     let task = {
-        let (bake, claim) = (Arc::clone(bake), claim.clone());
+        let (bake, claim, cancel) = (Arc::clone(bake), claim.clone(), Arc::clone(&cancel));
         tokio::task::spawn_blocking(move || {
             bake.bake(
                 &claim.collection,
                 &PathBuf::from(&claim.input),
                 claim.append.as_deref(),
                 claim.recipe.as_deref(),
+                &cancel,
             )
         })
     };
@@ -68,8 +71,11 @@ async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Re
             done = &mut task => break done,
             _ = heartbeat.tick() => {
                 let (queue, held) = (Arc::clone(jobs), claim.clone());
-                // A lost lease does not stop the work: publishing twice changes nothing.
-                let _ = tokio::task::spawn_blocking(move || queue.renew(&held)).await?;
+                let renewed = tokio::task::spawn_blocking(move || queue.renew(&held)).await?;
+                // Cancelled, or another worker's. Publishing twice would change nothing, but cost.
+                if renewed.is_ok_and(|ours| !ours) {
+                    cancel.store(true, Ordering::Relaxed);
+                }
             }
         }
     };

@@ -12,6 +12,7 @@ use super::respond::Document;
 use super::{App, doc, stac};
 use crate::catalog::Collection;
 use crate::problem::{Answer, Problem};
+use crate::reference;
 use crate::store::StoreError;
 
 pub async fn list(
@@ -37,7 +38,10 @@ pub async fn list(
         space && when
     };
     let matched: Vec<&Collection> = all.iter().filter(|c| overlaps(c)).collect();
-    let shown: Vec<Value> = matched.iter().take(limit).map(|c| stac::collection(c, &base)).collect();
+    let mut shown = Vec::with_capacity(matched.len().min(limit));
+    for c in matched.iter().take(limit) {
+        shown.push(described(&app, c, &base).await);
+    }
     let here = format!("{base}/api/collections");
     let body = json!({
         "collections": shown,
@@ -66,13 +70,30 @@ pub async fn one(
 ) -> Answer<Response<Body>> {
     Query::parse(query.as_deref(), &["f"])?;
     let collection = find(&app, &id).await?;
-    let base = app.base(&headers);
-    let mut body = stac::collection(&collection, &base);
-    let snapshot = app.store.open_version(&id, Some(&collection.version)).await?;
-    body["graticule:status"] = crate::reference::status(&snapshot).await?.to_json();
+    let body = described(&app, &collection, &app.base(&headers)).await;
     Ok(Document::json(&body)?
         .header(HeaderName::from_static("graticule-version"), &collection.version)
         .answer(&headers))
+}
+
+/// As STAC, with whether the files that it refers to are as they were.
+async fn described(app: &App, c: &Collection, base: &str) -> Value {
+    let mut body = stac::collection(c, base);
+    body["graticule:status"] = if c.facts.references {
+        match status(app, c).await {
+            Ok(found) => found.to_json(),
+            // One cube that cannot be opened does not take the list of all with it.
+            Err(e) => json!({"state": "broken", "detail": e.to_string()}),
+        }
+    } else {
+        reference::Status::Intact.to_json()
+    };
+    body
+}
+
+async fn status(app: &App, c: &Collection) -> Result<reference::Status, StoreError> {
+    let snapshot = app.store.open_version(&c.id, Some(&c.version)).await?;
+    reference::status(&snapshot).await
 }
 
 /// The collection, or the problem that there is none.

@@ -27,6 +27,9 @@ pub struct Expired {
     /// Its objects may be gone.
     #[serde(default)]
     pub gone: bool,
+    /// Its objects are gone.
+    #[serde(default)]
+    pub collected: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

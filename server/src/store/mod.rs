@@ -117,7 +117,8 @@ struct Tip {
 /// All collections of a data directory.
 pub struct Store {
     root: PathBuf,
-    repositories: Mutex<Recent<Arc<Repository>>>,
+    /// With the stamp of what had expired: what a repository remembers of its history is old then.
+    repositories: Mutex<Recent<(Option<lineage::Stamp>, Arc<Repository>)>>,
     snapshots: Mutex<Recent<Arc<Snapshot>>>,
     tips: Mutex<HashMap<String, Tip>>,
     lineages: Mutex<HashMap<String, (lineage::Stamp, Arc<Lineage>)>>,
@@ -210,7 +211,10 @@ impl Store {
 
     async fn repository(&self, id: &str) -> Result<Arc<Repository>, StoreError> {
         let dir = self.repo_dir(id)?;
-        if let Some(found) = lock(&self.repositories).get(id) {
+        let stamp = self.lineage_stamp(id);
+        if let Some((then, found)) = lock(&self.repositories).get(id)
+            && then == stamp
+        {
             return Ok(found);
         }
         if !dir.is_dir() {
@@ -220,7 +224,7 @@ impl Store {
         let repository =
             Repository::open(storage).config(config()).execute().await.map_err(repository_error)?;
         let repository = Arc::new(repository);
-        lock(&self.repositories).put(id, Arc::clone(&repository));
+        lock(&self.repositories).put(id, (stamp, Arc::clone(&repository)));
         Ok(repository)
     }
 

@@ -96,6 +96,7 @@ impl Store {
                 time_micros: v.time_micros,
                 expired_micros: now,
                 gone: false,
+                collected: false,
             }));
             // The decision; what follows can be done again.
             self.put_lineage(id, &lineage)?;
@@ -105,27 +106,48 @@ impl Store {
             .expired
             .iter()
             .enumerate()
-            .filter(|(_, e)| !e.gone && e.expired_micros <= over)
+            .filter(|(_, e)| e.gone || e.expired_micros <= over)
+            .filter(|(_, e)| !e.collected)
             .map(|(i, _)| i)
             .collect();
-        out.waiting = lineage.expired.iter().filter(|e| !e.gone).count() - due.len();
+        out.waiting = lineage.expired.iter().filter(|e| !e.collected).count() - due.len();
         if due.is_empty() && beyond.is_empty() {
             return Ok(out);
         }
+        let done = self.reclaim(id, &mut lineage, &due).await;
+        // Also after a failure: what is remembered of the history may be half changed.
+        self.forget(id);
+        (out.objects, out.bytes) = done?;
+        Ok(out)
+    }
+
+    /// Brings the repository to what the lineage says; objects and bytes that were deleted.
+    async fn reclaim(
+        &self,
+        id: &str,
+        lineage: &mut Lineage,
+        due: &[usize],
+    ) -> Result<(u64, u64), StoreError> {
         let repository = self.repository(id).await?;
         if let Some(since) = &lineage.since {
             self.cut_history(id, &repository, since).await?;
         }
-        if !due.is_empty() {
-            for i in due {
-                lineage.expired[i].gone = true;
-            }
-            // Said before it is so: nobody begins to read what is about to go.
-            self.put_lineage(id, &lineage)?;
-            (out.objects, out.bytes) = self.collect(id, &repository).await?;
+        if due.is_empty() {
+            return Ok((0, 0));
         }
-        self.forget(id);
-        Ok(out)
+        for i in due {
+            lineage.expired[*i].gone = true;
+        }
+        // Said before it is so: nobody begins to read what is about to go.
+        self.put_lineage(id, lineage)?;
+        let fresh = self.repository(id).await?;
+        let done = self.collect(id, &fresh).await?;
+        // Only now: killed in between, it is begun again next time.
+        for i in due {
+            lineage.expired[*i].collected = true;
+        }
+        self.put_lineage(id, lineage)?;
+        Ok(done)
     }
 
     /// Makes `since` the oldest version of the repository's own history.
