@@ -15,16 +15,25 @@ export class NoGpu extends Error {}
 
 const loaded = new Map();
 
-/** The backend to use: `webgpu` or `webgl`. */
+/** The backend to use, `webgpu` or `webgl`, and the adapter that was found. */
 async function choose(wanted) {
   if (wanted !== 'webgl' && navigator.gpu) {
-    const adapter = await navigator.gpu.requestAdapter().catch(() => null);
-    if (adapter) return 'webgpu';
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
+    if (adapter) return { backend: 'webgpu', adapter };
   }
   if (!document.createElement('canvas').getContext('webgl2')) {
     throw new NoGpu('This browser offers neither WebGPU nor WebGL2.');
   }
-  return 'webgl';
+  return { backend: 'webgl' };
+}
+
+/** The next to ask for an adapter gets this one: another takes as long again. */
+function handOver(adapter) {
+  const { gpu } = navigator;
+  gpu.requestAdapter = () => {
+    delete gpu.requestAdapter;
+    return Promise.resolve(adapter);
+  };
 }
 
 async function instantiate(backend) {
@@ -46,8 +55,8 @@ export async function load(wanted) {
   decoder();
   // The likely build comes while the adapter is still being asked for.
   if (wanted !== 'webgl' && navigator.gpu) begin('webgpu').catch(() => {});
-  const backend = await choose(wanted);
-  return { app: await begin(backend), backend };
+  const { backend, adapter } = await choose(wanted);
+  return { app: await begin(backend), backend, adapter };
 }
 
 /**
@@ -93,7 +102,9 @@ function start(script) {
 export async function explore(host) {
   const query = new URLSearchParams(location.search);
   try {
-    const { app, backend } = await load(query.get('gpu'));
+    const { app, backend, adapter } = await load(query.get('gpu'));
+    // Not in `load`: on somebody else's page the next to ask may be somebody else.
+    if (adapter) handOver(adapter);
     try {
       await app.explore(host);
     } catch (error) {
