@@ -12,9 +12,15 @@ fuzz_target!(|input: (&str, &str, f64)| {
         let Ok(axis) = TimeUnits::parse(units, named) else { continue };
         let Ok(time) = axis.decode(value) else { continue };
         let back = axis.encode(time);
-        assert!((back - value).abs() <= value.abs() * 1e-9 + 1.0, "{units:?} {named:?} {value} {time} {back}");
+        assert!(
+            (back - value).abs() <= value.abs() * 1e-9 + 1.0,
+            "{units:?} {named:?} {value} {time} {back}"
+        );
         let _ = time.epoch_secs(axis.calendar);
-        assert_eq!(CfTime::parse(&time.to_string(), axis.calendar).ok().filter(|_| time.year > 999).unwrap_or(time), time);
+        assert_eq!(
+            CfTime::parse(&time.to_string(), axis.calendar).ok().filter(|_| time.year > 999).unwrap_or(time),
+            time
+        );
     }
     let calendar = Calendar::parse(calendar).unwrap_or(Calendar::Standard);
     if let Ok(time) = CfTime::parse(units, calendar) {

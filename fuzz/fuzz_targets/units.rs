@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use graticule_shared::units::{label, Unit};
+use graticule_shared::units::{Unit, label};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (&str, &str)| {
