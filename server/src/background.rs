@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 
+use crate::acquire::url;
 use crate::catalog::Catalog;
 use crate::ingest::{self, IngestRequest, Outcome, progress};
 use crate::jobs::{Bake, Baked, Failure, RunRequest};
@@ -48,7 +49,7 @@ impl Ingester {
     ) -> Result<Baked, Failure> {
         let failure = |permanent, variable, byte_offset, reason| Failure {
             permanent,
-            file: input.display().to_string(),
+            file: url::shown_input(&input.to_string_lossy()),
             variable,
             byte_offset,
             reason,

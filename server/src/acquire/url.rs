@@ -29,6 +29,11 @@ pub fn shown(text: &str) -> String {
     url.to_string()
 }
 
+/// An input as people may read it: an address without its secrets, a path as it is.
+pub fn shown_input(text: &str) -> String {
+    if text.contains("://") { shown(text) } else { text.to_owned() }
+}
+
 /// # Errors
 /// What is no address to fetch from, or carries a password.
 pub fn parse(text: &str) -> Result<Url, String> {
@@ -92,6 +97,8 @@ mod tests {
             "https://h.org/a.nc?day=1&X-Amz-Signature=..."
         );
         assert!(!shown("https://h.org:bad/a?token=abc").contains("abc"));
+        assert_eq!(shown_input("/data/a@b?c.nc"), "/data/a@b?c.nc");
+        assert_eq!(shown_input("s3://b/k?sig=abc"), "s3://b/k?sig=...");
         assert!(parse("https://me:pw@h.org/a.nc").unwrap_err().contains("environment"));
     }
 

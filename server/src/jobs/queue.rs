@@ -486,16 +486,24 @@ fn granule_row(r: &Row<'_>) -> rusqlite::Result<GranuleRow> {
     let json = |s: Option<String>| s.and_then(|s| serde_json::from_str(&s).ok());
     Ok(GranuleRow {
         id: r.get(0)?,
-        input: r.get(1)?,
+        input: url::shown_input(r.get_ref(1)?.as_str()?),
         state: r.get(2)?,
         attempts: r.get(3)?,
         started: r.get(4)?,
         finished: r.get(5)?,
         seconds: r.get(6)?,
         version: r.get(7)?,
-        failure: json(r.get(8)?),
+        failure: json(r.get(8)?).map(without_secrets),
         notes: r.get::<_, Option<String>>(9)?.and_then(|s| serde_json::from_str(&s).ok()).unwrap_or_default(),
     })
+}
+
+/// What was written down by a process that did not know better.
+fn without_secrets(mut failure: serde_json::Value) -> serde_json::Value {
+    if let Some(file) = failure["file"].as_str().map(url::shown_input) {
+        failure["file"] = file.into();
+    }
+    failure
 }
 
 fn unix_secs() -> f64 {
@@ -608,6 +616,23 @@ mod tests {
         assert!(submit(&open, inside).unwrap_err().contains("begin with https://data.example.org/sst/"));
         assert!(submit(&open, "file:///etc/passwd").unwrap_err().contains("expected http://"));
         submit(&open, "https://data.example.org/sst/a.nc").unwrap();
+    }
+
+    #[test]
+    fn a_signed_url_is_shown_without_its_signature() {
+        let dir = tempfile::tempdir().unwrap();
+        let allow = Arc::new(vec!["https://data.example.org/".to_owned()]);
+        let jobs = Jobs::open(Catalog::open(dir.path()).unwrap(), vec![], allow).unwrap();
+        let signed = "https://data.example.org/a.nc?X-Amz-Signature=secret";
+        let inputs = vec![signed.to_owned()];
+        let run = jobs.submit(&RunRequest { collection: "c".into(), inputs, ..RunRequest::default() }).unwrap();
+        let claim = jobs.claim().unwrap().unwrap();
+        assert_eq!(claim.input, signed, "the worker asks the whole address");
+        jobs.settle(&claim, 0.1, &Err(Failure { file: signed.into(), ..failure(true) })).unwrap();
+        let rows = serde_json::to_string(&jobs.granules(&run, 0, 10).unwrap()).unwrap();
+        assert!(rows.contains("X-Amz-Signature=...") && !rows.contains("secret"), "{rows}");
+        let told = jobs.catalog.events_after(0, None, None, 100).unwrap();
+        assert!(told.iter().all(|e| !e.cloud_event().to_string().contains("secret")));
     }
 
     #[test]

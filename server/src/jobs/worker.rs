@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::queue::{Claim, Jobs, LEASE_SECS};
 use super::{Bake, Baked, Failure};
+use crate::acquire::url;
 
 /// Looks again at least this often, for what another process may have queued.
 const LONGEST_REST: Duration = Duration::from_secs(30);
@@ -44,9 +45,10 @@ pub async fn work(jobs: &Arc<Jobs>, bake: Arc<dyn Bake>) {
 }
 
 async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Result<()> {
+    let input = url::shown_input(&claim.input);
     tracing::info!(
         collection = claim.collection,
-        input = claim.input,
+        input,
         attempt = claim.attempts,
         "granule begun"
     );
@@ -82,7 +84,7 @@ async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Re
     let outcome = outcome.unwrap_or_else(|e| {
         Err(Failure {
             permanent: true,
-            file: claim.input.clone(),
+            file: input.clone(),
             variable: None,
             byte_offset: None,
             reason: format!("the ingest itself failed: {e}"),
@@ -90,11 +92,11 @@ async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Re
     });
     match &outcome {
         Ok(Baked::Published { version, .. }) => {
-            tracing::info!(collection = claim.collection, input = claim.input, version, "granule published");
+            tracing::info!(collection = claim.collection, input, version, "granule published");
         }
-        Ok(Baked::Unchanged) => tracing::info!(input = claim.input, "granule was there already"),
+        Ok(Baked::Unchanged) => tracing::info!(input, "granule was there already"),
         Err(f) => {
-            tracing::warn!(input = claim.input, permanent = f.permanent, "granule failed: {}", f.reason)
+            tracing::warn!(input, permanent = f.permanent, "granule failed: {}", f.reason)
         }
     }
     let jobs = Arc::clone(jobs);
