@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::retry::Trouble;
+use super::url;
 use crate::store::{Origin, hex};
 
 /// Says when another attempt is worth while, and what the part at hand is a part of.
@@ -76,6 +77,10 @@ impl State {
 pub struct Download {
     folder: PathBuf,
     name: String,
+    /// As it is shown.
+    url: String,
+    /// Its key, where more was asked than is shown.
+    key: Option<String>,
 }
 
 pub enum Got {
@@ -84,9 +89,20 @@ pub enum Got {
 }
 
 impl Download {
-    pub fn new(downloads: &Path, url: &str, name: String) -> Self {
-        let folder = downloads.join(&hex(&Sha256::digest(url))[..32]);
-        Self { folder, name }
+    pub fn new(downloads: &Path, address: &str, name: String) -> Self {
+        let (key, url) = (Origin::key_of(address), url::shown(address));
+        let folder = downloads.join(&key[..32]);
+        let key = (url != address).then_some(key);
+        Self { folder, name, url, key }
+    }
+
+    fn origin(&self, state: &State) -> Origin {
+        Origin {
+            url: self.url.clone(),
+            address: self.key.clone(),
+            etag: state.etag.clone(),
+            last_modified: state.last_modified.clone(),
+        }
     }
 
     /// One process at a time: two would write into one part. Held while it lives.
@@ -111,7 +127,7 @@ impl Download {
         self.folder.join(&self.name)
     }
 
-    /// One attempt. `address` is what is asked, which may be signed; `url` is what is written down.
+    /// One attempt. `address` is what is asked, which may be signed.
     ///
     /// # Errors
     /// Why there is no file, and whether another attempt may help; what came is kept.
@@ -120,7 +136,6 @@ impl Download {
         client: &Client,
         address: Url,
         extra: HeaderMap,
-        url: &str,
         known: Option<&Origin>,
         sum: Option<&str>,
     ) -> Result<Got, Trouble> {
@@ -149,7 +164,7 @@ impl Download {
         let mut response = request.send().await?;
         let status = response.status();
         let state = match status {
-            StatusCode::NOT_MODIFIED if complete => return Ok(Got::File(self.whole(), kept.origin(url))),
+            StatusCode::NOT_MODIFIED if complete => return Ok(Got::File(self.whole(), self.origin(&kept))),
             StatusCode::NOT_MODIFIED => return Ok(Got::Unchanged),
             StatusCode::PARTIAL_CONTENT if have > 0 && kept.goes_on(response.headers(), have) => kept,
             StatusCode::OK => {
@@ -217,7 +232,7 @@ impl Download {
             return Err(Trouble::passing(said));
         }
         std::fs::rename(self.part(), self.whole())?;
-        Ok(Got::File(self.whole(), state.origin(url)))
+        Ok(Got::File(self.whole(), self.origin(&state)))
     }
 
     fn check(&self, state: &State, sum: Option<&str>) -> std::io::Result<Result<(), String>> {
@@ -252,12 +267,6 @@ impl Download {
         if let Some(folder) = folder_of.parent() {
             let _ = std::fs::remove_dir_all(folder);
         }
-    }
-}
-
-impl State {
-    fn origin(&self, url: &str) -> Origin {
-        Origin { url: url.to_owned(), etag: self.etag.clone(), last_modified: self.last_modified.clone() }
     }
 }
 

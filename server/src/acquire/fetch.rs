@@ -27,7 +27,7 @@ const KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// Pages of links and files of checksums.
 const LONGEST_TEXT: usize = 32 << 20;
 
-/// What was fetched before, by URL.
+/// What was fetched before, by [`Origin::key`]: what is shown of two signed addresses may be the same.
 pub type Known = BTreeMap<String, Origin>;
 
 pub struct Fetcher {
@@ -111,7 +111,7 @@ impl Fetcher {
         let mut unchanged = Vec::new();
         for i in 0..bundle.files.len() {
             let Some(address) = bundle.files.get(i).and_then(|f| f.named.clone()) else { continue };
-            let before = known.get(&url::shown(&address));
+            let before = known.get(&Origin::key_of(&address));
             match self.file(&address, before).await {
                 Ok(Got::Unchanged) => unchanged.push(i),
                 Ok(Got::File(path, origin)) => place(&mut bundle, i, path, origin),
@@ -145,7 +145,7 @@ impl Fetcher {
         let download = Download::new(&self.downloads, address, name);
         self.attempts(&shown, async || {
             let (to, extra) = self.request(&parsed).await?;
-            download.attempt(&self.client, to, extra, &shown, known, sum).await
+            download.attempt(&self.client, to, extra, known, sum).await
         })
         .await
     }

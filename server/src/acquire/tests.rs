@@ -229,11 +229,28 @@ async fn what_is_unchanged_since_it_was_ingested_is_not_fetched_again() {
     let dir = tempfile::tempdir().unwrap();
     let f = Fetcher::new(dir.path(), &source(), None).await.unwrap();
     let url = format!("{base}/a.nc");
-    let origin = Origin { url: url.clone(), etag: Some("\"one\"".into()), last_modified: None };
-    let known: Known = [(url.clone(), origin)].into();
+    let origin = Origin { url: url.clone(), etag: Some("\"one\"".into()), ..Origin::default() };
+    let known: Known = [(origin.key(), origin)].into();
     assert_eq!(one(&f, &url, &known).await, Ok(None));
     *house.etag.lock().unwrap() = "\"two\"".into();
     assert!(one(&f, &url, &known).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn two_addresses_that_differ_in_what_is_secret_alone_are_two_files() {
+    let (_, base) = serve().await;
+    let dir = tempfile::tempdir().unwrap();
+    let f = Fetcher::new(dir.path(), &source(), None).await.unwrap();
+    let [first, second] = ["a", "b"].map(|key| format!("{base}/a.nc?day=1&token={key}"));
+    let Some(Brought::Here(got)) = f.bring(vec![bundle(&first)], &Known::new()).await.pop() else {
+        panic!("not fetched");
+    };
+    let origin = got.files[0].origin.clone().unwrap();
+    assert_eq!(origin.url, format!("{base}/a.nc?day=1&token=..."));
+    assert_eq!(origin.key(), Origin::key_of(&first));
+    let known: Known = [(origin.key(), origin)].into();
+    assert_eq!(one(&f, &first, &known).await, Ok(None), "what did not change is not fetched again");
+    assert!(one(&f, &second, &known).await.unwrap().is_some(), "the other was never fetched");
 }
 
 #[tokio::test]

@@ -303,7 +303,7 @@ async fn fetched(
     let wanted = Wanted { urls: named.map(acquire::url::shown).collect(), ..Wanted::default() };
     let held = catalog.held(store, id, &wanted).await?;
     let origins = held.into_iter().map(|s| s.granule).filter(|g| g.superseded_by.is_none());
-    Ok(origins.filter_map(|g| g.origin).map(|o| (o.url.clone(), o)).collect())
+    Ok(origins.filter_map(|g| g.origin).map(|o| (o.key(), o)).collect())
 }
 
 /// Fetches the next granules, until they are as many bytes as may lie here at once.

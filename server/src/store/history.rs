@@ -12,6 +12,7 @@ use icechunk::format::SnapshotId;
 use icechunk::format::snapshot::SnapshotInfo;
 use icechunk::repository::VersionInfo as IcechunkVersion;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Store, StoreError, repository_error};
 
@@ -49,11 +50,27 @@ pub struct Granule {
 /// A URL, and what its server said of the bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
+    /// As people may read it: without what is secret in it.
     pub url: String,
+    /// SHA-256 of the address that was asked, where `url` does not say all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+}
+
+impl Origin {
+    /// What two addresses differ in, even where they are shown alike.
+    pub fn key(&self) -> String {
+        self.address.clone().unwrap_or_else(|| Self::key_of(&self.url))
+    }
+
+    /// The key of an address: its SHA-256 in hexadecimal.
+    pub fn key_of(address: &str) -> String {
+        super::hex(&Sha256::digest(address))
+    }
 }
 
 impl Granule {
