@@ -59,18 +59,20 @@ impl Bundle {
         let says = |f: &Input| f.captures.variable.clone().unwrap_or_default();
         // Where names say variables by the names that the recipe uses, others need not be opened.
         let by_name = files.iter().any(|f| wanted.contains(&says(f)));
-        let mut groups: Vec<(Option<CfTime>, String, Self)> = Vec::new();
+        let mut out: Vec<Self> = Vec::new();
+        // Where the group of a time and the rest of a name is.
+        let mut places: BTreeMap<(Option<CfTime>, String), usize> = BTreeMap::new();
         for f in files {
             if by_name && !wanted.contains(&says(&f)) {
                 continue;
             }
             let key = (f.captures.time, f.captures.rest.clone());
-            match groups.iter_mut().find(|(t, r, _)| (t, r) == (&key.0, &key.1)) {
-                Some((_, _, b)) => b.files.push(f),
-                None => groups.push((key.0, key.1, Self::one(f, recipe.cube.clone()))),
+            let place = *places.entry(key).or_insert(out.len());
+            match out.get_mut(place) {
+                Some(b) => b.files.push(f),
+                None => out.push(Self::one(f, recipe.cube.clone())),
             }
         }
-        let mut out: Vec<Self> = groups.into_iter().map(|(_, _, b)| b).collect();
         for b in &mut out {
             b.files.sort_by(|x, y| {
                 let key = |f: &Input| (f.captures.member.clone(), f.captures.variable.clone());
@@ -175,6 +177,24 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hundred_thousand_names_are_grouped_at_once_and_in_the_order_given() {
+        let text = "[source]\npattern = \"{variable}_*.nc\"";
+        let recipe = Recipe::parse(text, Path::new(".")).unwrap();
+        let pattern = recipe.source.pattern.as_ref().unwrap();
+        let names = (0..50_000).rev().flat_map(|n| ["b", "a"].map(|v| format!("{v}_{n}.nc")));
+        let files: Vec<Input> = names
+            .map(|n| Input { captures: pattern.read_name(&n).unwrap(), ..Input::of(Path::new(&n)) })
+            .collect();
+        let start = std::time::Instant::now();
+        let bundles = Bundle::group(files, &recipe);
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+        assert_eq!(bundles.len(), 50_000);
+        let of = |b: &Bundle| b.files.iter().map(|f| f.path.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(of(&bundles[0]), ["a_49999.nc", "b_49999.nc"]);
+        assert_eq!(of(&bundles[49_999]), ["a_0.nc", "b_0.nc"]);
+    }
 
     #[test]
     fn members_are_counted_as_people_count() {

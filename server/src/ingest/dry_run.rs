@@ -105,7 +105,7 @@ pub async fn dry_run(data: &std::path::Path, request: &IngestRequest) -> anyhow:
     let mut unseen = Vec::new();
     if let Some(f) = &fetcher {
         unseen = bundles.split_off(bundles.len().min(1));
-        bundles = super::bring(f, &mut bundles, &Known::new(), &mut reports).await;
+        bundles = super::bring(f, &mut bundles.into(), &Known::new(), &mut reports).await;
     }
     let (tables, bundles) = super::tables(bundles, &mut reports).await?;
     let candidates = examine(bundles, &mut reports).await?;

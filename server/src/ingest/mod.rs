@@ -48,7 +48,7 @@ mod tests;
 mod version_tests;
 mod whole;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -238,7 +238,8 @@ pub async fn ingest(
         !(request.reference && fetcher.is_some()),
         "--reference refers to files of this machine; what is fetched is removed once it is published"
     );
-    let (mut rest, granules) = gather(request, fetcher.as_ref()).await?;
+    let (rest, granules) = gather(request, fetcher.as_ref()).await?;
+    let mut rest = VecDeque::from(rest);
     let mut report =
         IngestReport { collection: request.collection.clone(), version: None, granules, seconds: 0.0 };
     let known = match &fetcher {
@@ -247,7 +248,7 @@ pub async fn ingest(
     };
     while !rest.is_empty() {
         let batch = match &fetcher {
-            None => std::mem::take(&mut rest),
+            None => Vec::from(std::mem::take(&mut rest)),
             Some(f) => bring(f, &mut rest, &known, &mut report.granules).await,
         };
         let here: Vec<Bundle> = if fetcher.is_some() { batch.clone() } else { Vec::new() };
@@ -294,7 +295,7 @@ async fn fetched(
     store: &Store,
     catalog: &impl Publish,
     id: &str,
-    bundles: &[Bundle],
+    bundles: &VecDeque<Bundle>,
 ) -> anyhow::Result<Known> {
     if store.latest(id)?.is_none() {
         return Ok(Known::new());
@@ -309,7 +310,7 @@ async fn fetched(
 /// Fetches the next granules, until they are as many bytes as may lie here at once.
 async fn bring(
     fetcher: &Fetcher,
-    rest: &mut Vec<Bundle>,
+    rest: &mut VecDeque<Bundle>,
     known: &Known,
     reports: &mut Vec<GranuleReport>,
 ) -> Vec<Bundle> {
