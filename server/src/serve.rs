@@ -65,7 +65,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     jobs::spawn(&queue, Arc::new(ingester));
     say(&format!("ingest   in the background; runs may name files in {}", incoming.display()));
     if let Some(recipes) = &config.recipes {
-        let ids = recipes.ids()?;
+        let ids = recipes.ids().with_context(|| format!("recipes: {}", recipes.path().display()))?;
         say(&format!("recipes  {} in {}", ids.len(), recipes.path().display()));
     }
     for w in &config.watch {

@@ -185,3 +185,49 @@ fn a_run_follows_a_recipe_of_the_server_and_names_no_url_unless_that_is_open() {
     let said = post(inside, "a-token-for-this-test").problem(400);
     assert!(said["detail"].as_str().unwrap().contains("allow_urls"), "{said}");
 }
+
+/// Makes a token with one scope.
+fn token(data: &std::path::Path, scope: &str) -> String {
+    let out = graticule(&["token", "issue", "--scope", scope, "--data", &data.to_string_lossy()]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_token_for_one_collection_runs_no_recipe_of_another_and_learns_nothing_of_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipes = dir.path().join("recipes");
+    std::fs::create_dir_all(recipes.join("files")).unwrap();
+    std::fs::copy(demo_file("ostia-sst.nc"), recipes.join("files/ostia-sst.nc")).unwrap();
+    let recipe = "[collection]\nid = \"sea\"\n[source]\nroot = \"files\"\npattern = \"*-sst.nc\"";
+    std::fs::write(recipes.join("sst.toml"), recipe).unwrap();
+    std::fs::write(recipes.join("broken.toml"), "[cubes]").unwrap();
+    let config = dir.path().join("graticule.toml");
+    std::fs::write(&config, "recipes = \"recipes\"").unwrap();
+    let data = dir.path().join("data");
+    let s = Server::start_in(&data, &["--config", &config.to_string_lossy()]);
+    let (mine, theirs, reads) = (token(&data, "ingest:sea"), token(&data, "ingest:land"), token(&data, "read:sea"));
+    let post = |body: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        s.send("POST", "/api/runs", &[("authorization", &bearer)], body.as_bytes())
+    };
+    for body in [r#"{"recipe": "sst"}"#, r#"{"recipe": "sst", "collection": "land"}"#] {
+        let said = post(body, &theirs).problem(403);
+        assert!(said["detail"].as_str().unwrap().contains("ingest:sea"), "{said}");
+    }
+    // Who may not ingest at all does not learn which recipes there are.
+    for body in [r#"{"recipe": "none"}"#, r#"{"recipe": "broken"}"#] {
+        let said = post(body, &reads).problem(403).to_string();
+        assert!(!said.contains("broken.toml") && !said.contains("sst"), "{said}");
+    }
+    for body in [
+        r#"{"recipe": "broken"}"#,
+        r#"{"recipe": "none"}"#,
+        r#"{"collection": "sea", "inputs": ["nothing.nc"]}"#,
+    ] {
+        let said = post(body, &mine).problem(400).to_string();
+        assert!(!said.contains(&*dir.path().to_string_lossy()), "{said}");
+    }
+    let created = post(r#"{"recipe": "sst"}"#, &mine);
+    assert_eq!(created.status, 202, "{}", String::from_utf8_lossy(&created.body));
+}

@@ -19,8 +19,9 @@ impl Folder {
     /// # Errors
     /// The folder cannot be listed.
     pub fn ids(&self) -> anyhow::Result<Vec<String>> {
-        let entries =
-            std::fs::read_dir(&self.0).map_err(|e| anyhow::anyhow!("recipes: {}: {e}", self.0.display()))?;
+        // Where the folder is, is the operator's business.
+        let entries = std::fs::read_dir(&self.0)
+            .map_err(|e| anyhow::anyhow!("the folder of recipes cannot be listed: {e}"))?;
         let names = entries.flatten().filter_map(|e| e.file_name().into_string().ok());
         let mut ids: Vec<String> = names
             .filter_map(|n| n.strip_suffix(".toml").map(str::to_owned))
@@ -45,5 +46,6 @@ impl Folder {
             }
         }
         Recipe::read(&self.0.join(format!("{id}.toml")))
+            .map_err(|e| anyhow::anyhow!("recipe {id:?}: {}", e.root_cause()))
     }
 }

@@ -66,7 +66,11 @@ impl Recipe {
         let shown = path.display();
         let length =
             std::fs::metadata(path).with_context(|| format!("{shown}: cannot read the recipe"))?.len();
-        anyhow::ensure!(length <= LONGEST, "{shown}: {length} bytes, too long for a recipe");
+        let fits = || -> anyhow::Result<()> {
+            anyhow::ensure!(length <= LONGEST, "{length} bytes, too long for a recipe");
+            Ok(())
+        };
+        fits().with_context(|| shown.to_string())?;
         let text =
             std::fs::read_to_string(path).with_context(|| format!("{shown}: cannot read the recipe"))?;
         let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

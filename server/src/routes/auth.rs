@@ -12,6 +12,26 @@ use crate::problem::{Answer, Kind, Problem};
 /// # Errors
 /// 401 without a token that works, 403 with one that may not do this.
 pub async fn authorise(app: &Arc<App>, headers: &HeaderMap, collection: &str) -> Answer<()> {
+    let wanted = Scope::Ingest(collection.to_owned());
+    let what = || format!("ingesting into {collection:?} takes {wanted} or admin");
+    allowed(app, headers, |s| s.allows(&wanted), what).await
+}
+
+/// [`authorise`] where the collection is not known yet: a token that may ingest into any.
+///
+/// # Errors
+/// As [`authorise`].
+pub async fn authorise_any(app: &Arc<App>, headers: &HeaderMap) -> Answer<()> {
+    let what = || "a run takes ingest:COLLECTION or admin".to_owned();
+    allowed(app, headers, |s| matches!(s, Scope::Ingest(_) | Scope::Admin), what).await
+}
+
+async fn allowed(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    does: impl Fn(&Scope) -> bool,
+    what: impl Fn() -> String,
+) -> Answer<()> {
     let challenge = |p: Problem| p.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     let bearer = headers
         .get(header::AUTHORIZATION)
@@ -33,15 +53,11 @@ pub async fn authorise(app: &Arc<App>, headers: &HeaderMap, collection: &str) ->
         app.catalog.call_with(move |c| c.token_scopes(&token)).await.map_err(Problem::internal)?.ok_or_else(
             || challenge(Problem::new(Kind::Unauthorized, "This token is not known, or was revoked.")),
         )?;
-    let wanted = Scope::Ingest(collection.to_owned());
-    if scopes.iter().any(|s| s.allows(&wanted)) {
+    if scopes.iter().any(does) {
         return Ok(());
     }
     let has = scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(", ");
-    Err(Problem::new(
-        Kind::Forbidden,
-        format!("This token allows {has}; ingesting into {collection:?} takes {wanted} or admin."),
-    ))
+    Err(Problem::new(Kind::Forbidden, format!("This token allows {has}; {}.", what())))
 }
 
 /// The description of an operation that takes a token.

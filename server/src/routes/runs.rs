@@ -10,7 +10,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::auth::{authorise, guarded};
+use super::auth::{authorise, authorise_any, guarded};
 use super::query::Query;
 use super::respond::Document;
 use super::{App, doc};
@@ -41,15 +41,27 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
     let form = "expected {\"collection\": \"ID\", \"inputs\": [\"file.nc\"]} or {\"recipe\": \"ID\"}, and \"append\": \"DIMENSION\" where it is not time";
     let mut request: RunRequest = serde_json::from_slice(&body)
         .map_err(|e| Problem::bad_request(format!("The body is no request for a run: {e}; {form}.")))?;
-    if request.collection.is_empty() {
-        request.collection = of_recipe(&app, request.recipe.as_deref())
-            .await
-            .map_err(|e| Problem::bad_request(format!("{e:#}; {form}.")))?;
+    // Nothing is read, or said of what there is, for whoever may not ingest.
+    match request.collection.as_str() {
+        "" => authorise_any(&app, &headers).await?,
+        id => authorise(&app, &headers, id).await?,
     }
-    authorise(&app, &headers, &request.collection).await?;
     if let Some(recipe) = &request.recipe {
-        // Said before the run begins, as far as it can be.
-        of_recipe(&app, Some(recipe)).await.map_err(|e| Problem::bad_request(format!("{e:#}")))?;
+        let own = of_recipe(&app, recipe).await.map_err(|e| Problem::bad_request(format!("{e:#}")))?;
+        if let Some(own) = own {
+            // A recipe fetches with the operator's credentials what is meant for its own collection.
+            authorise(&app, &headers, &own).await?;
+            if request.collection.is_empty() {
+                request.collection = own;
+            }
+        }
+    }
+    if request.collection.is_empty() {
+        let why = match &request.recipe {
+            Some(recipe) => format!("recipe {recipe:?} names no collection, and neither does the request"),
+            None => "no collection is named, and no recipe".to_owned(),
+        };
+        return Err(Problem::bad_request(format!("{why}; {form}.")));
     }
     let id = app
         .jobs_checked(move |j| j.submit(&request))
@@ -62,16 +74,16 @@ pub async fn create(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
         .answer(&headers))
 }
 
-/// The collection of a recipe; empty where it names none.
-async fn of_recipe(app: &Arc<App>, id: Option<&str>) -> anyhow::Result<String> {
-    let id = id.ok_or_else(|| anyhow::anyhow!("no collection is named, and no recipe"))?.to_owned();
+/// The collection that a recipe names.
+async fn of_recipe(app: &Arc<App>, id: &str) -> anyhow::Result<Option<String>> {
+    let id = id.to_owned();
     let folder = app.config.recipes.clone().ok_or_else(|| {
         anyhow::anyhow!(
             "recipe {id:?}: this server has none; \"recipes\" in its configuration names their folder"
         )
     })?;
     let recipe = tokio::task::spawn_blocking(move || folder.get(&id)).await??;
-    Ok(recipe.collection.id.unwrap_or_default())
+    Ok(recipe.collection.id)
 }
 
 pub async fn one(
