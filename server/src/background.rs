@@ -1,15 +1,14 @@
 //! What the jobs do here: ingest. The only place where both are known.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 
-use crate::acquire::url;
 use crate::catalog::Catalog;
 use crate::ingest::{self, IngestRequest, Outcome, progress};
-use crate::jobs::{Bake, Baked, Failure, RunRequest};
+use crate::jobs::{Bake, Baked, Failure, Work};
 use crate::recipe::{Recipe, folder::Folder};
 use crate::store::{Store, StoreError};
 
@@ -24,50 +23,37 @@ pub struct Ingester {
 }
 
 impl Bake for Ingester {
-    fn bake(
-        &self,
-        collection: &str,
-        input: &Path,
-        append: Option<&str>,
-        recipe: Option<&str>,
-        cancel: &Arc<AtomicBool>,
-    ) -> Result<Baked, Failure> {
-        let outcome = self.ingest(collection, input, append, recipe, cancel);
+    fn bake(&self, work: &Work, cancel: &Arc<AtomicBool>) -> Result<Baked, Failure> {
+        let outcome = self.ingest(work, cancel);
         crate::memory::rest();
         outcome
     }
 }
 
 impl Ingester {
-    fn ingest(
-        &self,
-        collection: &str,
-        input: &Path,
-        append: Option<&str>,
-        recipe: Option<&str>,
-        cancel: &Arc<AtomicBool>,
-    ) -> Result<Baked, Failure> {
+    fn ingest(&self, work: &Work, cancel: &Arc<AtomicBool>) -> Result<Baked, Failure> {
         let failure = |permanent, variable, byte_offset, reason| Failure {
             permanent,
-            file: url::shown_input(&input.to_string_lossy()),
+            file: work.shown(),
             variable,
             byte_offset,
             reason,
         };
-        let mut whole = false;
-        let mut request = IngestRequest::of(collection.to_owned(), vec![input.to_owned()], Recipe::default());
-        if let Some(id) = recipe {
-            let folder = self.recipes.as_ref();
-            let read = folder.map_or_else(
-                || Err(anyhow::anyhow!("recipe {id:?}: the configuration names no folder of recipes")),
-                |f| f.get(id),
-            );
-            let read = read.map_err(|e| failure(true, None, None, format!("{e:#}")))?;
-            whole = input.to_str() == Some(&RunRequest::whole_recipe(id));
-            let inputs = if whole { Vec::new() } else { vec![input.to_owned()] };
-            request = IngestRequest::of(collection.to_owned(), inputs, read);
-        }
-        request.append = append.map(str::to_owned).or(request.append);
+        let whole = work.is_whole_recipe();
+        let inputs = if whole { Vec::new() } else { work.inputs.iter().map(PathBuf::from).collect() };
+        let recipe = match &work.recipe {
+            Some(id) => {
+                let folder = self.recipes.as_ref();
+                let read = folder.map_or_else(
+                    || Err(anyhow::anyhow!("recipe {id:?}: the configuration names no folder of recipes")),
+                    |f| f.get(id),
+                );
+                read.map_err(|e| failure(true, None, None, format!("{e:#}")))?
+            }
+            None => Recipe::default(),
+        };
+        let mut request = IngestRequest::of(work.collection.clone(), inputs, recipe);
+        request.append = work.append.clone().or(request.append);
         // What the operator's own recipe names is the operator's; what a client names is not.
         request.allow_urls = (!whole).then(|| Arc::clone(&self.allow_urls));
         let work = ingest::ingest(
@@ -83,7 +69,8 @@ impl Ingester {
                 matches!(e.downcast_ref(), Some(StoreError::BadId(_) | StoreError::Corrupt { .. }));
             failure(hopeless, None, None, format!("{e:#}"))
         })?;
-        if whole {
+        // A folder, or a recipe's own source, is many.
+        if whole || report.granules.len() > 1 {
             return together(report, &failure);
         }
         match report.granules.into_iter().next() {

@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 pub mod codec;
 pub mod config;
+mod grouping;
 pub mod ingest;
 pub mod jobs;
 pub mod keys;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::background::{self, Ingester};
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::grouping::ByRecipe;
 use crate::jobs::{self, Jobs, WatchedFolder};
 use crate::retention;
 use crate::routes::{self, App, chunks::Chunks};
@@ -54,7 +55,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&incoming).with_context(|| incoming.display().to_string())?;
     let mut roots = vec![incoming.clone()];
     roots.extend(config.watch.iter().map(|w| w.folder.clone()));
-    let queue = Jobs::open(Arc::clone(&catalog), roots, Arc::clone(&config.allow_urls))?;
+    let grouping = Arc::new(ByRecipe(config.recipes.clone()));
+    let queue = Jobs::open(Arc::clone(&catalog), roots, Arc::clone(&config.allow_urls), grouping)?;
     let ingester = Ingester {
         store: Arc::clone(&store),
         catalog: Arc::clone(&catalog),

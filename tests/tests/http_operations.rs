@@ -206,7 +206,8 @@ fn a_token_for_one_collection_runs_no_recipe_of_another_and_learns_nothing_of_th
     std::fs::write(&config, "recipes = \"recipes\"").unwrap();
     let data = dir.path().join("data");
     let s = Server::start_in(&data, &["--config", &config.to_string_lossy()]);
-    let (mine, theirs, reads) = (token(&data, "ingest:sea"), token(&data, "ingest:land"), token(&data, "read:sea"));
+    let (mine, theirs, reads) =
+        (token(&data, "ingest:sea"), token(&data, "ingest:land"), token(&data, "read:sea"));
     let post = |body: &str, token: &str| {
         let bearer = format!("Bearer {token}");
         s.send("POST", "/api/runs", &[("authorization", &bearer)], body.as_bytes())

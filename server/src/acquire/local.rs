@@ -16,26 +16,36 @@ pub fn files(input: &Path, recipe: &Recipe, odd: &mut Odd) -> anyhow::Result<Vec
         return Ok(found.iter().map(|p| Input::of(p)).collect());
     };
     if input.is_dir() {
-        let mut found = Vec::new();
-        walk(input, &mut Vec::new(), pattern, &mut found)?;
+        let found = matching(input, recipe)?;
         anyhow::ensure!(
             !found.is_empty(),
             "{}: no file in this folder matches {:?}",
             input.display(),
             pattern.as_str()
         );
-        found.sort_by(|a, b| a.path.cmp(&b.path));
         return Ok(found);
     }
     let mut out = Vec::new();
     for path in inputs::expand(&[input.to_owned()])? {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        match pattern.read_name(&name) {
+        match pattern.read_path(&path.to_string_lossy()) {
             Some(captures) => out.push(Input { captures, ..Input::of(&path) }),
             None => odd.push((path, Failure::no_match(pattern.as_str()))),
         }
     }
     Ok(out)
+}
+
+/// The files below a folder that the recipe's pattern fits, by path; none without a pattern.
+///
+/// # Errors
+/// A folder that cannot be listed.
+pub fn matching(folder: &Path, recipe: &Recipe) -> anyhow::Result<Vec<Input>> {
+    let mut found = Vec::new();
+    if let Some(pattern) = &recipe.source.pattern {
+        walk(folder, &mut Vec::new(), pattern, &mut found)?;
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
 }
 
 fn walk(

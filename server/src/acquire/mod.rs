@@ -7,7 +7,7 @@
 mod download;
 mod fetch;
 mod list;
-mod local;
+pub mod local;
 mod retry;
 mod s3;
 #[cfg(test)]
@@ -76,12 +76,7 @@ pub async fn bundles(
     // Named twice, one is meant; two at once would be in each other's way.
     let mut seen = HashSet::new();
     files.retain(|f| f.named.as_ref().is_none_or(|address| seen.insert(address.clone())));
-    let mut bundles = Bundle::group(files, recipe);
-    let time = |b: &Bundle| b.files.first().and_then(|f| f.captures.time);
-    if bundles.iter().all(|b| time(b).is_some()) {
-        bundles.sort_by_key(time);
-    }
-    Ok((bundles, odd))
+    Ok((Bundle::in_order(Bundle::group(files, recipe)), odd))
 }
 
 fn named(inputs: &[PathBuf], recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {

@@ -82,6 +82,15 @@ impl Bundle {
         out
     }
 
+    /// By the times in their names, where all have one.
+    pub fn in_order(mut bundles: Vec<Self>) -> Vec<Self> {
+        let time = |b: &Self| b.files.first().and_then(|f| f.captures.time);
+        if bundles.iter().all(|b| time(b).is_some()) {
+            bundles.sort_by_key(time);
+        }
+        bundles
+    }
+
     pub fn has(&self, file: &str) -> bool {
         self.files.iter().any(|f| f.path.as_os_str() == file)
     }

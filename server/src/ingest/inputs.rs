@@ -23,7 +23,10 @@ pub fn expand(inputs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     for input in inputs {
         let text = input.to_string_lossy();
         if text.contains("://") {
-            bail!("{}: only local files can be ingested; download it first", crate::acquire::url::shown(&text));
+            bail!(
+                "{}: only local files can be ingested; download it first",
+                crate::acquire::url::shown(&text)
+            );
         }
         if input.is_dir() && graticule_formats::is_hierarchy(input) {
             out.push(input.clone());

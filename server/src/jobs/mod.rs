@@ -14,7 +14,7 @@ mod queue;
 mod watch;
 mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -24,6 +24,8 @@ pub use queue::{GranuleRow, Jobs, RunCounts, RunRow};
 pub use watch::{WatchedFolder, watch};
 pub use worker::work;
 
+use crate::acquire::url;
+
 /// What a run is asked to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,8 +33,8 @@ pub struct RunRequest {
     /// The recipe's where it is empty.
     #[serde(default)]
     pub collection: String,
-    /// Paths of files and URLs; one granule each, ingested in this order. What the recipe's
-    /// source says where there are none.
+    /// Paths of files and URLs; one granule each, ingested in this order, unless the recipe's
+    /// pattern puts them together and in order. What the recipe's source says where there are none.
     #[serde(default)]
     pub inputs: Vec<String>,
     /// Id of a recipe of the server.
@@ -74,20 +76,59 @@ pub enum Baked {
     Unchanged,
 }
 
+/// One granule that is to be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Work {
+    pub collection: String,
+    /// The files that it is made of, or the one input that a run follows all of a recipe for.
+    pub inputs: Vec<String>,
+    pub append: Option<String>,
+    pub recipe: Option<String>,
+}
+
+impl Work {
+    /// Its first input, as people may read it.
+    pub fn shown(&self) -> String {
+        self.inputs.first().map(|i| url::shown_input(i)).unwrap_or_default()
+    }
+
+    /// All that a recipe's own source names.
+    pub fn is_whole_recipe(&self) -> bool {
+        let whole = self.recipe.as_deref().map(RunRequest::whole_recipe);
+        whole.is_some_and(|w| self.inputs == [w])
+    }
+}
+
+/// Inputs that are one granule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub inputs: Vec<String>,
+    /// Nothing that belongs to it is known to be missing yet.
+    pub whole: bool,
+}
+
+/// Which inputs belong together, and which files a recipe means.
+pub trait Grouping: Send + Sync + 'static {
+    /// The granules that the inputs make by a recipe, in the order in which they are to be done.
+    ///
+    /// # Errors
+    /// There is no such recipe.
+    fn groups(&self, recipe: &str, inputs: &[String]) -> anyhow::Result<Vec<Group>>;
+
+    /// The files below a folder that a recipe's pattern fits.
+    ///
+    /// # Errors
+    /// There is no such recipe; the folder cannot be listed.
+    fn matching(&self, recipe: &str, folder: &Path) -> anyhow::Result<Vec<PathBuf>>;
+}
+
 /// The work of one granule. Called on a thread that may block.
 pub trait Bake: Send + Sync + 'static {
     /// `cancel` becomes true when the granule is no longer wanted of this worker.
     ///
     /// # Errors
     /// Why the granule was not published; the collection is as it was.
-    fn bake(
-        &self,
-        collection: &str,
-        input: &Path,
-        append: Option<&str>,
-        recipe: Option<&str>,
-        cancel: &Arc<AtomicBool>,
-    ) -> Result<Baked, Failure>;
+    fn bake(&self, work: &Work, cancel: &Arc<AtomicBool>) -> Result<Baked, Failure>;
 }
 
 /// Starts the worker; it ends when the runtime does.

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::{Baked, Failure, RunRequest};
+use super::{Baked, Failure, Grouping, RunRequest, Work};
 use crate::acquire::url;
 use crate::catalog::{Catalog, events::RUN_CHANGED, now};
 
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE TABLE IF NOT EXISTS granules (
   id INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs(id), input TEXT NOT NULL,
   state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, lease REAL, owner TEXT,
-  started TEXT, finished TEXT, seconds REAL, version TEXT, failure TEXT, notes TEXT) STRICT;
+  started TEXT, finished TEXT, seconds REAL, version TEXT, failure TEXT, notes TEXT, also TEXT) STRICT;
 CREATE INDEX IF NOT EXISTS granules_lease ON granules (lease, id);
 CREATE INDEX IF NOT EXISTS granules_run ON granules (run, id);
 CREATE TABLE IF NOT EXISTS watched (
@@ -66,6 +66,9 @@ pub struct RunRow {
 pub struct GranuleRow {
     pub id: i64,
     pub input: String,
+    /// Other files of the same granule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// `queued`, `running`, `published`, `unchanged`, `failed` or `cancelled`.
     pub state: String,
     pub attempts: u32,
@@ -89,12 +92,12 @@ pub struct GranuleRow {
 pub struct Claim {
     pub id: i64,
     pub run: String,
-    pub collection: String,
-    pub input: String,
-    pub append: Option<String>,
-    pub recipe: Option<String>,
+    pub work: Work,
     pub attempts: u32,
 }
+
+/// Length and time of change of a file.
+pub(super) type State = (u64, i64);
 
 pub struct Jobs {
     catalog: Arc<Catalog>,
@@ -104,6 +107,7 @@ pub struct Jobs {
     roots: Vec<PathBuf>,
     /// Prefixes that submitted URLs may lie below.
     allow_urls: Arc<Vec<String>>,
+    pub(super) grouping: Arc<dyn Grouping>,
     pub(super) wake: Notify,
 }
 
@@ -117,10 +121,16 @@ impl Jobs {
         catalog: Arc<Catalog>,
         roots: Vec<PathBuf>,
         allow_urls: Arc<Vec<String>>,
+        grouping: Arc<dyn Grouping>,
     ) -> anyhow::Result<Arc<Self>> {
         let owner = unique();
         catalog.with(|c| {
             c.execute_batch(SCHEMA)?;
+            // A queue that was made before granules had several files.
+            let several = "SELECT 1 FROM pragma_table_info('granules') WHERE name = 'also'";
+            if !c.prepare(several)?.exists([])? {
+                c.execute_batch("ALTER TABLE granules ADD COLUMN also TEXT")?;
+            }
             let resumed = c.execute(
                 "UPDATE granules SET state = 'queued', lease = 0, owner = NULL WHERE state = 'running'",
                 [],
@@ -131,7 +141,7 @@ impl Jobs {
             Ok(())
         })?;
         let roots = roots.into_iter().filter_map(|r| r.canonicalize().ok()).collect();
-        Ok(Arc::new(Self { catalog, owner, roots, allow_urls, wake: Notify::new() }))
+        Ok(Arc::new(Self { catalog, owner, roots, allow_urls, grouping, wake: Notify::new() }))
     }
 
     /// Queues a run whose inputs a client named: they must lie in the folders open to clients.
@@ -199,6 +209,10 @@ impl Jobs {
                 request.collection
             );
         }
+        let granules = self.granules_of(request)?;
+        if granules.is_empty() {
+            bail!("inputs: the recipe takes none of these files: it names other variables");
+        }
         let id = unique();
         self.catalog.with(|c| {
             let tx = c.transaction()?;
@@ -206,10 +220,13 @@ impl Jobs {
                 "INSERT INTO runs (id, collection, request, created) VALUES (?, ?, ?, ?)",
                 params![id, request.collection, serde_json::to_string(request)?, now()],
             )?;
-            let mut insert =
-                tx.prepare("INSERT INTO granules (run, input, state, lease) VALUES (?, ?, 'queued', 0)")?;
-            for input in &request.inputs {
-                insert.execute(params![id, input])?;
+            let mut insert = tx.prepare(
+                "INSERT INTO granules (run, input, also, state, lease) VALUES (?, ?, ?, 'queued', 0)",
+            )?;
+            for inputs in &granules {
+                let Some((first, also)) = inputs.split_first() else { continue };
+                let also = (!also.is_empty()).then(|| serde_json::to_string(also)).transpose()?;
+                insert.execute(params![id, first, also])?;
             }
             drop(insert);
             Ok(tx.commit()?)
@@ -219,6 +236,17 @@ impl Jobs {
         Ok(id)
     }
 
+    /// The files of each granule of a run.
+    fn granules_of(&self, request: &RunRequest) -> anyhow::Result<Vec<Vec<String>>> {
+        match &request.recipe {
+            Some(id) if request.inputs != [RunRequest::whole_recipe(id)] => {
+                let groups = self.grouping.groups(id, &request.inputs)?;
+                Ok(groups.into_iter().map(|g| g.inputs).collect())
+            }
+            _ => Ok(request.inputs.iter().map(|i| vec![i.clone()]).collect()),
+        }
+    }
+
     /// Claims the next granule, or says how many seconds to rest.
     pub(super) fn claim(&self) -> anyhow::Result<Result<Claim, f64>> {
         self.catalog.with(|c| {
@@ -226,22 +254,15 @@ impl Jobs {
             let at = unix_secs();
             let next = tx
                 .query_row(
-                    "SELECT g.id, g.run, r.collection, g.input, r.request, g.attempts FROM granules g
+                    "SELECT g.id, g.run, r.collection, g.input, r.request, g.attempts, g.also FROM granules g
                      JOIN runs r ON r.id = g.run WHERE g.lease <= ? ORDER BY g.lease, g.id LIMIT 1",
                     [at],
                     |r| {
-                        Ok((
-                            Claim {
-                                id: r.get(0)?,
-                                run: r.get(1)?,
-                                collection: r.get(2)?,
-                                input: r.get(3)?,
-                                append: None,
-                                recipe: None,
-                                attempts: r.get::<_, u32>(5)? + 1,
-                            },
-                            r.get::<_, String>(4)?,
-                        ))
+                        let inputs = std::iter::once(r.get(3)?).chain(texts(r.get(6)?)).collect();
+                        let work = Work { collection: r.get(2)?, inputs, ..Work::default() };
+                        let attempts = r.get::<_, u32>(5)? + 1;
+                        let claim = Claim { id: r.get(0)?, run: r.get(1)?, work, attempts };
+                        Ok((claim, r.get::<_, String>(4)?))
                     },
                 )
                 .optional()?;
@@ -251,7 +272,7 @@ impl Jobs {
                 return Ok(Err(soonest.map_or(f64::INFINITY, |s| (s - at).max(0.05))));
             };
             if let Ok(r) = serde_json::from_str::<RunRequest>(&request) {
-                (claim.append, claim.recipe) = (r.append, r.recipe);
+                (claim.work.append, claim.work.recipe) = (r.append, r.recipe);
             }
             tx.execute(
                 "UPDATE granules SET state = 'running', lease = ?, owner = ?, attempts = ?, started = ?,
@@ -307,7 +328,7 @@ impl Jobs {
             )?;
             Ok(())
         })?;
-        self.tell(&claim.run, &claim.collection)
+        self.tell(&claim.run, &claim.work.collection)
     }
 
     /// # Errors
@@ -350,7 +371,7 @@ impl Jobs {
         self.catalog.with(|c| {
             let rows = c
                 .prepare_cached(
-                    "SELECT id, input, state, attempts, started, finished, seconds, version, failure, notes
+                    "SELECT id, input, state, attempts, started, finished, seconds, version, failure, notes, also
                      FROM granules WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
                 )?
                 .query_map(params![run, after, limit], granule_row)?
@@ -400,40 +421,42 @@ impl Jobs {
         Ok(true)
     }
 
-    /// Whether this state of a watched file was queued before; if not, it is queued now.
+    /// Queues a granule of watched files, unless these states of all of them were queued before.
     pub(super) fn submit_watched(
         &self,
-        path: &Path,
-        (bytes, modified): (u64, i64),
+        files: &[(PathBuf, State)],
         collection: &str,
         recipe: Option<&str>,
     ) -> anyhow::Result<Option<String>> {
-        let key = path.display().to_string();
-        let bytes = i64::try_from(bytes).context("file size")?;
         let known = self.catalog.with(|c| {
-            Ok(c.query_row(
-                "SELECT 1 FROM watched WHERE path = ? AND bytes = ? AND modified = ?",
-                params![key, bytes, modified],
-                |_| Ok(()),
-            )
-            .optional()?)
+            let mut known =
+                c.prepare_cached("SELECT 1 FROM watched WHERE path = ? AND bytes = ? AND modified = ?")?;
+            for (path, (bytes, modified)) in files {
+                if !known.exists(params![path.to_string_lossy(), i64::try_from(*bytes)?, modified])? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         })?;
-        if known.is_some() {
+        if known {
             return Ok(None);
         }
         let run = self.enqueue(&RunRequest {
             collection: collection.to_owned(),
-            inputs: vec![key.clone()],
+            inputs: files.iter().map(|(p, _)| p.display().to_string()).collect(),
             recipe: recipe.map(str::to_owned),
             ..RunRequest::default()
         })?;
-        // After the run: killed in between, the file is queued twice and ingested once.
+        // After the run: killed in between, the files are queued twice and ingested once.
         self.catalog.with(|c| {
-            c.execute(
-                "INSERT OR REPLACE INTO watched (path, bytes, modified, run) VALUES (?, ?, ?, ?)",
-                params![key, bytes, modified, run],
-            )?;
-            Ok(())
+            let tx = c.transaction()?;
+            for (path, (bytes, modified)) in files {
+                tx.execute(
+                    "INSERT OR REPLACE INTO watched (path, bytes, modified, run) VALUES (?, ?, ?, ?)",
+                    params![path.to_string_lossy(), i64::try_from(*bytes)?, modified, run],
+                )?;
+            }
+            Ok(tx.commit()?)
         })?;
         Ok(Some(run))
     }
@@ -496,8 +519,14 @@ fn granule_row(r: &Row<'_>) -> rusqlite::Result<GranuleRow> {
         seconds: r.get(6)?,
         version: r.get(7)?,
         failure: json(r.get(8)?).map(without_secrets),
-        notes: r.get::<_, Option<String>>(9)?.and_then(|s| serde_json::from_str(&s).ok()).unwrap_or_default(),
+        notes: texts(r.get(9)?),
+        also: texts(r.get(10)?).iter().map(|i| url::shown_input(i)).collect(),
     })
+}
+
+/// A list of texts, as it is written down.
+fn texts(json: Option<String>) -> Vec<String> {
+    json.and_then(|s| serde_json::from_str(&s).ok()).unwrap_or_default()
 }
 
 /// What was written down by a process that did not know better.
@@ -525,7 +554,8 @@ mod tests {
     use super::*;
 
     fn queue(dir: &Path) -> Arc<Jobs> {
-        Jobs::open(Catalog::open(dir).unwrap(), vec![dir.to_owned()], Arc::default()).unwrap()
+        let alone = Arc::new(crate::grouping::ByRecipe(None));
+        Jobs::open(Catalog::open(dir).unwrap(), vec![dir.to_owned()], Arc::default(), alone).unwrap()
     }
 
     fn request(dir: &Path, names: &[&str]) -> RunRequest {
@@ -556,7 +586,7 @@ mod tests {
         let run = jobs.submit(&request(dir.path(), &["a.nc", "b.nc"])).unwrap();
         assert_eq!(jobs.get(&run).unwrap().unwrap().state, "queued");
         let a = jobs.claim().unwrap().unwrap();
-        assert!(a.input.ends_with("a.nc"));
+        assert!(a.work.shown().ends_with("a.nc"));
         assert_eq!(jobs.get(&run).unwrap().unwrap().state, "running");
         jobs.settle(&a, 0.1, &Ok(Baked::Unchanged)).unwrap();
         let b = jobs.claim().unwrap().unwrap();
@@ -607,7 +637,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let submit = |allow: &[&str], input: &str| {
             let allow = Arc::new(allow.iter().map(|p| (*p).to_owned()).collect());
-            let jobs = Jobs::open(Catalog::open(dir.path()).unwrap(), vec![], allow).unwrap();
+            let alone = Arc::new(crate::grouping::ByRecipe(None));
+            let jobs = Jobs::open(Catalog::open(dir.path()).unwrap(), vec![], allow, alone).unwrap();
             let inputs = vec![input.to_owned()];
             jobs.submit(&RunRequest { collection: "c".into(), inputs, ..RunRequest::default() })
                 .map_err(|e| e.to_string())
@@ -624,17 +655,43 @@ mod tests {
     fn a_signed_url_is_shown_without_its_signature() {
         let dir = tempfile::tempdir().unwrap();
         let allow = Arc::new(vec!["https://data.example.org/".to_owned()]);
-        let jobs = Jobs::open(Catalog::open(dir.path()).unwrap(), vec![], allow).unwrap();
+        let alone = Arc::new(crate::grouping::ByRecipe(None));
+        let jobs = Jobs::open(Catalog::open(dir.path()).unwrap(), vec![], allow, alone).unwrap();
         let signed = "https://data.example.org/a.nc?X-Amz-Signature=secret";
         let inputs = vec![signed.to_owned()];
-        let run = jobs.submit(&RunRequest { collection: "c".into(), inputs, ..RunRequest::default() }).unwrap();
+        let run =
+            jobs.submit(&RunRequest { collection: "c".into(), inputs, ..RunRequest::default() }).unwrap();
         let claim = jobs.claim().unwrap().unwrap();
-        assert_eq!(claim.input, signed, "the worker asks the whole address");
+        assert_eq!(claim.work.inputs, [signed], "the worker asks the whole address");
         jobs.settle(&claim, 0.1, &Err(Failure { file: signed.into(), ..failure(true) })).unwrap();
         let rows = serde_json::to_string(&jobs.granules(&run, 0, 10).unwrap()).unwrap();
         assert!(rows.contains("X-Amz-Signature=...") && !rows.contains("secret"), "{rows}");
         let told = jobs.catalog.events_after(0, None, None, 100).unwrap();
         assert!(told.iter().all(|e| !e.cloud_event().to_string().contains("secret")));
+    }
+
+    #[test]
+    fn files_that_a_recipe_merges_are_one_granule_of_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let recipe = "[source]\npattern = \"{variable}_{time:%Y}.nc\"";
+        std::fs::write(dir.path().join("wind.toml"), recipe).unwrap();
+        let folder = crate::recipe::folder::Folder::new(dir.path().to_owned());
+        let grouping = Arc::new(crate::grouping::ByRecipe(Some(folder)));
+        let catalog = Catalog::open(dir.path()).unwrap();
+        let jobs = Jobs::open(catalog, vec![dir.path().to_owned()], Arc::default(), grouping).unwrap();
+        let named = request(dir.path(), &["v_2021.nc", "u_2020.nc", "u_2021.nc", "v_2020.nc"]);
+        let run = jobs.submit(&RunRequest { recipe: Some("wind".into()), ..named }).unwrap();
+        assert_eq!(jobs.get(&run).unwrap().unwrap().counts.total, 2);
+        let names = |inputs: &[String]| -> Vec<String> {
+            inputs.iter().map(|i| i.rsplit('/').next().unwrap().to_owned()).collect()
+        };
+        let claim = jobs.claim().unwrap().unwrap();
+        assert_eq!(names(&claim.work.inputs), ["u_2020.nc", "v_2020.nc"]);
+        let rows = jobs.granules(&run, 0, 10).unwrap();
+        assert_eq!(
+            (names(&[rows[1].input.clone()]), names(&rows[1].also)),
+            (vec!["u_2021.nc".into()], vec!["v_2021.nc".into()])
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use notify::Watcher;
 use tokio::sync::Notify;
 
 use super::Jobs;
+use super::queue::State;
 
 /// Between two looks at a file that has just changed.
 const SETTLE: Duration = Duration::from_millis(700);
@@ -28,7 +29,7 @@ pub struct WatchedFolder {
     pub recipe: Option<String>,
 }
 
-type Seen = HashMap<PathBuf, (u64, i64)>;
+type Seen = HashMap<PathBuf, State>;
 
 /// Watches for ever; a folder that does not exist yet is watched once it does.
 pub async fn watch(jobs: Arc<Jobs>, folder: WatchedFolder) {
@@ -63,36 +64,47 @@ pub async fn watch(jobs: Arc<Jobs>, folder: WatchedFolder) {
     }
 }
 
-/// One look: queues what has not changed since the last one, in order of name.
+/// One look: queues what has not changed since the last one, in the order of the recipe's
+/// granules, or of names.
 fn scan(jobs: &Jobs, folder: &WatchedFolder, before: Seen) -> anyhow::Result<(Seen, bool)> {
     let mut now = Seen::new();
-    let mut unsettled = false;
     let mut files: Vec<PathBuf> = match std::fs::read_dir(&folder.folder) {
         Ok(entries) => entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| is_granule(p)).collect(),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(e) => return Err(e.into()),
     };
     files.sort();
-    for path in files {
+    for path in &files {
         let Ok(meta) = path.metadata() else { continue };
         let modified = meta
             .modified()
             .ok()
             .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
             .map_or(0, |d| d.as_nanos() as i64);
-        let state = (meta.len(), modified);
-        if before.get(&path) == Some(&state) {
-            if let Some(run) =
-                jobs.submit_watched(&path, state, &folder.collection, folder.recipe.as_deref())?
-            {
-                tracing::info!(file = %path.display(), run, "picked up");
-            }
-        } else {
-            unsettled = true;
-        }
-        now.insert(path, state);
+        now.insert(path.clone(), (meta.len(), modified));
     }
+    let settled = |p: &PathBuf| now.get(p).is_some_and(|state| before.get(p) == Some(state));
+    for granule in granules(jobs, folder, &files)? {
+        // One whose files are still coming waits for all of them.
+        if !granule.iter().all(settled) {
+            continue;
+        }
+        let files: Vec<_> = granule.iter().filter_map(|p| Some((p.clone(), *now.get(p)?))).collect();
+        if let Some(run) = jobs.submit_watched(&files, &folder.collection, folder.recipe.as_deref())? {
+            let file = granule.first().map(|p| p.display().to_string());
+            tracing::info!(file, files = granule.len(), run, "picked up");
+        }
+    }
+    let unsettled = !now.keys().all(settled);
     Ok((now, unsettled))
+}
+
+/// The files of each granule that is there whole.
+fn granules(jobs: &Jobs, folder: &WatchedFolder, files: &[PathBuf]) -> anyhow::Result<Vec<Vec<PathBuf>>> {
+    let Some(recipe) = &folder.recipe else { return Ok(files.iter().map(|f| vec![f.clone()]).collect()) };
+    let named: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+    let groups = jobs.grouping.groups(recipe, &named)?.into_iter().filter(|g| g.whole);
+    Ok(groups.map(|g| g.inputs.into_iter().map(PathBuf::from).collect()).collect())
 }
 
 /// Files only; hidden ones and those that a copy in progress names are left alone.
@@ -108,14 +120,41 @@ fn is_granule(path: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::catalog::Catalog;
+    use crate::grouping::ByRecipe;
+    use crate::recipe::folder::Folder;
+
+    fn queue(dir: &Path, recipes: Option<Folder>) -> Arc<Jobs> {
+        let grouping = Arc::new(ByRecipe(recipes));
+        Jobs::open(Catalog::open(dir).unwrap(), vec![dir.to_owned()], Arc::default(), grouping).unwrap()
+    }
+
+    #[test]
+    fn files_that_a_recipe_merges_are_queued_together_once_all_of_them_are_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let incoming = dir.path().join("in");
+        std::fs::create_dir(&incoming).unwrap();
+        let recipe = "[source]\npattern = \"{variable}_{time:%Y}.nc\"\n[cube]\nvariables = [\"u\", \"v\"]";
+        std::fs::write(dir.path().join("wind.toml"), recipe).unwrap();
+        let jobs = queue(dir.path(), Some(Folder::new(dir.path().to_owned())));
+        let folder =
+            WatchedFolder { folder: incoming.clone(), collection: "c".into(), recipe: Some("wind".into()) };
+        let look = |seen| scan(&jobs, &folder, seen).unwrap().0;
+        std::fs::write(incoming.join("u_2020.nc"), b"u").unwrap();
+        let seen = look(look(look(Seen::new())));
+        assert!(jobs.list(None, 10).unwrap().is_empty(), "the other variable is still to come");
+        std::fs::write(incoming.join("v_2020.nc"), b"v").unwrap();
+        look(look(look(seen)));
+        let runs = jobs.list(None, 10).unwrap();
+        assert_eq!((runs.len(), runs[0].counts.total), (1, 1));
+        assert_eq!(jobs.granules(&runs[0].id, 0, 10).unwrap()[0].also.len(), 1);
+    }
 
     #[test]
     fn a_file_is_queued_once_it_has_stopped_growing_and_only_once() {
         let dir = tempfile::tempdir().unwrap();
         let incoming = dir.path().join("in");
         std::fs::create_dir(&incoming).unwrap();
-        let jobs =
-            Jobs::open(Catalog::open(dir.path()).unwrap(), vec![incoming.clone()], Arc::default()).unwrap();
+        let jobs = queue(dir.path(), None);
         let folder = WatchedFolder { folder: incoming.clone(), collection: "c".into(), recipe: None };
         std::fs::write(incoming.join("a.nc"), b"ab").unwrap();
         std::fs::write(incoming.join("b.nc.part"), b"ab").unwrap();

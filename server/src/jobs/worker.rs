@@ -1,13 +1,11 @@
 //! The worker: claims a granule, does it, writes down what became of it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::queue::{Claim, Jobs, LEASE_SECS};
 use super::{Bake, Baked, Failure};
-use crate::acquire::url;
 
 /// Looks again at least this often, for what another process may have queued.
 const LONGEST_REST: Duration = Duration::from_secs(30);
@@ -45,26 +43,13 @@ pub async fn work(jobs: &Arc<Jobs>, bake: Arc<dyn Bake>) {
 }
 
 async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Result<()> {
-    let input = url::shown_input(&claim.input);
-    tracing::info!(
-        collection = claim.collection,
-        input,
-        attempt = claim.attempts,
-        "granule begun"
-    );
+    let input = claim.work.shown();
+    tracing::info!(collection = claim.work.collection, input, attempt = claim.attempts, "granule begun");
     let started = Instant::now();
     let cancel = Arc::new(AtomicBool::new(false));
     let task = {
         let (bake, claim, cancel) = (Arc::clone(bake), claim.clone(), Arc::clone(&cancel));
-        tokio::task::spawn_blocking(move || {
-            bake.bake(
-                &claim.collection,
-                &PathBuf::from(&claim.input),
-                claim.append.as_deref(),
-                claim.recipe.as_deref(),
-                &cancel,
-            )
-        })
+        tokio::task::spawn_blocking(move || bake.bake(&claim.work, &cancel))
     };
     tokio::pin!(task);
     let mut heartbeat = tokio::time::interval(Duration::from_secs_f64(LEASE_SECS / 4.0));
@@ -92,7 +77,7 @@ async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Re
     });
     match &outcome {
         Ok(Baked::Published { version, .. }) => {
-            tracing::info!(collection = claim.collection, input, version, "granule published");
+            tracing::info!(collection = claim.work.collection, input, version, "granule published");
         }
         Ok(Baked::Unchanged) => tracing::info!(input, "granule was there already"),
         Err(f) => {

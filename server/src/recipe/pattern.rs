@@ -137,6 +137,13 @@ impl Pattern {
         walk(segment, &name, &Partial::default())?.captures()
     }
 
+    /// What a file's path says: by all of the pattern where its folders fit, else by its name.
+    pub fn read_path(&self, path: &str) -> Option<Captures> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let below = parts.len().checked_sub(self.segments.len()).and_then(|from| parts.get(from..));
+        below.and_then(|parts| self.read_last(parts)).or_else(|| self.read_name(parts.last()?))
+    }
+
     fn read_last(&self, parts: &[&str]) -> Option<Captures> {
         let mut known = Partial::default();
         for (segment, part) in self.segments.iter().zip(parts) {
