@@ -112,16 +112,16 @@ fn readable(opened: &Opened) -> impl Iterator<Item = &Variable> {
 }
 
 fn chosen<'a>(opened: &'a Opened, name: Option<&str>) -> Answer<&'a Variable> {
-    let mut all = readable(opened);
     let Some(name) = name else {
-        return all.next().ok_or_else(|| {
+        return opened.cube.principal(|v| opened.is_pictured(v)).ok_or_else(|| {
             Problem::not_found(
                 "this collection has no variable whose coarsest level is a regular grid of latitude and longitude, of which a picture is drawn",
             )
         });
     };
     let known = || readable(opened).map(|v| v.path.as_str()).collect::<Vec<_>>().join(", ");
-    all.find(|v| v.path == name)
+    readable(opened)
+        .find(|v| v.path == name)
         .ok_or_else(|| Problem::parameter("variable", name, format!("expected one of {}", known())))
 }
 

@@ -173,6 +173,28 @@ impl Cube {
         self.variables.iter().find(|v| v.path == path)
     }
 
+    /// The variable to begin with: the first of those that suit which is measured itself, not what
+    /// is said of another one's quality (CF section 3.4), and not on the edges of a mesh.
+    pub fn principal(&self, suits: impl Fn(&Variable) -> bool) -> Option<&Variable> {
+        let said: Vec<String> = self
+            .variables
+            .iter()
+            .filter_map(|v| Some((v, v.attributes.get("ancillary_variables")?.as_str()?)))
+            .flat_map(|(v, names)| names.split_whitespace().map(|n| sibling(&v.path, n)))
+            .collect();
+        let rank = |v: &&Variable| {
+            let standard = v.standard_name.as_deref().unwrap_or_default();
+            if said.contains(&v.path) || standard.ends_with("_flag") || standard.contains(" status_flag") {
+                3
+            } else if !v.flags.is_empty() {
+                2
+            } else {
+                u8::from(v.dims.last().is_some_and(|d| d.name.to_ascii_lowercase().contains("edge")))
+            }
+        };
+        self.variables.iter().filter(|v| suits(v)).min_by_key(rank)
+    }
+
     /// Reads a hierarchy.
     pub fn new(h: &Hierarchy) -> Self {
         let mut notes = Vec::new();
@@ -643,6 +665,21 @@ mod tests {
         let root = json!({"zarr_format": 3, "node_type": "group", "attributes": attributes,
             "consolidated_metadata": {"kind": "inline", "must_understand": false, "metadata": nodes}});
         Cube::new(&Hierarchy::from_v3(root.to_string().as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_map_begins_with_what_is_measured_and_not_with_its_quality() {
+        let axis = |name: &str, units: &str| array(&[4], &[name], "float32", json!({"units": units}));
+        let field = |attributes: Value| array(&[4, 4], &["lat", "lon"], "float32", attributes);
+        let c = cube(
+            json!({"lat": axis("lat", "degrees_north"), "lon": axis("lon", "degrees_east"),
+                "DQF": field(json!({})), "class": field(json!({"flag_values": [0, 1], "flag_meanings": "no yes"})),
+                "height": field(json!({"ancillary_variables": "DQF"}))}),
+            json!({}),
+        );
+        assert_eq!(c.principal(Variable::is_drawable).unwrap().path, "height");
+        assert_eq!(c.principal(|v| v.path != "height").unwrap().path, "class");
+        assert!(c.principal(|_| false).is_none());
     }
 
     #[test]

@@ -9,8 +9,9 @@ use web_sys::{AbortSignal, Request, RequestInit, RequestMode, Response};
 #[derive(Debug, Clone, PartialEq)]
 pub enum FetchError {
     Aborted,
-    /// The server answered, but not with what was asked for.
-    Status(u16),
+    /// The server answered, but not with what was asked for; what it says of that, where it
+    /// says it as problem details (RFC 9457).
+    Status(u16, Option<String>),
     /// No answer that the page may read.
     Unreadable(String),
 }
@@ -42,11 +43,24 @@ pub async fn get(url: &str, range: Range, signal: Option<&AbortSignal>) -> Resul
     let response = send(url, range, signal).await.map_err(unreadable)?;
     let status = response.status();
     if !(200..300).contains(&status) {
-        return Err(FetchError::Status(status));
+        return Err(FetchError::Status(status, detail(&response).await));
     }
     let body = response.array_buffer().map_err(unreadable)?;
     let bytes: ArrayBuffer = JsFuture::from(body).await.map_err(unreadable)?.unchecked_into();
     Ok(Fetched { whole: range != Range::All && status != 206, bytes })
+}
+
+/// Of an answer that is no data; at most so many characters of it are shown.
+const DETAIL: usize = 400;
+
+async fn detail(response: &Response) -> Option<String> {
+    let kind = response.headers().get("Content-Type").ok()??;
+    if !kind.starts_with("application/problem+json") {
+        return None;
+    }
+    let problem = JsFuture::from(response.json().ok()?).await.ok()?;
+    let detail = js_sys::Reflect::get(&problem, &"detail".into()).ok()?.as_string()?;
+    Some(detail.chars().take(DETAIL).collect())
 }
 
 async fn send(url: &str, range: Range, signal: Option<&AbortSignal>) -> Result<Response, JsValue> {

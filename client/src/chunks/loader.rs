@@ -37,7 +37,8 @@ pub struct Failure {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum FailureKind {
-    Status(u16),
+    /// And what the server says of it.
+    Status(u16, Option<String>),
     /// Another origin's server answers, but does not let pages read it.
     Cors,
     Network(String),
@@ -327,7 +328,7 @@ impl Loader {
                     }
                 }
                 // 404: nothing stored, all fill (Zarr core, "missing chunks").
-                Err(FetchError::Status(404)) => {
+                Err(FetchError::Status(404, _)) => {
                     for (key, _) in &blocks {
                         this.arrived(*key, Block::Fill, 0);
                     }
@@ -399,7 +400,7 @@ impl Loader {
                         Err(e) => Some(FailureKind::ShardIndex(e.to_string())),
                     }
                 }
-                Err(FetchError::Status(404)) => {
+                Err(FetchError::Status(404, _)) => {
                     this.0.borrow_mut().shards.insert(shard, Shard::Absent);
                     None
                 }
@@ -456,7 +457,7 @@ impl Loader {
 /// Once more after a request that got no answer at all.
 async fn get_twice(url: &str, range: Range, abort: &AbortController) -> Result<fetch::Fetched, FetchError> {
     match fetch::get(url, range, Some(&abort.signal())).await {
-        Err(FetchError::Unreadable(_)) | Err(FetchError::Status(502..=504)) => {
+        Err(FetchError::Unreadable(_)) | Err(FetchError::Status(502..=504, _)) => {
             fetch::get(url, range, Some(&abort.signal())).await
         }
         other => other,
@@ -465,7 +466,7 @@ async fn get_twice(url: &str, range: Range, abort: &AbortController) -> Result<f
 
 pub async fn kind_of(url: &str, e: FetchError) -> FailureKind {
     match e {
-        FetchError::Status(code) => FailureKind::Status(code),
+        FetchError::Status(code, said) => FailureKind::Status(code, said),
         FetchError::Aborted => FailureKind::Network("aborted".to_owned()),
         FetchError::Unreadable(why) => {
             if fetch::answers_without_cors(url).await {

@@ -77,7 +77,7 @@ impl Engine {
             s.store = Some(Rc::new(Store { url: url.clone(), hierarchy, cube: cube.clone() }));
             wanted
                 .filter(|w| cube.variable(w).is_some_and(Variable::is_drawable))
-                .or_else(|| cube.variables.iter().find(|v| v.is_drawable()).map(|v| v.path.clone()))
+                .or_else(|| cube.principal(Variable::is_drawable).map(|v| v.path.clone()))
         };
         self.flush();
         match choice {
@@ -493,18 +493,30 @@ async fn read_hierarchy(url: &str) -> Result<Hierarchy, Trouble> {
             };
             trouble(CANNOT_OPEN, &e.to_string(), next, &v3)
         }),
-        Err(FetchError::Status(404 | 403)) => {
+        Err(FetchError::Status(404 | 403, said)) => {
             let v2 = format!("{url}/.zmetadata");
             match fetch::get(&v2, Range::All, None).await {
                 Ok(f) => Hierarchy::from_v2(&Uint8Array::new(&f.bytes).to_vec()).map_err(|e| {
                     trouble(CANNOT_OPEN, &e.to_string(), "Check that the address is a Zarr hierarchy.", &v2)
                 }),
-                Err(FetchError::Status(404)) => Err(trouble(
-                    CANNOT_OPEN,
-                    "there is neither zarr.json (Zarr v3) nor .zmetadata (consolidated Zarr v2) at this address",
-                    "Check the address; a v2 store needs consolidated metadata: zarr.consolidate_metadata(store).",
-                    &format!("GET {v3}: 404; GET {v2}: 404"),
-                )),
+                Err(FetchError::Status(404, _)) => {
+                    let details = format!("GET {v3}: 404; GET {v2}: 404");
+                    Err(match said {
+                        // Our own server knows better what there is.
+                        Some(said) => trouble(
+                            CANNOT_OPEN,
+                            &said,
+                            "The menu at the top left lists what there is.",
+                            &details,
+                        ),
+                        None => trouble(
+                            CANNOT_OPEN,
+                            "there is neither zarr.json (Zarr v3) nor .zmetadata (consolidated Zarr v2) at this address",
+                            "Check the address; a v2 store needs consolidated metadata: zarr.consolidate_metadata(store).",
+                            &details,
+                        ),
+                    })
+                }
                 Err(e) => Err(words(&v2, e).await),
             }
         }
@@ -514,7 +526,7 @@ async fn read_hierarchy(url: &str) -> Result<Hierarchy, Trouble> {
 
 async fn words(url: &str, e: FetchError) -> Trouble {
     match kind_of(url, e).await {
-        FailureKind::Status(code) => status(CANNOT_OPEN, code, url),
+        FailureKind::Status(code, said) => status(CANNOT_OPEN, code, said.as_deref(), url),
         FailureKind::Cors => cors(CANNOT_OPEN, url),
         FailureKind::Network(why) | FailureKind::Decode(why) | FailureKind::ShardIndex(why) => {
             network(CANNOT_OPEN, url, &why)

@@ -227,11 +227,13 @@ impl Terrain {
                 let at = |d: usize, i: u32| f64::from(origin[d] + i) * grid.factor[d];
                 self.ground.corner(at(0, r), at(1, c))
             };
-            return Some((cap, mesh(&Cells { size, corner, has: |_, _| true }, step, middle)));
+            let all = self.ground.whole(grid);
+            let whole = [0, 1].map(|d| all[d].saturating_sub(origin[d]).min(size[d]));
+            return Some((cap, mesh(&Cells { size, whole, corner, has: |_, _| true }, step, middle)));
         };
         let [rows, columns] = coordinates.window(origin, size);
         if coordinates.keys(&rows, &columns).iter().any(|k| loader.has_failed(k)) {
-            let none = Cells { size: [0, 0], corner: |_, _| None, has: |_, _| false };
+            let none = Cells { size: [0, 0], whole: [0, 0], corner: |_, _| None, has: |_, _| false };
             return Some((cap, mesh(&none, 1, middle)));
         }
         let centres = coordinates.centres(loader, &rows, &columns)?;
@@ -239,7 +241,7 @@ impl Terrain {
         let corners = centres.corners(first, size);
         let corner = |r: u32, c: u32| corners.get((r * (size[1] + 1) + c) as usize).copied().flatten();
         let has = |r: u32, c: u32| centres.has(first[0] + r, first[1] + c);
-        Some((cap, mesh(&Cells { size, corner, has }, step, middle)))
+        Some((cap, mesh(&Cells { size, whole: size, corner, has }, step, middle)))
     }
 
     /// Rows and columns of a level among which a place's cell is.

@@ -6,8 +6,8 @@ pub fn trouble(what: &str, why: &str, next: &str, details: &str) -> Trouble {
     Trouble { what: what.into(), why: why.into(), next: next.into(), details: details.into() }
 }
 
-/// `Status` of a request that brought no data.
-pub fn status(what: &str, code: u16, url: &str) -> Trouble {
+/// `Status` of a request that brought no data, and what the server says of it.
+pub fn status(what: &str, code: u16, said: Option<&str>, url: &str) -> Trouble {
     let (why, next) = match code {
         401 | 403 => (
             "the server refuses access",
@@ -25,7 +25,8 @@ pub fn status(what: &str, code: u16, url: &str) -> Trouble {
         500.. => ("the server failed", "Try again; if it stays, tell whoever runs the server."),
         _ => ("the server's answer is not data", "Check the address."),
     };
-    trouble(what, &format!("{why} (HTTP {code})"), next, &format!("GET {url}: {code}"))
+    let why = said.map_or_else(|| format!("{why} (HTTP {code})"), |said| format!("{why}. {said}"));
+    trouble(what, &why, next, &format!("GET {url}: {code}"))
 }
 
 pub fn cors(what: &str, url: &str) -> Trouble {
@@ -52,7 +53,7 @@ pub fn failure(f: &crate::chunks::loader::Failure) -> Trouble {
     let what = format!("Part of {} could not be loaded", f.array);
     use crate::chunks::loader::FailureKind;
     match &f.kind {
-        FailureKind::Status(code) => status(&what, *code, &f.url),
+        FailureKind::Status(code, said) => status(&what, *code, said.as_deref(), &f.url),
         FailureKind::Cors => cors(&what, &f.url),
         FailureKind::Network(why) => network(&what, &f.url, why),
         FailureKind::Decode(why) => trouble(

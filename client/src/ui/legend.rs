@@ -157,8 +157,10 @@ fn panel(m: Model) -> impl IntoView {
             };
             let (low_end, high_end) = if a <= b { (end(false), end(true)) } else { (end(true), end(false)) };
             let reversed = s.reversed != (a > b);
+            // Beneath the gradient, wherever that lies, the colour beyond changes sides.
+            let middle = ((a + b) / 2.0).clamp(0.0, 100.0);
             format!(
-                "{} {:.2}% 0/{:.2}% 100% no-repeat,linear-gradient(90deg,{low_end} 50%,{high_end} 50%)",
+                "{} {:.2}% 0/{:.2}% 100% no-repeat,linear-gradient(90deg,{low_end} {middle:.2}%,{high_end} {middle:.2}%)",
                 gradient(&s.colormap, reversed),
                 // The offset of a background is a share of what is left over.
                 if (b - a).abs() < 99.99 { a.min(b) / (100.0 - (b - a).abs()) * 100.0 } else { 0.0 },

@@ -117,6 +117,14 @@ impl Ground {
         widths.get(widths.len() / 2).copied()
     }
 
+    /// Rows and columns of a level that the edge of the grid does not cut short.
+    pub fn whole(&self, grid: &Grid) -> [u32; 2] {
+        let Self::Projected(projected) = self else { return grid.cells };
+        let (y, x, _) = projected.parts();
+        let whole = |d: usize, len: usize| ((len as f64 / grid.factor[d] + 1e-6) as u32).min(grid.cells[d]);
+        [whole(0, y.len()), whole(1, x.len())]
+    }
+
     /// Cells along a side of a mesh's quadrilaterals, the same for all pages of a
     /// level so that they meet without gaps. `cell_px`: width of a cell of the
     /// level in device pixels.
@@ -127,7 +135,7 @@ impl Ground {
         }
         let fits = |step: u32| {
             let reach = f64::from(step);
-            let last = grid.cells.map(|n| (f64::from(n) - reach).max(0.0));
+            let last = self.whole(grid).map(|n| (f64::from(n) - reach).max(0.0));
             const N: u32 = 8;
             (0..=N * N + 2 * N).all(|i| {
                 let (y, x) = (f64::from(i / (N + 1)) / f64::from(N), f64::from(i % (N + 1)) / f64::from(N));
@@ -271,6 +279,26 @@ mod tests {
             width_px: 800.0,
             height_px: 600.0,
         }
+    }
+
+    #[test]
+    fn a_grid_that_a_level_does_not_divide_has_as_large_steps_as_one_that_it_does() {
+        let (ground, grids) = lambert();
+        let Ground::Projected(p) = &ground else { panic!() };
+        let (_, _, projection) = p.parts();
+        let grid = Projected {
+            y: "y".to_owned(),
+            x: "x".to_owned(),
+            mapping: "crs".to_owned(),
+            projection: projection.clone(),
+            unit: 1.0,
+        };
+        let axis = |n: i32| -> Vec<f64> { (0..n).map(|i| f64::from(2 * i - n + 1) * 1500.0).collect() };
+        let odd = Ground::Projected(ProjectedGrid::new(&grid, &axis(1599), &axis(1999)).unwrap());
+        assert_eq!(odd.whole(&grids[1]), [799, 999]);
+        assert_eq!(ground.whole(&grids[1]), [800, 1000]);
+        assert_eq!(odd.step(&grids[1], false, 1.0), ground.step(&grids[1], false, 1.0));
+        assert!(ground.step(&grids[1], false, 1.0) > 4);
     }
 
     #[test]

@@ -72,6 +72,9 @@ pub struct Mesh {
 pub struct Cells<C, H> {
     /// Rows and columns.
     pub size: [u32; 2],
+    /// Of these, the ones that the edge of the grid does not cut short: beyond, the corners lie
+    /// closer together, and no quadrilateral spans both.
+    pub whole: [u32; 2],
     /// The corner before row and column: a unit vector, or none.
     pub corner: C,
     /// Whether a cell has a place.
@@ -96,10 +99,16 @@ where
     let corners = (rows as usize + 1) * (columns as usize + 1);
     let mesh = Mesh { origin, vertices: Vec::new(), indices: Vec::new() };
     let mut build = Build { cells, mesh, known: vec![NONE; corners] };
-    let step = step.max(1);
-    for r in (0..rows).step_by(step as usize) {
-        for c in (0..columns).step_by(step as usize) {
-            build.part([r, c], [(r + step).min(rows), (c + step).min(columns)]);
+    let cuts = |d: usize| {
+        let (size, whole) = (cells.size[d], cells.whole[d].min(cells.size[d]));
+        let mut cuts: Vec<u32> = (0..whole).step_by(step.max(1) as usize).collect();
+        cuts.extend(whole..=size);
+        cuts
+    };
+    let columns = cuts(1);
+    for r in cuts(0).windows(2) {
+        for c in columns.windows(2) {
+            build.part([r[0], c[0]], [r[1], c[1]]);
         }
     }
     build.mesh
@@ -208,7 +217,7 @@ mod tests {
             let (lon, lat) = at(r, c);
             Some(unit_vector(lon, lat))
         };
-        Cells { size, corner, has: |_, _| true }
+        Cells { size, whole: size, corner, has: |_, _| true }
     }
 
     fn area(m: &Mesh) -> f64 {
@@ -246,10 +255,21 @@ mod tests {
     }
 
     #[test]
+    fn cells_that_are_cut_short_are_drawn_by_themselves() {
+        // The last column is half as wide.
+        let at = |r: u32, c: u32| ((f64::from(c)).min(7.5), f64::from(r));
+        let grid = Cells { whole: [8, 7], ..cells([8, 8], at) };
+        let m = mesh(&grid, 4, Origin::new(false, unit_vector(4.0, 4.0)));
+        let columns: std::collections::BTreeSet<u16> = m.vertices.iter().map(|v| v.texel[1]).collect();
+        assert_eq!(columns.into_iter().collect::<Vec<_>>(), [0, 4, 7, 8]);
+        assert_eq!(m.indices.len() / 6, 2 * 3);
+    }
+
+    #[test]
     fn cells_without_a_place_are_left_out_and_no_others() {
         let grid = cells([8, 8], |r, c| (f64::from(c), f64::from(r)));
         assert_eq!(mesh(&grid, 4, Origin::new(false, unit_vector(4.0, 4.0))).indices.len() / 6, 4);
-        let holed = Cells { size: [8, 8], corner: grid.corner, has: |r, c| (r, c) != (1, 2) };
+        let holed = Cells { size: [8, 8], whole: [8, 8], corner: grid.corner, has: |r, c| (r, c) != (1, 2) };
         let m = mesh(&holed, 4, Origin::new(false, unit_vector(4.0, 4.0)));
         assert_eq!(m.indices.len() / 6, 3 + 15);
     }
