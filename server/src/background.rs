@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
+use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
 use crate::ingest::{self, IngestRequest, Outcome, progress};
@@ -20,6 +21,8 @@ pub struct Ingester {
     pub recipes: Option<Folder>,
     /// Prefixes of URLs that runs may name.
     pub allow_urls: Arc<Vec<String>>,
+    /// One: an ingest uses all cores by itself, and its memory is what the limits are about.
+    pub turn: Arc<Semaphore>,
 }
 
 impl Bake for Ingester {
@@ -56,6 +59,7 @@ impl Ingester {
         request.append = work.append.clone().or(request.append);
         // What the operator's own recipe names is the operator's; what a client names is not.
         request.allow_urls = (!whole).then(|| Arc::clone(&self.allow_urls));
+        request.turn = Some(Arc::clone(&self.turn));
         let work = ingest::ingest(
             &self.store,
             &self.catalog,

@@ -8,7 +8,7 @@ use anyhow::Context;
 use axum::ServiceExt;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::background::{self, Ingester};
 use crate::catalog::Catalog;
@@ -63,8 +63,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         runtime: tokio::runtime::Handle::current(),
         recipes: config.recipes.clone(),
         allow_urls: Arc::clone(&config.allow_urls),
+        turn: Arc::new(Semaphore::new(1)),
     };
-    jobs::spawn(&queue, Arc::new(ingester));
+    let bake: Arc<dyn jobs::Bake> = Arc::new(ingester);
+    jobs::spawn(&queue, &bake);
     say(&format!("ingest   in the background; runs may name files in {}", incoming.display()));
     if let Some(recipes) = &config.recipes {
         let ids = recipes.ids().with_context(|| format!("recipes: {}", recipes.path().display()))?;

@@ -232,3 +232,31 @@ fn a_token_for_one_collection_runs_no_recipe_of_another_and_learns_nothing_of_th
     let created = post(r#"{"recipe": "sst"}"#, &mine);
     assert_eq!(created.status, 202, "{}", String::from_utf8_lossy(&created.body));
 }
+
+#[test]
+fn a_server_that_never_answers_holds_up_no_other_collection() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", silent.local_addr().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("graticule.toml");
+    let text = format!("token = \"a-token-for-this-test\"\nallow_urls = [\"{address}\"]");
+    std::fs::write(&config, text).unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir_all(data.join("incoming")).unwrap();
+    std::fs::copy(demo_file("ostia-sst.nc"), data.join("incoming/good.nc")).unwrap();
+    let s = Server::start_in(&data, &["--config", &config.to_string_lossy()]);
+    let post = |body: String| {
+        let headers = [("authorization", "Bearer a-token-for-this-test")];
+        let created = s.send("POST", "/api/runs", &headers, body.as_bytes());
+        assert_eq!(created.status, 202, "{}", String::from_utf8_lossy(&created.body));
+        created.header("location").unwrap().strip_prefix(&s.url).unwrap().to_owned()
+    };
+    let slow = post(format!(r#"{{"collection": "far", "inputs": ["{address}a.nc?token=hidden"]}}"#));
+    let _asked = silent.accept().unwrap();
+    let near = post(r#"{"collection": "near", "inputs": ["good.nc"]}"#.to_owned());
+    let ended = s.wait_for(&near, |r| r.json()["state"] == "succeeded").json();
+    assert_eq!(ended["counts"]["published"], 1);
+    assert_eq!(s.get(&slow).json()["state"], "running");
+    let shown = s.get(&format!("{slow}/granules")).json().to_string();
+    assert!(shown.contains("token=...") && !shown.contains("hidden"), "{shown}");
+}

@@ -59,6 +59,7 @@ use anyhow::Context as _;
 use graticule_formats::{FormatError, Limits, Source};
 use graticule_shared::zarr::Hierarchy;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::acquire::{self, Brought, Fetcher, Known};
 use crate::recipe::Recipe;
@@ -89,6 +90,9 @@ pub struct IngestRequest {
     pub allow_urls: Option<Arc<Vec<String>>>,
     /// Leaves the full resolution in the files, and refers to it.
     pub reference: bool,
+    /// Waited for once files are at hand, and held until they are published: whoever fetches lets
+    /// others ingest meanwhile.
+    pub turn: Option<Arc<Semaphore>>,
 }
 
 impl IngestRequest {
@@ -103,6 +107,7 @@ impl IngestRequest {
             first: None,
             allow_urls: None,
             reference: false,
+            turn: None,
         }
     }
 }
@@ -250,6 +255,10 @@ pub async fn ingest(
         let batch = match &fetcher {
             None => Vec::from(std::mem::take(&mut rest)),
             Some(f) => bring(f, &mut rest, &known, &mut report.granules).await,
+        };
+        let _turn = match &request.turn {
+            Some(turn) => Some(turn.acquire().await?),
+            None => None,
         };
         let here: Vec<Bundle> = if fetcher.is_some() { batch.clone() } else { Vec::new() };
         let (tables, batch) = tables(batch, &mut report.granules).await?;

@@ -131,8 +131,14 @@ pub trait Bake: Send + Sync + 'static {
     fn bake(&self, work: &Work, cancel: &Arc<AtomicBool>) -> Result<Baked, Failure>;
 }
 
-/// Starts the worker; it ends when the runtime does.
-pub fn spawn(jobs: &Arc<Jobs>, bake: Arc<dyn Bake>) {
-    let jobs = Arc::clone(jobs);
-    tokio::spawn(async move { work(&jobs, bake).await });
+/// Granules that are under way at once, of as many collections: while one waits for a slow network,
+/// others go on.
+pub const WORKERS: usize = 4;
+
+/// Starts the workers; they end when the runtime does.
+pub fn spawn(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>) {
+    for _ in 0..WORKERS {
+        let (jobs, bake) = (Arc::clone(jobs), Arc::clone(bake));
+        tokio::spawn(async move { work(&jobs, bake).await });
+    }
 }

@@ -247,16 +247,25 @@ impl Jobs {
         }
     }
 
-    /// Claims the next granule, or says how many seconds to rest.
+    /// Claims the next granule of a collection that no other worker is at, or says how many seconds
+    /// to rest: a collection's granules are done one after the other, in their order.
     pub(super) fn claim(&self) -> anyhow::Result<Result<Claim, f64>> {
         self.catalog.with(|c| {
             let tx = c.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             let at = unix_secs();
+            let busy: String = tx.query_row(
+                "SELECT json_group_array(r.collection) FROM granules g JOIN runs r ON r.id = g.run
+                 WHERE g.lease > ? AND g.state = 'running'",
+                [at],
+                |r| r.get(0),
+            )?;
             let next = tx
                 .query_row(
                     "SELECT g.id, g.run, r.collection, g.input, r.request, g.attempts, g.also FROM granules g
-                     JOIN runs r ON r.id = g.run WHERE g.lease <= ? ORDER BY g.lease, g.id LIMIT 1",
-                    [at],
+                     JOIN runs r ON r.id = g.run
+                     WHERE g.lease <= ? AND r.collection NOT IN (SELECT value FROM json_each(?))
+                     ORDER BY g.lease, g.id LIMIT 1",
+                    params![at, busy],
                     |r| {
                         let inputs = std::iter::once(r.get(3)?).chain(texts(r.get(6)?)).collect();
                         let work = Work { collection: r.get(2)?, inputs, ..Work::default() };
@@ -267,8 +276,9 @@ impl Jobs {
                 )
                 .optional()?;
             let Some((mut claim, request)) = next else {
+                // What waits for another worker is that worker's next.
                 let soonest: Option<f64> =
-                    tx.query_row("SELECT min(lease) FROM granules", [], |r| r.get(0))?;
+                    tx.query_row("SELECT min(lease) FROM granules WHERE lease > ?", [at], |r| r.get(0))?;
                 return Ok(Err(soonest.map_or(f64::INFINITY, |s| (s - at).max(0.05))));
             };
             if let Ok(r) = serde_json::from_str::<RunRequest>(&request) {

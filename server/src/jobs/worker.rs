@@ -10,14 +10,15 @@ use super::{Bake, Baked, Failure};
 /// Looks again at least this often, for what another process may have queued.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// Works off the queue for ever, one granule at a time: an ingest uses all cores
-/// by itself and its memory is what the limits are about.
+/// Works off the queue for ever, one granule at a time.
 pub async fn work(jobs: &Arc<Jobs>, bake: Arc<dyn Bake>) {
     loop {
         let queue = Arc::clone(jobs);
         let claimed = tokio::task::spawn_blocking(move || queue.claim()).await;
         let rest = match claimed {
             Ok(Ok(Ok(claim))) => {
+                // There may be more, for those who rest.
+                jobs.wake.notify_one();
                 if let Err(e) = one(jobs, &bake, claim).await {
                     tracing::error!("the queue cannot be written: {e:#}");
                     LONGEST_REST
@@ -87,4 +88,65 @@ async fn one(jobs: &Arc<Jobs>, bake: &Arc<dyn Bake>, claim: Claim) -> anyhow::Re
     let jobs = Arc::clone(jobs);
     tokio::task::spawn_blocking(move || jobs.settle(&claim, started.elapsed().as_secs_f64(), &outcome))
         .await?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::grouping::ByRecipe;
+    use crate::jobs::{RunRequest, WORKERS, Work, spawn};
+
+    /// Stays at the collection "slow" until it is told to go on.
+    struct Waits {
+        go_on: Mutex<Receiver<()>>,
+        done: Mutex<Vec<String>>,
+    }
+
+    impl Bake for Waits {
+        fn bake(&self, work: &Work, _: &Arc<AtomicBool>) -> Result<Baked, Failure> {
+            if work.collection == "slow" {
+                self.go_on.lock().unwrap().recv().unwrap();
+            }
+            self.done.lock().unwrap().push(work.shown().rsplit('/').next().unwrap().to_owned());
+            Ok(Baked::Unchanged)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_collection_that_waits_for_its_network_holds_up_no_other_and_keeps_its_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).unwrap();
+        let roots = vec![dir.path().to_owned()];
+        let jobs = Jobs::open(catalog, roots, Arc::default(), Arc::new(ByRecipe(None))).unwrap();
+        let (send, go_on) = channel();
+        let bake = Arc::new(Waits { go_on: Mutex::new(go_on), done: Mutex::default() });
+        spawn(&jobs, &(Arc::clone(&bake) as Arc<dyn Bake>));
+        let submit = |collection: &str, names: &[&str]| {
+            names.iter().for_each(|n| std::fs::write(dir.path().join(n), b"x").unwrap());
+            let inputs = names.iter().map(|n| (*n).to_owned()).collect();
+            let request = RunRequest { collection: collection.into(), inputs, ..RunRequest::default() };
+            jobs.submit(&request).unwrap()
+        };
+        // More of them than there are workers: all but one are free all the same.
+        let names: Vec<String> = (0..WORKERS + 2).map(|i| format!("{i}.nc")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let slow = submit("slow", &names);
+        let fast = submit("fast", &["a.nc", "b.nc"]);
+        let ended = async |run: &str| {
+            let start = Instant::now();
+            while jobs.get(run).unwrap().unwrap().finished.is_none() {
+                assert!(start.elapsed() < Duration::from_secs(20), "{run} does not end");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        ended(&fast).await;
+        assert_eq!(*bake.done.lock().unwrap(), ["a.nc", "b.nc"]);
+        names.iter().for_each(|_| send.send(()).unwrap());
+        ended(&slow).await;
+        assert_eq!(bake.done.lock().unwrap()[2..], names);
+    }
 }
