@@ -49,6 +49,8 @@ pub struct Field {
     pub source: String,
     pub dtype: DataType,
     pub shape: Vec<u64>,
+    /// The source's name of its first dimension.
+    pub dimension: Option<String>,
     pub axes: Axes,
     pub source_chunks: Option<Vec<u64>>,
     /// Finest first.

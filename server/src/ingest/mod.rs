@@ -718,10 +718,19 @@ async fn write(
         let known: Vec<&str> = source.header().variables.iter().map(|v| v.path.as_str()).collect();
         crate::recipe::Cube::check_names(recipe.quality.keys(), "quality", &known)
             .map_err(anyhow::Error::msg)?;
-        for name in recipe.quality.keys().filter(|n| !plan.fields.iter().any(|f| f.source == **n)) {
-            plan.notes.push(format!("{name}: no quality tests: it is small, or does not grow"));
+        let of_tests = |n: &String| plan.fields.iter().chain(&plan.tested).any(|f| f.source == *n);
+        for name in recipe.quality.keys().filter(|n| !of_tests(n)) {
+            plan.notes.push(format!("{name}: no quality tests: it does not grow"));
         }
-        let watch = quality::Quality::new(&plan.fields, &recipe, &shares, &scratch)?;
+        let mut lines = plan::time_dimensions(source.header());
+        lines.extend(goes_on.as_ref().map(|g| g.dimension.to_owned()));
+        let mut watch =
+            quality::Quality::new(&plan.fields, &plan.tested, &lines, &recipe, &shares, &scratch)?;
+        for (number, field) in plan.tested.iter().enumerate() {
+            if let Some(whole) = plan.wholes.iter().find(|w| w.path == field.source) {
+                watch.observe_whole(source.as_ref(), number, &whole.bytes)?;
+            }
+        }
         let (stored, watch) =
             shards::store(source.as_ref(), &plan.fields, watch, &sink, &scratch, progress.as_ref(), &cancel)?;
         let quality = watch.finish(source.as_ref())?;
@@ -782,6 +791,7 @@ impl Plan {
         self.wholes.retain(|w| grows(&w.metadata) || new.as_ref().is_some_and(|n| w.path.starts_with(n)));
 
         self.fields.retain(|f| f.levels.first().is_some_and(|l| grows(&l.metadata)));
+        self.tested.retain(|f| f.levels.first().is_some_and(|l| grows(&l.metadata)));
     }
 }
 

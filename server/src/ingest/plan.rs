@@ -38,6 +38,8 @@ pub struct Plan {
     pub groups: BTreeMap<String, Map<String, Value>>,
     pub wholes: Vec<Whole>,
     pub fields: Vec<Field>,
+    /// Those of `wholes` that the recipe has quality tests of, as fields that are not stored.
+    pub tested: Vec<Field>,
     /// The group of the second layout, where it is made for the first time.
     pub new_series: Option<String>,
     pub notes: Vec<String>,
@@ -229,6 +231,7 @@ impl Plan {
             groups: BTreeMap::new(),
             wholes: Vec::new(),
             fields: Vec::new(),
+            tested: Vec::new(),
             new_series: None,
             notes,
         };
@@ -241,7 +244,11 @@ impl Plan {
         // Level groups' coordinates, each once.
         let mut made: BTreeSet<String> = BTreeSet::new();
         for p in &prepared {
+            let meant = cube.variable(&p.variable.path);
             if p.whole {
+                if recipe.quality.contains_key(&p.variable.path) {
+                    plan.tested.push(p.field(meant.map(|v| v.packing.clone()), goes_on));
+                }
                 plan.wholes.push(Whole {
                     path: p.variable.path.clone(),
                     metadata: p.metadata.clone(),
@@ -249,7 +256,6 @@ impl Plan {
                 });
                 continue;
             }
-            let meant = cube.variable(&p.variable.path);
             let mut field = p.field(meant.map(|v| v.packing.clone()), goes_on);
             match recipe.cube.pyramid {
                 Pyramid::Average => field.method = Method::Average,
@@ -501,6 +507,7 @@ impl Prepared<'_> {
             source: v.path.clone(),
             dtype: v.dtype,
             shape: v.shape.clone(),
+            dimension: v.dims.first().cloned(),
             axes: self.axes.clone(),
             source_chunks: v.chunks.clone(),
             levels: vec![Level {

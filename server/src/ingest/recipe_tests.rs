@@ -4,7 +4,7 @@ use std::path::Path;
 
 use graticule_shared::dtype::DataType;
 
-use super::classic::{LAT, LON, days, grid};
+use super::classic::{self, LAT, LON, Var, days, grid};
 use super::concat::stored;
 use super::dry_run::dry_run;
 use super::progress::Silent;
@@ -368,6 +368,74 @@ async fn quality_is_tested_across_granules_and_written_down_with_each() {
     }
     let granules = h2.store.open_version("c", None).await.unwrap().info().granules.clone();
     assert_eq!(granules[0].quality[0]["tests"]["flat_line"], b.quality[0]["tests"]["flat_line"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_series_is_tested_along_its_times_across_granules() {
+    let h = House::new();
+    let wave = |h: &House, name: &str, values: &[f32], first: usize| {
+        let times = (first..first + values.len()).map(|d| d as f32).collect();
+        let units = [("units", "days since 2000-01-01")];
+        let variables = [
+            Var { name: "time", dims: &["time"], attributes: &units, values: times },
+            Var { name: "wvht", dims: &["time"], attributes: &[("units", "m")], values: values.to_vec() },
+        ];
+        classic::write(&h.file(name), &[("time", values.len())], &variables);
+        h.file(name)
+    };
+    let recipe = "[quality.wvht]\ngross_range = { fail = [0, 20] }\nspike = { fail = 5 }\nflat_line = { suspect = 3, fail = 4 }";
+    // A spike on day 2; the same value from day 4 to day 7, across two files; day 8 out of range.
+    let parts: [(&str, &[f32], usize); 2] =
+        [("a.nc", &[1.0, 1.2, 9.0, 1.1, 3.0, 3.0], 0), ("b.nc", &[3.0, 3.0, -4.0, 1.0], 6)];
+    let mut found = Vec::new();
+    for together in [true, false] {
+        let h = House::new();
+        let files: Vec<PathBuf> = parts.iter().map(|(name, v, first)| wave(&h, name, v, *first)).collect();
+        let runs = if together { vec![files] } else { files.into_iter().map(|f| vec![f]).collect() };
+        let mut granules = Vec::new();
+        for inputs in runs {
+            let r = h.follow(&IngestRequest { inputs, ..h.request(recipe) }).await;
+            assert!(r.is_complete(), "{}", why(&r));
+            granules.extend(h.store.open_version("c", None).await.unwrap().info().granules.clone());
+        }
+        let [a, b] = granules.as_slice() else { panic!("{granules:?}") };
+        let (a, b) = (a.quality[0].clone(), b.quality[0].clone());
+        assert_eq!((&a["values"], &b["values"]), (&json!(6), &json!(4)));
+        assert_eq!(a["worst"]["at"], json!({"time": "2000-01-03T00:00:00Z"}));
+        assert_eq!(a["worst"]["index"], json!({"time": 2}));
+        assert_eq!(b["tests"]["gross_range"], json!({"1": 3, "4": 1}));
+        assert_eq!(
+            b["tests"]["flat_line"],
+            json!({"1": 2, "3": 1, "4": 1}),
+            "the run began in the file before"
+        );
+        found.push(b);
+    }
+    assert_eq!(found[0], found[1]);
+    let refusing = format!("{recipe}\nfail = \"refuse\"");
+    let inputs = vec![wave(&h, "c.nc", &[1.0, 50.0, 1.0], 0)];
+    let said = why(&h.follow(&IngestRequest { inputs, ..h.request(&refusing) }).await);
+    assert!(said.contains("variable \"wvht\": quality: gross_range fails at time 2000-01-02"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn references_refuse_files_that_are_merged_stacked_or_timed_by_their_names() {
+    let h = House::new();
+    days(&h.file("tas_r1.nc"), "tas", "K", 0, 2, 0.0);
+    days(&h.file("pr_r1.nc"), "pr", "mm", 0, 2, 0.0);
+    days(&h.file("tas_r2.nc"), "tas", "K", 0, 2, 0.0);
+    grid(&h.file("still_20200101.nc"), "tas", "K", None, LON, &|_, c| c as f32);
+    for pattern in ["{variable}_r1.nc", "tas_{member}.nc", "still_{time:%Y%m%d}.nc"] {
+        let recipe = h.request(&format!("[source]\npattern = \"{pattern}\""));
+        let r = h.follow(&IngestRequest { reference: true, ..recipe }).await;
+        let said = why(&r);
+        assert!(r.version.is_none() && said.contains("they become copies"), "{pattern}: {said}");
+        assert!(h.store.latest("c").unwrap().is_none(), "{pattern}: nothing is left behind");
+    }
+    // The same files one by one are referred to.
+    let one = h.request("[source]\npattern = \"tas_r1.nc\"");
+    let r = h.follow(&IngestRequest { reference: true, ..one }).await;
+    assert!(r.is_complete() && r.version.is_some(), "{}", why(&r));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,6 +112,7 @@ pub fn fields(group: &str, of: &[(&Field, &Prepared<'_>)], continues: Option<&Co
                 source: f.source.clone(),
                 dtype: f.dtype,
                 shape: f.shape.clone(),
+                dimension: f.dimension.clone(),
                 axes: f.axes.clone(),
                 source_chunks: f.source_chunks.clone(),
                 levels: vec![level],

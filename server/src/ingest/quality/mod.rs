@@ -40,36 +40,74 @@ struct Watched<'a> {
     cells: u64,
     /// Groups of steps that are read.
     touched: BTreeSet<u64>,
+    /// One value a time: its rows are the steps.
+    line: bool,
+    /// The step after the last that was seen, of a line.
+    seen: u64,
     /// By share.
     tallies: Vec<Tally>,
 }
 
 pub struct Quality<'a> {
     shares: &'a [Share],
-    fields: &'a [Field],
+    /// Those that are streamed, then those that are at hand.
+    fields: Vec<&'a Field>,
+    streamed: usize,
     watched: Vec<Option<Watched<'a>>>,
 }
 
 impl<'a> Quality<'a> {
+    /// Of `fields`, which are streamed, and of `whole`, whose values are at hand; `lines` are the
+    /// dimensions along which one value follows another in time.
+    ///
     /// # Errors
     /// No room for scratch.
     pub fn new(
         fields: &'a [Field],
+        whole: &'a [Field],
+        lines: &BTreeSet<String>,
         recipe: &'a Recipe,
         shares: &'a [Share],
         scratch: &Path,
     ) -> anyhow::Result<Self> {
+        let streamed = fields.len();
+        let fields: Vec<&Field> = fields.iter().chain(whole).collect();
         let watched = fields.iter().map(|f| {
             // A second layout holds the same values again.
             let Some(tests) = recipe.quality.get(&f.source).filter(|_| !f.is_series) else { return Ok(None) };
+            let line = f.shape.len() == 1 && f.dimension.as_ref().is_some_and(|d| lines.contains(d));
             let steps = f.axes.step.map_or(1, |a| f.shape[a]).max(1);
-            let cells = f.shape.iter().product::<u64>() / steps;
+            let cells = if line { 1 } else { f.shape.iter().product::<u64>() / steps };
             let remembers = tests.spike.is_some() || tests.flat_line.is_some();
             let state = State::new(if remembers { cells * STATE as u64 } else { 0 }, scratch)?;
             let touched = f.touched(steps, f.levels[0].layout.shard[0].max(1)).into_iter().collect();
-            Ok(Some(Watched { tests, state, cells, touched, tallies: vec![Tally::default(); shares.len()] }))
+            let tallies = vec![Tally::default(); shares.len()];
+            Ok(Some(Watched { tests, state, cells, touched, line, seen: 0, tallies }))
         });
-        Ok(Self { shares, fields, watched: watched.collect::<std::io::Result<_>>()? })
+        let watched = watched.collect::<std::io::Result<_>>()?;
+        Ok(Self { shares, fields, streamed, watched })
+    }
+
+    /// Takes all values of a field that is at hand, number `number` of those; of a line those that
+    /// are new.
+    ///
+    /// # Errors
+    /// As [`Quality::observe`].
+    pub fn observe_whole(
+        &mut self,
+        source: &dyn Source,
+        number: usize,
+        bytes: &[u8],
+    ) -> Result<(), FeedError> {
+        let number = self.streamed + number;
+        let (Some(field), Some(Some(w))) = (self.fields.get(number), self.watched.get(number)) else {
+            return Ok(());
+        };
+        let n = field.shape.first().copied().unwrap_or(1);
+        let first = self.shares.iter().map(|s| s.from).min().filter(|_| w.line).unwrap_or(0).min(n);
+        let from = first as usize * field.packing.read_as().size();
+        let lead = vec![0; field.shape.len()];
+        self.observe(source, number, &lead, 1, (first, n - first), bytes.get(from..).unwrap_or_default())
     }
 
     /// Takes a band of rows: bytes in the order step, row, column.
@@ -88,6 +126,17 @@ impl<'a> Quality<'a> {
         let (Some(field), Some(Some(w))) = (self.fields.get(number), self.watched.get_mut(number)) else {
             return Ok(());
         };
+        if w.line {
+            if row > w.seen && w.remembers() {
+                w.forget(0, 1)?;
+                let before = w.before().min(row);
+                let bytes = source.read(&field.source, &[row - before], &[before])?;
+                w.walk(self.shares, field, row - before, before, 0, 1, &bytes)?;
+            }
+            w.seen = row + rows;
+            w.walk(self.shares, field, row, rows, 0, 1, bytes)?;
+            return w.refuse(self.shares, field, source);
+        }
         let first = field.axes.step.map_or(0, |a| lead[a]);
         let per_row = field.columns();
         // Number of the band's first cell among all of a step: other axes, then rows.
@@ -124,7 +173,7 @@ impl<'a> Quality<'a> {
     /// Too much is missing of a granule that is to be refused for it.
     pub fn finish(mut self, source: &dyn Source) -> Result<Vec<Vec<Value>>, FormatError> {
         let mut out = vec![Vec::new(); self.shares.len()];
-        for (field, w) in self.fields.iter().zip(self.watched.drain(..)) {
+        for (field, w) in self.fields.iter().copied().zip(self.watched.drain(..)) {
             let Some(w) = w else { continue };
             for ((share, tally), list) in self.shares.iter().zip(&w.tallies).zip(&mut out) {
                 let (summary, flag) = summary(w.tests, field, tally, source);
@@ -269,7 +318,8 @@ fn place(field: &Field, w: &Worst, source: &dyn Source) -> (Map<String, Value>, 
     let header = source.header();
     let dims =
         header.variables.iter().find(|v| v.path == field.source).map(|v| v.dims.clone()).unwrap_or_default();
-    let mut rest = w.cell;
+    // Along one dimension either the cells count or the steps.
+    let mut rest = if field.axes.step.is_none() { w.cell + w.step } else { w.cell };
     let mut index = vec![0; field.shape.len()];
     for a in (0..field.shape.len()).rev() {
         if Some(a) == field.axes.step {
