@@ -295,3 +295,38 @@ fn ragged_samples_find_their_instance_by_count_and_by_index() {
     let indexed = fixture("indexed.nc").shown(&["lon", "time", "level"]);
     assert_eq!(indexed, ["2 01-01T00 1", "1 01-01T01 2", "2 01-01T02 3", "1 01-01T03 4"]);
 }
+
+#[test]
+fn kerchunk_json_is_never_read_as_a_text_table() {
+    // Lines that agree in commas and in blanks, as a table's do.
+    let lines: Vec<String> = (0..40).map(|i| format!("\"t/{i}\": [\"a.nc\", {}, 100]", i * 100)).collect();
+    let pretty = format!("{{\n{}\n}}", lines.join(",\n"));
+    let texts = [
+        pretty.clone(),
+        pretty.replace('\n', " "),
+        format!("\u{feff}{pretty}"),
+        format!("{}{pretty}", "\n".repeat(700)),
+        format!("{}{pretty}", " \n".repeat(4000)),
+        format!("{{\"version\": 1, \"refs\": {pretty}}}"),
+        format!("[{pretty}]"),
+        // Its end cut off, and with line ends of another kind.
+        pretty[..pretty.len() / 2].to_owned(),
+        pretty.replace('\n', "\r\n"),
+    ];
+    for text in texts {
+        for name in ["refs.json", "refs.csv", "refs.txt"] {
+            let read = table::open_bytes(name, text.clone().into_bytes(), Limits::default());
+            assert!(matches!(read, Ok(None)), "{name}: {:?}", &text[..60.min(text.len())]);
+        }
+    }
+    // Braces further on make no JSON of a table.
+    let table = "a,b\n{1},2\n{3},4\n";
+    assert!(matches!(table::open_bytes("a.csv", table.into(), Limits::default()), Ok(Some(_))));
+    let Some(dir) = sample::dir() else { return };
+    for name in ["local_air.json", "local_ostia_20170605.json"] {
+        assert!(
+            table::open(&dir.join("kerchunk").join(name), Limits::default()).unwrap().is_none(),
+            "{name}"
+        );
+    }
+}
