@@ -20,7 +20,8 @@ use tokio::sync::watch;
 
 use crate::config::duration;
 use crate::keys;
-use crate::store::{Retention, Store, StoreError};
+use crate::store::{Expiry, Retention, Store, StoreError};
+use crate::tables;
 
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 /// After the start, when clients have had their first answers.
@@ -116,10 +117,15 @@ pub async fn daily(store: Arc<Store>, policy: Policy, mut stopping: watch::Recei
             _ = stopping.wait_for(|s| *s) => return,
         }
         wait = EVERY;
-        let ids = store.collections().unwrap_or_default();
+        let cubes = store.collections().unwrap_or_default().into_iter().map(|id| (id, false));
+        let tables = tables::list(store.root()).unwrap_or_default().into_iter().map(|(id, _)| (id, true));
         let mut waiting = false;
-        for id in ids {
-            match store.expire(&id, policy.of(&id), policy.grace, false).await {
+        for (id, is_table) in cubes.chain(tables) {
+            let done = match is_table {
+                true => expire_table(&store, &id, policy.of(&id), policy.grace).await,
+                false => store.expire(&id, policy.of(&id), policy.grace, false).await,
+            };
+            match done {
                 Ok(done) => {
                     waiting |= done.waiting > 0;
                     if !done.expired.is_empty() || done.objects > 0 {
@@ -142,6 +148,18 @@ pub async fn daily(store: Arc<Store>, policy: Policy, mut stopping: watch::Recei
             wait = policy.grace.clamp(Duration::from_secs(60), EVERY);
         }
     }
+}
+
+async fn expire_table(
+    store: &Store,
+    id: &str,
+    retention: Retention,
+    grace: Duration,
+) -> Result<Expiry, StoreError> {
+    let (root, table) = (store.root().to_owned(), id.to_owned());
+    let work = move || tables::history::expire(&root, &table, retention, grace, false);
+    let done = tokio::task::spawn_blocking(work).await.map_err(|e| StoreError::Repository(e.to_string()))?;
+    done.map_err(|e| e.downcast().unwrap_or_else(|e| StoreError::Repository(format!("{e:#}"))))
 }
 
 #[cfg(test)]

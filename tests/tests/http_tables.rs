@@ -302,3 +302,110 @@ fn a_check_proves_tables_and_never_removes_one_that_it_cannot_read() {
     let s = Server::start_in(&data, &[]);
     assert_eq!(get(&s, "/api/collections/t")["table:row_count"], 500);
 }
+
+fn ok(args: &[&str]) -> String {
+    let out = graticule(args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// Publishes three versions of a table and returns the ids of the versions, oldest first.
+fn three_versions(dir: &Path, data: &Path) -> Vec<String> {
+    // Whole numbers, then fractions, then a row that takes the place of another.
+    for (name, text) in [
+        ("a.csv", "id,lat,lon,depth (m)\nb0,1,2,10\nb1,3,4,20\n"),
+        ("b.csv", "id,lat,lon,depth (m)\nb2,5,6,30.5\n"),
+        ("c.csv", "id,lat,lon,depth (m)\nb0,1,2,11\n"),
+    ] {
+        let file = dir.join(name);
+        std::fs::write(&file, text).unwrap();
+        let (file, data) = (file.to_string_lossy(), data.to_string_lossy());
+        ok(&["ingest", &file, "--collection", "t", "--data", &data, "--duplicates", "replace"]);
+    }
+    let s = Server::start_in(data, &[]);
+    let listed = get(&s, "/api/collections/t/versions");
+    let ids = listed["versions"].as_array().unwrap().iter().map(|v| v["id"].as_str().unwrap().to_owned());
+    let ids: Vec<String> = ids.collect();
+    ids.into_iter().rev().collect()
+}
+
+/// Depths by id, of the latest version or another.
+fn depths(s: &Server, reference: &str) -> Vec<f64> {
+    let rows = get(s, &format!("/api/tables/{reference}?order=id&select=id,depth"));
+    rows["rows"].as_array().unwrap().iter().map(|r| r["depth"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn a_table_goes_back_to_an_earlier_version_and_forward_again_with_its_history_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let v = three_versions(dir.path(), &data);
+    let shown = data.to_string_lossy();
+    let s = Server::start_in(&data, &["--token", "a-token-for-this-test"]);
+    assert_eq!(depths(&s, "t"), [11.0, 20.0, 30.5]);
+    ok(&["rollback", "t", &v[0], "--data", &shown]);
+    s.wait_for("/api/tables/t", |r| r.json()["numberMatched"] == 2);
+    assert_eq!(depths(&s, "t"), [10.0, 20.0]);
+    let latest = get(&s, "/api/collections/t/versions")["versions"][0].clone();
+    assert_eq!(
+        (&latest["changes"]["kind"], &latest["changes"]["rollback_of"]),
+        (&"rollback".into(), &Value::from(&*v[0]))
+    );
+    assert_eq!(latest["changes"]["removed"].as_array().unwrap().len(), 2);
+    assert_eq!(s.get("/api/collections/t/items/b.csv").status, 404);
+    assert_eq!(depths(&s, &format!("t@{}", v[2])), [11.0, 20.0, 30.5]);
+    // Forward again, over HTTP: what had been taken away is back, as it was.
+    let post = |version: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let body = format!("{{\"version\": \"{version}\"}}");
+        s.send("POST", "/api/collections/t/rollback", &[("authorization", &bearer)], body.as_bytes())
+    };
+    assert_eq!(post(&v[1], "another-token-altogether").status, 401);
+    let said = post("NOSUCHVERSION", "a-token-for-this-test").problem(404).to_string();
+    assert!(said.contains("NOSUCHVERSION"), "{said}");
+    let made = post(&v[1], "a-token-for-this-test");
+    assert_eq!(made.status, 201, "{}", String::from_utf8_lossy(&made.body));
+    let made = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(post(&made, "a-token-for-this-test").status, 409);
+    assert_eq!(depths(&s, "t"), [10.0, 20.0, 30.5]);
+    assert_eq!(s.get("/api/collections/t/items/b.csv").status, 200);
+    // A granule that going back took away can be appended again; one that is there changes nothing.
+    let file = |n: &str| dir.path().join(n).to_string_lossy().into_owned();
+    let again = ok(&["ingest", &file("b.csv"), "--collection", "t", "--data", &shown]);
+    assert!(again.contains("nothing new"), "{again}");
+    ok(&["ingest", &file("c.csv"), "--collection", "t", "--data", &shown, "--duplicates", "replace"]);
+    s.wait_for("/api/tables/t?id=b0", |r| r.json()["rows"][0]["depth"] == 11.0);
+    assert_eq!(depths(&s, &format!("t@{made}")), [10.0, 20.0, 30.5]);
+    ok(&["check", "t", "--data", &shown]);
+}
+
+#[test]
+fn versions_of_a_table_expire_stay_readable_for_their_grace_and_are_then_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let v = three_versions(dir.path(), &data);
+    let shown = data.to_string_lossy();
+    let s = Server::start_in(&data, &[]);
+    let said = ok(&["expire", "t", "--keep", "1", "--dry-run", "--data", &shown]);
+    assert!(said.contains("2 versions would expire, 1 stand") && said.contains(&v[0]), "{said}");
+    let said = ok(&["expire", "t", "--keep", "1", "--grace", "1h", "--data", &shown]);
+    assert!(said.contains("2 versions expired, 1 stand"), "{said}");
+    let listed = get(&s, "/api/collections/t/versions");
+    assert_eq!(listed["versions"].as_array().unwrap().len(), 1);
+    assert_eq!(depths(&s, &format!("t@{}", v[0])), [10.0, 20.0], "its grace lasts");
+    let said = graticule(&["rollback", "t", &v[0], "--data", &shown]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("has expired"), "{said:?}");
+    let said = ok(&["expire", "t", "--keep", "1", "--grace", "0s", "--data", &shown]);
+    assert!(said.contains("1 objects deleted"), "{said}");
+    for path in [format!("/api/tables/t@{}", v[0]), format!("/api/collections/t/versions/{}", v[1])] {
+        assert!(refused(&s, &path, 410).contains("expired"), "{path}");
+    }
+    refused(&s, "/api/tables/t@NOSUCHVERSION", 404);
+    assert_eq!(depths(&s, "t"), [11.0, 20.0, 30.5]);
+    // What expired versions brought is there, and is known.
+    assert_eq!(s.get("/api/collections/t/items/a.csv").status, 200);
+    let file = dir.path().join("a.csv");
+    let said = ok(&["ingest", &file.to_string_lossy(), "--collection", "t", "--data", &shown]);
+    assert!(said.contains("nothing new"), "{said}");
+    ok(&["check", "t", "--data", &shown]);
+}

@@ -18,25 +18,21 @@ impl Catalog {
     /// The table cannot be read, or the catalog cannot be written.
     pub fn publish_table(&self, root: &Path, id: &str) -> anyhow::Result<()> {
         let table = Table::open(root, id)?.with_context(|| format!("there is no table {id:?}"))?;
-        // Newest first.
-        let versions = table.versions()?;
-        let facts = versions.first().with_context(|| format!("{id}: no versions"))?.facts.catalogued();
-        let versions: Vec<VersionInfo> = versions.into_iter().map(VersionInfo::from).collect();
+        let latest = table.version(None)?.with_context(|| format!("{id}: no versions"))?;
+        let facts = latest.facts.catalogued();
+        // Also of versions that expired: what they brought is there.
+        let living = table.living()?;
+        let latest = VersionInfo::from(latest);
         let newest = self.with(|c| {
             let tx = c.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             items::clear(&tx, id)?;
             // A granule published again names its newest version.
-            for version in versions.iter().rev() {
-                for granule in &version.granules {
-                    items::put(&tx, id, &version.id, granule, version.time_micros, &facts)?;
-                }
+            for (version, time_micros, granule) in &living {
+                items::put(&tx, id, version, granule, *time_micros, &facts)?;
             }
-            let mut newest = 0;
-            if let Some(latest) = versions.first() {
-                put_collection(&tx, id, latest, &facts)?;
-                // Its ingest may have been killed between the commit and the event.
-                newest = events::published(&tx, id, latest)?;
-            }
+            put_collection(&tx, id, &latest, &facts)?;
+            // Its ingest may have been killed between the commit and the event.
+            let newest = events::published(&tx, id, &latest)?;
             tx.commit()?;
             Ok(newest)
         })?;

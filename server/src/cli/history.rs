@@ -9,6 +9,7 @@ use super::DataDir;
 use crate::catalog::Catalog;
 use crate::config::duration;
 use crate::store::{Retention, Store};
+use crate::tables::history;
 
 #[derive(Debug, Args)]
 pub struct Rollback {
@@ -69,8 +70,15 @@ impl Rollback {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         runtime()?.block_on(async {
             let (store, catalog) = (Store::open(&self.at.data)?, Catalog::open(&self.at.data)?);
-            let version = store.roll_back(&self.id, &self.version).await?;
-            catalog.catch_up(&store, &self.id).await?;
+            let version = if crate::tables::exists(store.root(), &self.id) {
+                let version = history::roll_back(store.root(), &self.id, &self.version)?;
+                catalog.publish_table(store.root(), &self.id)?;
+                version
+            } else {
+                let version = store.roll_back(&self.id, &self.version).await?;
+                catalog.catch_up(&store, &self.id).await?;
+                version
+            };
             println!("{}: version {version} holds what {} held", self.id, self.version);
             Ok(ExitCode::SUCCESS)
         })
@@ -127,7 +135,11 @@ impl Expire {
         );
         runtime()?.block_on(async {
             let store = Store::open(&self.at.data)?;
-            let done = store.expire(&self.id, retention, self.grace, self.dry_run).await?;
+            let done = if crate::tables::exists(store.root(), &self.id) {
+                history::expire(store.root(), &self.id, retention, self.grace, self.dry_run)?
+            } else {
+                store.expire(&self.id, retention, self.grace, self.dry_run).await?
+            };
             for version in &done.expired {
                 println!("{version}");
             }

@@ -20,6 +20,7 @@ use super::respond::{Document, open_to_all};
 use super::{App, doc, stac};
 use crate::catalog::tokens::hex;
 use crate::problem::{Answer, Kind as ProblemKind, Problem};
+use crate::store::StoreError;
 use crate::tables::query::{self, After, Asked, Compare, Filter};
 use crate::tables::{Column, Table, Version};
 
@@ -296,7 +297,13 @@ fn open(
     if table.version(None).map_err(Problem::internal)?.is_none() {
         return Err(no_table());
     }
-    let found = table.version(version).map_err(Problem::internal)?.ok_or_else(|| {
+    let found = table.version(version).map_err(Problem::internal)?;
+    if let (None, Some(version)) = (&found, version)
+        && table.is_expired(version).map_err(Problem::internal)?
+    {
+        return Err(StoreError::Expired { collection: id.to_owned(), version: version.to_owned() }.into());
+    }
+    let found = found.ok_or_else(|| {
         Problem::not_found(format!(
             "Table {id:?} has no version {:?}; /api/collections/{id}/versions lists those it has.",
             version.unwrap_or_default()

@@ -130,6 +130,9 @@ pub async fn roll_back(
     let wanted: RollBack = serde_json::from_slice(&body).map_err(|e| {
         Problem::bad_request(format!("The body names no version: {e}; expected {{\"version\": \"ID\"}}."))
     })?;
+    if crate::tables::exists(app.store.root(), &id) {
+        return super::table_versions::roll_back(&app, &id, wanted.version, &headers).await;
+    }
     let version = app.store.roll_back(&id, &wanted.version).await?;
     app.catalog.catch_up(&app.store, &id).await.map_err(Problem::internal)?;
     let info = app.store.version_info(&id, &version).await?;

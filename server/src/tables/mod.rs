@@ -10,6 +10,7 @@
 //! exists once it has a version; what the catalog says of it is derived from it.
 
 pub mod facts;
+pub mod history;
 pub mod ingest;
 pub mod query;
 mod schema;
@@ -21,10 +22,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use graticule_formats::table::{Kind, Role};
+use graticule_formats::table::{Kind as ColumnKind, Role};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 pub use facts::TableFacts;
+
+use crate::store::{Change, Granule, Kind};
 
 /// How long a statement waits for another connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,7 +37,7 @@ const FILE: &str = "table.sqlite";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ColumnKind,
     pub units: Option<String>,
     pub role: Option<Role>,
     pub description: Option<String>,
@@ -54,8 +57,13 @@ pub struct Version {
     pub removed: u64,
     pub facts: TableFacts,
     /// What this version added.
-    pub granules: Vec<crate::store::Granule>,
+    pub granules: Vec<Granule>,
+    /// What else it did to the granules.
+    pub change: Change,
 }
+
+const VERSION: &str =
+    "SELECT seq, id, time_micros, message, rows, added, removed, facts, change FROM versions";
 
 /// The table of a collection, open for reading.
 pub struct Table {
@@ -142,25 +150,29 @@ impl Table {
             return Ok(None);
         }
         let conn = connect(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        conn.pragma_update(None, "query_only", true)?;
         let made: bool = conn.query_row(
             "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'versions'",
             [],
             |r| r.get(0),
         )?;
+        if made {
+            schema::upgrade(&conn)?;
+        }
+        conn.pragma_update(None, "query_only", true)?;
         Ok(made.then_some(Self { conn }))
     }
 
-    /// The version of this id, or the newest.
+    /// The version of this id, or the newest; one that expired while its grace lasts.
     ///
     /// # Errors
     /// The table cannot be read.
     pub fn version(&self, id: Option<&str>) -> anyhow::Result<Option<Version>> {
-        let read = "SELECT seq, id, time_micros, message, rows, added, removed, facts FROM versions";
         let found = self
             .conn
             .query_row(
-                &format!("{read} WHERE ?1 IS NULL OR id = ?1 ORDER BY seq DESC LIMIT 1"),
+                &format!(
+                    "{VERSION} WHERE (?1 IS NULL OR id = ?1) AND gone IS NULL ORDER BY seq DESC LIMIT 1"
+                ),
                 params![id],
                 read_version,
             )
@@ -168,14 +180,37 @@ impl Table {
         found.map(|v| self.complete(v)).transpose()
     }
 
-    /// All versions, newest first.
+    /// Whether there was a version of this id that retention took out of the history.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn is_expired(&self, id: &str) -> anyhow::Result<bool> {
+        let mut q =
+            self.conn.prepare("SELECT 1 FROM versions WHERE id = ? AND expired_micros IS NOT NULL")?;
+        Ok(q.exists([id])?)
+    }
+
+    /// The granules of the newest version, each with the id and the time of the version that
+    /// brought it, in their order.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn living(&self) -> anyhow::Result<Vec<(String, i64, Granule)>> {
+        let mut q = self.conn.prepare(
+            "SELECT g.name, g.sha256, g.bytes, g.source, g.notes, v.id, v.time_micros FROM granules g
+             JOIN versions v ON v.seq = g.seq WHERE g.gone IS NULL ORDER BY g.id",
+        )?;
+        let rows = q.query_map([], |r| Ok((r.get(5)?, r.get(6)?, read_granule(r)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// All versions that stand, newest first.
     ///
     /// # Errors
     /// The table cannot be read.
     pub fn versions(&self) -> anyhow::Result<Vec<Version>> {
-        let mut q = self.conn.prepare(
-            "SELECT seq, id, time_micros, message, rows, added, removed, facts FROM versions ORDER BY seq DESC",
-        )?;
+        let mut q =
+            self.conn.prepare(&format!("{VERSION} WHERE expired_micros IS NULL ORDER BY seq DESC"))?;
         let rows = q.query_map([], read_version)?.collect::<Result<Vec<_>, _>>()?;
         rows.into_iter().map(|v| self.complete(v)).collect()
     }
@@ -185,18 +220,7 @@ impl Table {
         let mut q = self
             .conn
             .prepare("SELECT name, sha256, bytes, source, notes FROM granules WHERE seq = ? ORDER BY id")?;
-        let granules = q.query_map([version.seq], |r| {
-            let notes: String = r.get(4)?;
-            Ok(crate::store::Granule {
-                name: r.get(0)?,
-                sha256: r.get(1)?,
-                bytes: r.get::<_, i64>(2)?.max(0) as u64,
-                source: r.get(3)?,
-                notes: serde_json::from_str(&notes).unwrap_or_default(),
-                ..Default::default()
-            })
-        })?;
-        version.granules = granules.collect::<Result<_, _>>()?;
+        version.granules = q.query_map([version.seq], read_granule)?.collect::<Result<_, _>>()?;
         Ok(version)
     }
 
@@ -240,16 +264,33 @@ impl From<Version> for crate::store::VersionInfo {
             time_micros: v.time_micros,
             message: v.message,
             granules: v.granules,
-            change: Default::default(),
+            change: v.change,
         }
     }
 }
 
+/// From name, checksum, bytes, source and notes.
+fn read_granule(r: &rusqlite::Row<'_>) -> rusqlite::Result<Granule> {
+    let notes: String = r.get(4)?;
+    Ok(Granule {
+        name: r.get(0)?,
+        sha256: r.get(1)?,
+        bytes: r.get::<_, i64>(2)?.max(0) as u64,
+        source: r.get(3)?,
+        notes: serde_json::from_str(&notes).unwrap_or_default(),
+        ..Default::default()
+    })
+}
+
 fn read_version(r: &rusqlite::Row<'_>) -> rusqlite::Result<(Version, String)> {
     let count = |i: usize| -> rusqlite::Result<u64> { Ok(r.get::<_, i64>(i)?.max(0) as u64) };
+    let seq: i64 = r.get(0)?;
+    let usual = if seq == 1 { Kind::Ingest } else { Kind::Append };
+    let said: Option<String> = r.get(8)?;
+    let change = said.and_then(|c| serde_json::from_str(&c).ok());
     Ok((
         Version {
-            seq: r.get(0)?,
+            seq,
             id: r.get(1)?,
             time_micros: r.get(2)?,
             message: r.get(3)?,
@@ -258,6 +299,7 @@ fn read_version(r: &rusqlite::Row<'_>) -> rusqlite::Result<(Version, String)> {
             removed: count(6)?,
             facts: TableFacts::default(),
             granules: Vec::new(),
+            change: change.unwrap_or(Change { kind: usual, ..Change::default() }),
         },
         r.get(7)?,
     ))

@@ -11,16 +11,53 @@ use super::{Column, role_name};
 const TABLES: &str = "
 CREATE TABLE versions (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time_micros INTEGER NOT NULL, message TEXT NOT NULL,
-  rows INTEGER NOT NULL, added INTEGER NOT NULL, removed INTEGER NOT NULL, facts TEXT NOT NULL) STRICT;
+  rows INTEGER NOT NULL, added INTEGER NOT NULL, removed INTEGER NOT NULL, facts TEXT NOT NULL,
+  change TEXT, expired_micros INTEGER, gone INTEGER) STRICT;
 CREATE TABLE granules (
   id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL,
   bytes INTEGER NOT NULL, source TEXT NOT NULL, rows INTEGER NOT NULL, faults INTEGER NOT NULL,
-  notes TEXT NOT NULL) STRICT;
+  notes TEXT NOT NULL, gone INTEGER) STRICT;
 CREATE INDEX granules_sha256 ON granules (sha256);
 CREATE TABLE columns (
   position INTEGER NOT NULL, seq INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, units TEXT,
   role TEXT, description TEXT, is_key INTEGER NOT NULL, PRIMARY KEY (position, seq)) STRICT;
 ";
+
+/// Brings the tables of a file that was made before versions could expire or be gone back to.
+pub(super) fn upgrade(conn: &Connection) -> anyhow::Result<()> {
+    let has = |table: &str| -> rusqlite::Result<bool> {
+        conn.prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = 'gone'")?.exists([table])
+    };
+    if !has("versions")? {
+        conn.execute_batch(
+            "ALTER TABLE versions ADD COLUMN change TEXT;
+             ALTER TABLE versions ADD COLUMN expired_micros INTEGER;
+             ALTER TABLE versions ADD COLUMN gone INTEGER;",
+        )?;
+    }
+    if !has("granules")? {
+        conn.execute_batch("ALTER TABLE granules ADD COLUMN gone INTEGER")?;
+    }
+    Ok(())
+}
+
+/// Lets the columns of version `seq` be what they were in version `then`.
+pub(super) fn as_of(conn: &Connection, then: i64, seq: i64) -> anyhow::Result<()> {
+    let keys = key(conn)?;
+    let now = columns(conn, seq)?;
+    for (position, (was, is)) in columns(conn, then)?.iter().zip(&now).enumerate() {
+        if was.kind != is.kind {
+            put(conn, position, seq, was, keys.contains(&position))?;
+        }
+    }
+    Ok(())
+}
+
+/// The columns of `rows` that hold values, each after a comma.
+pub(super) fn row_columns(conn: &Connection) -> anyhow::Result<String> {
+    let n: i64 = conn.query_row("SELECT count(DISTINCT position) FROM columns", [], |r| r.get(0))?;
+    Ok((0..n).map(|i| format!(", c{i}")).collect())
+}
 
 /// Makes the file's tables for the columns of its first granule.
 pub(super) fn create(conn: &Connection, header: &TableHeader, with_key: bool) -> anyhow::Result<()> {

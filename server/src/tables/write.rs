@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params};
 
 use super::{TableFacts, connect, path, schema};
 use crate::ingest::duplicates::Duplicates;
-use crate::store::{Granule, StoreError};
+use crate::store::{Change, Granule, Kind, StoreError};
 
 /// Why a granule was left out; the others go on.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub enum Refused {
 
 /// The one writer of a table. Dropped without a commit, it leaves the table as it was.
 pub struct Writer {
-    conn: Connection,
-    seq: i64,
+    pub(super) conn: Connection,
+    /// Of the version that is being made.
+    pub(super) seq: i64,
     added: u64,
     removed: u64,
     title: Option<String>,
@@ -62,6 +63,9 @@ impl Writer {
         conn.pragma_update(None, "synchronous", "FULL")?;
         let made: bool =
             conn.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'versions'", [], |r| r.get(0))?;
+        if made {
+            schema::upgrade(&conn)?;
+        }
         let seq = match made {
             true => conn.query_row("SELECT coalesce(max(seq), 0) + 1 FROM versions", [], |r| r.get(0))?,
             false => 1,
@@ -90,7 +94,7 @@ impl Writer {
         if self.seq == 1 && self.granules == 0 {
             return Ok(false);
         }
-        let mut q = self.conn.prepare_cached("SELECT 1 FROM granules WHERE sha256 = ?")?;
+        let mut q = self.conn.prepare_cached("SELECT 1 FROM granules WHERE sha256 = ? AND gone IS NULL")?;
         Ok(q.exists([sha256])?)
     }
 
@@ -240,28 +244,58 @@ impl Writer {
         facts.notes = std::mem::take(&mut self.notes);
         let key = schema::key(&self.conn)?;
         facts.key = key.into_iter().filter_map(|i| columns.get(i)).map(|c| c.name.clone()).collect();
+        let kind = if self.seq == 1 { Kind::Ingest } else { Kind::Append };
+        let (rows, change) = ((self.added, self.removed), Change { kind, ..Change::default() });
+        self.publish(message, &facts, rows, &change).map(Some)
+    }
+
+    /// Makes what was changed a version, and returns its id; `rows` are those added and removed.
+    ///
+    /// # Errors
+    /// The disk is full or fails: the former version stays.
+    pub(super) fn publish(
+        mut self,
+        message: &str,
+        facts: &TableFacts,
+        (added, removed): (u64, u64),
+        change: &Change,
+    ) -> anyhow::Result<String> {
         let id = new_id()?;
         let micros = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_micros());
         self.conn.execute(
-            "INSERT INTO versions (seq, id, time_micros, message, rows, added, removed, facts)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO versions (seq, id, time_micros, message, rows, added, removed, facts, change)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 self.seq,
                 id,
                 i64::try_from(micros)?,
                 message,
                 i64::try_from(facts.rows)?,
-                i64::try_from(self.added)?,
-                i64::try_from(self.removed)?,
-                serde_json::to_string(&facts)?
+                i64::try_from(added)?,
+                i64::try_from(removed)?,
+                serde_json::to_string(facts)?,
+                serde_json::to_string(change)?
             ],
         )?;
+        self.end()?;
+        Ok(id)
+    }
+
+    /// Makes what was changed last.
+    ///
+    /// # Errors
+    /// The disk is full or fails: all is as it was.
+    pub(super) fn end(&mut self) -> anyhow::Result<()> {
         self.conn.execute_batch("COMMIT")?;
         self.committed = true;
-        // The log is folded into the file, so that a copy of it is whole; a reader at work may
-        // put that off to the next time.
+        self.fold();
+        Ok(())
+    }
+
+    /// Folds the log into the file, so that a copy of it is whole; a reader at work may put that
+    /// off to the next time.
+    pub(super) fn fold(&self) {
         let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        Ok(Some(id))
     }
 }
 
