@@ -20,6 +20,7 @@ pub mod recipe;
 pub mod reference;
 pub mod retention;
 pub mod routes;
+mod rules;
 pub mod serve;
 pub mod store;
 pub mod tables;

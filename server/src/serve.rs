@@ -17,6 +17,7 @@ use crate::grouping::ByRecipe;
 use crate::jobs::{self, Jobs, WatchedFolder};
 use crate::retention;
 use crate::routes::{self, App, chunks::Chunks};
+use crate::rules;
 use crate::store::Store;
 
 /// How often to look for what another process published.
@@ -77,6 +78,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             folder: w.folder.clone(),
             collection: w.collection.clone(),
             recipe: w.recipe.clone(),
+            depth: None,
         };
         tokio::spawn(jobs::watch(Arc::clone(&queue), folder));
         say(&format!("watching {} for {}", w.folder.display(), w.collection));
@@ -96,6 +98,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let (store, policy) = (Arc::clone(&app.store), app.config.versions.clone());
         tokio::spawn(retention::daily(store, policy, stopping.clone()));
         say("versions expire as configured, daily");
+    }
+    if let Some(recipes) = &app.config.recipes {
+        tokio::spawn(rules::follow(Arc::clone(&app.queue), recipes.clone(), stopping.clone()));
     }
     tokio::spawn(watch_others(Arc::clone(&app), stopping.clone()));
     tokio::spawn(crate::reference::watch(Arc::clone(&app.store), stopping.clone()));

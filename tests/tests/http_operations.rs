@@ -260,3 +260,63 @@ fn a_server_that_never_answers_holds_up_no_other_collection() {
     let shown = s.get(&format!("{slow}/granules")).json().to_string();
     assert!(shown.contains("token=...") && !shown.contains("hidden"), "{shown}");
 }
+
+/// A server's configuration with a folder of recipes, one of them with a rule.
+fn with_rule(dir: &std::path::Path, rule: &str) -> std::path::PathBuf {
+    std::fs::create_dir_all(dir.join("recipes/in")).unwrap();
+    let recipe = format!(
+        "[collection]\nid = \"sea\"\n[source]\nroot = \"in\"\npattern = \"*-sst.nc\"\n[rule]\n{rule}"
+    );
+    std::fs::write(dir.join("recipes/sst.toml"), recipe).unwrap();
+    let config = dir.join("graticule.toml");
+    std::fs::write(&config, "recipes = \"recipes\"").unwrap();
+    config
+}
+
+#[test]
+fn a_rule_watches_its_folder_for_what_the_pattern_fits_and_repeats_nothing_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = with_rule(dir.path(), "watch = true");
+    let (data, incoming) = (dir.path().join("data"), dir.path().join("recipes/in"));
+    let start = || Server::start_in(&data, &["--config", &config.to_string_lossy()]);
+    let mut s = start();
+    std::fs::write(incoming.join("readme.txt"), "not of it").unwrap();
+    std::fs::copy(demo_file("ostia-sst.nc"), incoming.join("a-sst.nc")).unwrap();
+    s.wait_for("/api/collections/sea", |r| r.status == 200);
+    let rules = s.get("/api/rules").json();
+    assert_eq!(rules["rules"], serde_json::json!([{"recipe": "sst", "collection": "sea", "watch": true}]));
+    assert!(s.terminate());
+    let s = start();
+    // One that was there is known; one that comes now is picked up.
+    std::fs::copy(demo_file("ostia-sst.nc"), incoming.join("b-sst.nc")).unwrap();
+    let runs = s.wait_for("/api/runs", |r| {
+        let runs = r.json()["runs"].as_array().unwrap().clone();
+        runs.len() > 1 && runs.iter().all(|r| r["state"] == "succeeded")
+    });
+    assert_eq!(runs.json()["runs"].as_array().unwrap().len(), 2, "{}", runs.json());
+}
+
+#[test]
+fn a_rule_that_was_due_while_no_server_ran_starts_its_run_when_one_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = with_rule(dir.path(), "cron = \"* * * * *\"");
+    let data = dir.path().join("data");
+    std::fs::copy(demo_file("ostia-sst.nc"), dir.path().join("recipes/in/a-sst.nc")).unwrap();
+    let start = || Server::start_in(&data, &["--config", &config.to_string_lossy()]);
+    let seconds = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    // Not where the minute is about to end.
+    std::thread::sleep(Duration::from_secs(if seconds() % 60 > 45 { 60 - seconds() % 60 } else { 0 }));
+    let mut s = start();
+    let known = s.wait_for("/api/rules", |r| r.json()["rules"][0]["next"].is_string()).json();
+    assert!(known["rules"][0]["next"].as_str().unwrap().ends_with(":00Z"), "{known}");
+    assert!(s.get("/api/runs").json()["runs"].as_array().unwrap().is_empty(), "it is not due yet");
+    assert!(s.terminate());
+    std::thread::sleep(Duration::from_secs(61 - seconds() % 60));
+    let s = start();
+    s.wait_for("/api/collections/sea", |r| r.status == 200);
+    assert!(seconds() % 60 < 45, "made up for, and not the next time");
+    let rule = s.get("/api/rules").json()["rules"][0].clone();
+    let run = rule["links"][0]["href"].as_str().unwrap().strip_prefix(&s.url).unwrap().to_owned();
+    let ended = s.wait_for(&run, |r| r.json()["state"] == "succeeded").json();
+    assert_eq!(ended["counts"]["published"], 1);
+}

@@ -67,8 +67,10 @@ fn request(i: &Ingest) -> anyhow::Result<IngestRequest> {
     let Some(collection) = i.collection.clone().or_else(|| recipe.collection.id.clone()) else {
         anyhow::bail!("which collection? say --collection ID, or collection.id in the recipe");
     };
-    if recipe.has_rule {
-        eprintln!("note: the recipe's [rule] starts no runs yet; this is one run of it");
+    if recipe.rule.is_some() {
+        eprintln!(
+            "note: [rule] starts runs where a server has this recipe in its folder; this is one run of it"
+        );
     }
     let mut request = IngestRequest::of(collection, inputs, recipe);
     request.append = i.append.clone().or(request.append);

@@ -11,6 +11,7 @@
 //! [`Bake`].
 
 mod queue;
+mod schedule;
 mod watch;
 mod worker;
 
@@ -21,6 +22,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 pub use queue::{GranuleRow, Jobs, RunCounts, RunRow};
+pub use schedule::Scheduled;
 pub use watch::{WatchedFolder, watch};
 pub use worker::work;
 

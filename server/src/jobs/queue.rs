@@ -100,7 +100,7 @@ pub struct Claim {
 pub(super) type State = (u64, i64);
 
 pub struct Jobs {
-    catalog: Arc<Catalog>,
+    pub(super) catalog: Arc<Catalog>,
     /// Names this process among those that ever worked on the queue.
     owner: String,
     /// Folders that submitted inputs may lie in.
@@ -126,6 +126,7 @@ impl Jobs {
         let owner = unique();
         catalog.with(|c| {
             c.execute_batch(SCHEMA)?;
+            c.execute_batch(super::schedule::SCHEMA)?;
             // A queue that was made before granules had several files.
             let several = "SELECT 1 FROM pragma_table_info('granules') WHERE name = 'also'";
             if !c.prepare(several)?.exists([])? {

@@ -27,6 +27,9 @@ pub struct WatchedFolder {
     pub collection: String,
     /// Id of the recipe that its files follow.
     pub recipe: Option<String>,
+    /// Only files that the recipe's pattern fits, so many folders further down; every file of the
+    /// folder itself where it is `None`.
+    pub depth: Option<usize>,
 }
 
 type Seen = HashMap<PathBuf, State>;
@@ -40,7 +43,10 @@ pub async fn watch(jobs: Arc<Jobs>, folder: WatchedFolder) {
     let mut seen = Seen::new();
     loop {
         if !watching && let Some(w) = watcher.as_mut() {
-            watching = w.watch(&folder.folder, notify::RecursiveMode::NonRecursive).is_ok();
+            let deep = folder.depth.is_some_and(|d| d > 0);
+            let mode =
+                if deep { notify::RecursiveMode::Recursive } else { notify::RecursiveMode::NonRecursive };
+            watching = w.watch(&folder.folder, mode).is_ok();
         }
         let (queue, which, before) = (Arc::clone(&jobs), folder.clone(), std::mem::take(&mut seen));
         let unsettled = match tokio::task::spawn_blocking(move || scan(&queue, &which, before)).await {
@@ -68,12 +74,7 @@ pub async fn watch(jobs: Arc<Jobs>, folder: WatchedFolder) {
 /// granules, or of names.
 fn scan(jobs: &Jobs, folder: &WatchedFolder, before: Seen) -> anyhow::Result<(Seen, bool)> {
     let mut now = Seen::new();
-    let mut files: Vec<PathBuf> = match std::fs::read_dir(&folder.folder) {
-        Ok(entries) => entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| is_granule(p)).collect(),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(e) => return Err(e.into()),
-    };
-    files.sort();
+    let files = files(jobs, folder)?;
     for path in &files {
         let Ok(meta) = path.metadata() else { continue };
         let modified = meta
@@ -97,6 +98,20 @@ fn scan(jobs: &Jobs, folder: &WatchedFolder, before: Seen) -> anyhow::Result<(Se
     }
     let unsettled = !now.keys().all(settled);
     Ok((now, unsettled))
+}
+
+/// The files that are meant, by path; none where the folder does not exist yet.
+fn files(jobs: &Jobs, folder: &WatchedFolder) -> anyhow::Result<Vec<PathBuf>> {
+    if !folder.folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = match (&folder.recipe, folder.depth) {
+        (Some(recipe), Some(_)) => jobs.grouping.matching(recipe, &folder.folder)?,
+        _ => std::fs::read_dir(&folder.folder)?.filter_map(Result::ok).map(|e| e.path()).collect(),
+    };
+    files.retain(|p| is_granule(p));
+    files.sort();
+    Ok(files)
 }
 
 /// The files of each granule that is there whole.
@@ -136,8 +151,12 @@ mod tests {
         let recipe = "[source]\npattern = \"{variable}_{time:%Y}.nc\"\n[cube]\nvariables = [\"u\", \"v\"]";
         std::fs::write(dir.path().join("wind.toml"), recipe).unwrap();
         let jobs = queue(dir.path(), Some(Folder::new(dir.path().to_owned())));
-        let folder =
-            WatchedFolder { folder: incoming.clone(), collection: "c".into(), recipe: Some("wind".into()) };
+        let folder = WatchedFolder {
+            folder: incoming.clone(),
+            collection: "c".into(),
+            recipe: Some("wind".into()),
+            depth: None,
+        };
         let look = |seen| scan(&jobs, &folder, seen).unwrap().0;
         std::fs::write(incoming.join("u_2020.nc"), b"u").unwrap();
         let seen = look(look(look(Seen::new())));
@@ -155,7 +174,8 @@ mod tests {
         let incoming = dir.path().join("in");
         std::fs::create_dir(&incoming).unwrap();
         let jobs = queue(dir.path(), None);
-        let folder = WatchedFolder { folder: incoming.clone(), collection: "c".into(), recipe: None };
+        let folder =
+            WatchedFolder { folder: incoming.clone(), collection: "c".into(), recipe: None, depth: None };
         std::fs::write(incoming.join("a.nc"), b"ab").unwrap();
         std::fs::write(incoming.join("b.nc.part"), b"ab").unwrap();
         let (seen, unsettled) = scan(&jobs, &folder, Seen::new()).unwrap();

@@ -6,10 +6,12 @@
 //! stands, what was expected and what was found. `docs/recipes.md` lists every key.
 
 pub mod codec;
+pub mod cron;
 pub mod cube;
 pub mod folder;
 pub mod pattern;
 pub mod quality;
+pub mod rule;
 mod section;
 pub mod source;
 mod span;
@@ -21,6 +23,7 @@ use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 pub use cube::{Cube, Pyramid};
+pub use rule::Rule;
 pub use source::Source;
 
 use section::Section;
@@ -29,7 +32,6 @@ const KEYS: [&str; 5] = ["collection", "source", "cube", "quality", "rule"];
 const COLLECTION: [&str; 6] = ["id", "title", "description", "license", "providers", "keywords"];
 const PROVIDER: [&str; 4] = ["name", "roles", "url", "description"];
 const ROLES: [&str; 4] = ["licensor", "producer", "processor", "host"];
-const RULE: [&str; 3] = ["cron", "watch", "event"];
 /// Longer files are no recipes.
 const LONGEST: u64 = 1 << 20;
 
@@ -55,8 +57,8 @@ pub struct Recipe {
     pub cube: Cube,
     /// By variable.
     pub quality: BTreeMap<String, quality::Tests>,
-    /// `[rule]` is given; what it says is for a scheduler.
-    pub has_rule: bool,
+    /// What starts a run of it on a server.
+    pub rule: Option<Rule>,
 }
 
 impl Recipe {
@@ -101,7 +103,9 @@ impl Recipe {
                 out.quality.insert(variable.clone(), quality::Tests::read(&q, variable)?);
             }
         }
-        out.has_rule = s.table("rule", &RULE)?.is_some();
+        if let Some(r) = s.table("rule", Rule::keys())? {
+            out.rule = Rule::read(&r, base, &out.collection, &out.source)?;
+        }
         Ok(out)
     }
 

@@ -44,7 +44,8 @@ cron = "0 1 * * *"
     assert_eq!(r.source.root.as_deref(), Some("/recipes/./incoming"));
     assert_eq!(r.source.retries, source::Retries::default());
     assert_eq!(r.cube.shards["latitude"], 1024);
-    assert_eq!((r.cube.duplicates, r.cube.series, r.has_rule), (Duplicates::Replace, true, true));
+    assert_eq!((r.cube.duplicates, r.cube.series), (Duplicates::Replace, true));
+    assert_eq!(r.rule, Some(Rule::Cron("0 1 * * *".parse().unwrap())));
     assert_eq!(r.root_attributes()["providers"][0]["name"], "NOAA NCEI");
 }
 
@@ -110,4 +111,31 @@ fn a_range_has_both_ends() {
     let days: Vec<String> =
         r.source.range.unwrap().instants().map(|t| t.to_string()[..10].to_owned()).collect();
     assert_eq!(days, ["2020-02-28", "2020-02-29", "2020-03-01"]);
+}
+
+#[test]
+fn a_rule_is_one_that_can_be_followed_or_is_refused_with_the_reason() {
+    let with =
+        |rule: &str, source: &str| format!("[collection]\nid = \"c\"\n[source]\n{source}\n[rule]\n{rule}");
+    let folder = "root = \"in\"\npattern = \"*.nc\"";
+    let r = parse(&with("watch = true", folder)).unwrap();
+    assert_eq!(r.rule, Some(Rule::Watch(PathBuf::from("/recipes/in"))));
+    let beside = parse(&with("watch = true", "pattern = \"*.nc\"")).unwrap();
+    assert_eq!(beside.rule, Some(Rule::Watch(PathBuf::from("/recipes"))));
+    assert_eq!(parse(&with("watch = false", folder)).unwrap().rule, None);
+    for (text, said) in [
+        (with("event = \"s3:ObjectCreated\"", folder), "rule.event: this server takes no notices of buckets"),
+        (with("cron = \"61 * * * *\"", folder), "rule.cron: minute \"61\": expected numbers from 0 to 59"),
+        (
+            with("cron = \"0 1 * * *\"\nwatch = true", folder),
+            "rule.cron and rule.watch: expected one of them",
+        ),
+        (with("watch = true", "root = \"https://h.org/d/\""), "rule.watch: expected a folder in source.root"),
+        (with("watch = true", ""), "rule.watch: which folder?"),
+        ("[source]\nroot = \"in\"\n[rule]\nwatch = true".to_owned(), "needs collection.id"),
+        (with("crom = \"\"", folder), "did you mean \"rule.cron\"?"),
+    ] {
+        let e = error(&text);
+        assert!(e.contains(said), "{text}: {e}");
+    }
 }

@@ -19,6 +19,7 @@ mod query;
 mod range;
 mod recipes;
 pub mod respond;
+mod rules;
 mod runs;
 mod stac;
 mod table_versions;
@@ -188,6 +189,7 @@ pub fn table() -> Vec<Route> {
         route("/api/runs/{run}/cancel", post(runs::cancel), &[("post", runs::describe_cancel)]),
         route("/api/runs/{run}/retry", post(runs::retry), &[("post", runs::describe_retry)]),
         route("/api/recipes", get(recipes::list), &[("get", recipes::describe)]),
+        route("/api/rules", get(rules::list), &[("get", rules::describe)]),
         route("/api/events", get(events::get), &[("get", events::describe)]),
         route("/healthz", get(health::live), &[("get", health::describe_live)]),
         route("/readyz", get(health::ready), &[("get", health::describe_ready)]),
