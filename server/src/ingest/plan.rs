@@ -451,11 +451,12 @@ impl Prepared<'_> {
         }
         let (axes, rank) = (&self.axes, v.shape.len());
         let walked = [axes.step, Some(axes.row), axes.column];
-        for (a, name) in self.dims.iter().enumerate().filter(|(a, _)| !walked.contains(&Some(*a))) {
+        let others = self.dims.iter().enumerate().filter(|(a, _)| !walked.contains(&Some(*a)));
+        for (_, name) in others {
             for (what, lengths) in [("chunks", &cube.chunks), ("shards", &cube.shards)] {
                 if let Some(n) = lengths.get(name).filter(|n| **n != 1) {
                     return Err(format!(
-                        "cube.{what}.{name}: {n}; along dimension {a}, which is neither time nor of the grid, it is always 1"
+                        "cube.{what}.{name}: expected 1, found {n}: {what} hold more than one only along time and the dimensions of the grid"
                     ));
                 }
             }

@@ -277,6 +277,26 @@ async fn a_dry_run_shows_what_would_be_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_along_members_are_refused_before_anything_is_written() {
+    let h = House::new();
+    for member in 1..=2 {
+        days(&h.file(&format!("tas_{member}.nc")), "tas", "K", 0, 2, 0.0);
+    }
+    for what in ["chunks", "shards"] {
+        let recipe = format!("[source]\npattern = \"tas_{{member}}.nc\"\n[cube]\n{what} = {{ member = 2 }}");
+        let plan = dry_run(h.store.root(), &h.request(&recipe)).await.unwrap();
+        let said = plan.wrong.unwrap_or_default();
+        let expected =
+            format!("cube.{what}.member: expected 1, found 2: {what} hold more than one only along time");
+        assert!(said.contains(&expected), "{said}");
+        let r = h.follow(&h.request(&recipe)).await;
+        assert!(r.version.is_none() && why(&r).contains(&expected), "{}", why(&r));
+    }
+    let one = h.request("[source]\npattern = \"tas_{member}.nc\"\n[cube]\nchunks = { member = 1 }");
+    assert!(h.follow(&one).await.is_complete());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_example_of_the_documentation_is_followed() {
     let text =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/recipes.md")).unwrap();
