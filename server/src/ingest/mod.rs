@@ -52,8 +52,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use graticule_formats::{FormatError, Limits, Source};
@@ -254,7 +254,11 @@ pub async fn ingest(
     while !rest.is_empty() {
         let batch = match &fetcher {
             None => Vec::from(std::mem::take(&mut rest)),
-            Some(f) => bring(f, &mut rest, &known, &mut report.granules).await,
+            // What came of a download stays, and is gone on with next time.
+            Some(f) => tokio::select! {
+                here = bring(f, &mut rest, &known, &mut report.granules) => here,
+                () = cancelled(&cancel) => anyhow::bail!("cancelled"),
+            },
         };
         let _turn = match &request.turn {
             Some(turn) => Some(turn.acquire().await?),
@@ -314,6 +318,13 @@ async fn fetched(
     let held = catalog.held(store, id, &wanted).await?;
     let origins = held.into_iter().map(|s| s.granule).filter(|g| g.superseded_by.is_none());
     Ok(origins.filter_map(|g| g.origin).map(|o| (o.key(), o)).collect())
+}
+
+/// Ends when the ingest is no longer wanted.
+async fn cancelled(cancel: &AtomicBool) {
+    while !cancel.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Fetches the next granules, until they are as many bytes as may lie here at once.

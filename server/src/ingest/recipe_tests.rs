@@ -277,6 +277,23 @@ async fn a_dry_run_shows_what_would_be_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_that_is_no_longer_wanted_ends_though_its_server_is_silent() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let h = House::new();
+    let inputs = vec![PathBuf::from(format!("http://{}/a.nc", silent.local_addr().unwrap()))];
+    let request = IngestRequest { inputs, ..h.request("") };
+    let cancel = Arc::new(AtomicBool::new(false));
+    let later = Arc::clone(&cancel);
+    let work = ingest(&h.store, &h.catalog, &request, Arc::new(Silent), cancel);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        later.store(true, Ordering::Relaxed);
+    });
+    let ended = tokio::time::timeout(Duration::from_secs(20), work).await.expect("it ends");
+    assert_eq!(ended.unwrap_err().to_string(), "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chunks_along_members_are_refused_before_anything_is_written() {
     let h = House::new();
     for member in 1..=2 {
