@@ -11,6 +11,8 @@
 mod bzip2;
 pub mod checks;
 pub mod error;
+#[cfg(feature = "zarr")]
+mod file_codec;
 mod geotiff;
 mod grib;
 mod guard;
@@ -36,6 +38,8 @@ use hdf5_reader::{BytesStorage, FileStorage};
 pub use error::FormatError;
 pub use model::{AttrValue, Dimension, Header, Limits, Source, Variable};
 
+#[cfg(feature = "zarr")]
+pub use file_codec::FileCodec;
 use sniff::Container;
 #[cfg(feature = "zarr")]
 pub use stored::{ChunkSpan, StoredChunks};
@@ -94,7 +98,7 @@ fn open_storage(
         },
         Container::Tiff => Ok(Box::new(geotiff::GeoTiff::open(name, storage, limits)?)),
         Container::Gzip => match grib::unwrap_gzip(name, storage.as_ref(), &limits)? {
-            Some(bytes) => Ok(Box::new(grib::Grib::open(name, Arc::new(BytesStorage::new(bytes)), limits)?)),
+            Some(bytes) => Ok(Box::new(grib::Grib::open_unpacked(name, bytes, limits)?)),
             None => Err(FormatError::new(
                 name,
                 "this is gzip-compressed, and there is no GRIB message at the beginning of what is inside; unpack it first",

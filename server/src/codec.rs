@@ -7,10 +7,14 @@ use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use graticule_shared::codec::Chain;
+use graticule_formats::FileCodec;
+use graticule_shared::codec::{Chain, MAX_BLOCK_BYTES};
+use graticule_shared::dtype::DataType;
 use graticule_shared::zarr::{ArrayMeta, ZarrFormat};
-use serde_json::Value;
+use serde_json::{Value, json};
 use zarrs::array::{Array, ArrayBytes, ArrayMetadata, ArrayToBytesCodecTraits, CodecOptions};
+
+use crate::recipe::codec::{Codec, Shuffle};
 
 /// Codecs of an array whose blocks all have one shape.
 pub struct Decoder {
@@ -28,6 +32,8 @@ enum Inner {
     },
     /// Chunks of files elsewhere have codecs that only numcodecs names; they are never encoded here.
     Elsewhere(Chain),
+    /// Nor are parts of files that only the format's reader decodes.
+    File(FileCodec),
 }
 
 impl Decoder {
@@ -56,11 +62,26 @@ impl Decoder {
         Ok(Self { inner: Inner::Own { array: Box::new(array), shape, options }, bytes, one })
     }
 
+    /// Of chunks in files elsewhere, by the browser's decoder where that has their codecs.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`].
+    pub fn referred(array: &ArrayMeta) -> Result<Self, String> {
+        Self::elsewhere(array.block_metadata())
+    }
+
     fn elsewhere(mut metadata: Value) -> Result<Self, String> {
         // A block's metadata is that of an array of one chunk.
         metadata["chunk_grid"] =
-            serde_json::json!({"name": "regular", "configuration": {"chunk_shape": metadata["shape"]}});
+            json!({"name": "regular", "configuration": {"chunk_shape": metadata["shape"]}});
         let array = ArrayMeta::from_v3("block", metadata).map_err(|e| e.to_string())?;
+        if FileCodec::is_one(&array.metadata["codecs"]) {
+            let dtype = array.dtype.ok_or("a type that is no number")?;
+            let codec = FileCodec::new(&array.metadata["codecs"], &array.shape, dtype, MAX_BLOCK_BYTES)?;
+            let one =
+                graticule_formats::fill_bytes(dtype, &array.fill_value).ok_or("a fill value that is none")?;
+            return Ok(Self { bytes: codec.decoded_len(), inner: Inner::File(codec), one });
+        }
         let chain = Chain::new(&array, ZarrFormat::V3).map_err(|e| e.to_string())?;
         let bytes = chain.decoded_len().ok_or("blocks that are too large to decode")?;
         let one = graticule_formats::fill_bytes(chain.dtype, &array.fill_value)
@@ -84,6 +105,7 @@ impl Decoder {
             Inner::Elsewhere(chain) => {
                 graticule_decode::decode(chain, encoded.to_vec()).map_err(|e| e.to_string())?
             }
+            Inner::File(codec) => codec.decode(encoded)?,
             Inner::Own { array, shape, options } => array
                 .codecs()
                 .decode(Cow::Borrowed(encoded), shape, array.data_type(), array.fill_value(), options)
@@ -112,8 +134,54 @@ impl Decoder {
     }
 }
 
+/// What the server says of an array whose chunks only a file's reader decodes: the chain that it
+/// packs them anew with. `None` for every other array.
+pub fn presented(metadata: &Value) -> Option<Value> {
+    if !FileCodec::is_one(&metadata["codecs"]) {
+        return None;
+    }
+    let dtype = DataType::from_zarr_name(metadata["data_type"].as_str()?)?;
+    let mut codecs = vec![if dtype.size() == 1 {
+        json!({"name": "bytes"})
+    } else {
+        json!({"name": "bytes", "configuration": {"endian": "little"}})
+    }];
+    // Packed while somebody waits.
+    codecs.extend(Codec::Blosc { inner: "zstd", level: 1, shuffle: Shuffle::Bytes }.to_json(dtype));
+    let mut metadata = metadata.clone();
+    metadata["codecs"] = Value::Array(codecs);
+    Some(metadata)
+}
+
 /// True where a codec is one that the library knows by no name.
 pub fn is_elsewhere(metadata: &Value) -> bool {
+    if FileCodec::is_one(&metadata["codecs"]) {
+        return true;
+    }
     let codecs = metadata["codecs"].as_array().map(Vec::as_slice).unwrap_or_default();
     codecs.iter().any(|c| c["name"].as_str().is_some_and(|n| n.starts_with("numcodecs.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_reader_decodes_is_presented_with_ordinary_codecs() {
+        let array = |codecs: Value| {
+            json!({"zarr_format": 3, "node_type": "array", "shape": [1, 2, 3], "data_type": "float32",
+                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 2, 3]}},
+                "chunk_key_encoding": {"name": "default"}, "fill_value": "NaN", "codecs": codecs})
+        };
+        let message = array(json!([{"name": "graticule.grib", "configuration": {"field": 2}}]));
+        assert!(is_elsewhere(&message));
+        let shown = presented(&message).unwrap();
+        assert!(!is_elsewhere(&shown) && presented(&shown).is_none());
+        let values: Vec<u8> = [1f32, 2.0, 3.0, 4.0, f32::NAN, 6.0].map(f32::to_ne_bytes).concat();
+        let codec = Decoder::new(shown).unwrap();
+        assert_eq!(codec.decode(&codec.encode(&values).unwrap()).unwrap(), values);
+        let own = Decoder::new(message).unwrap();
+        assert!(own.encode(&values).is_err() && own.decode(b"no message").is_err());
+        assert_eq!(own.fill(), f32::NAN.to_ne_bytes().repeat(6));
+    }
 }

@@ -87,6 +87,7 @@ pub(crate) fn read(
     let field = Field {
         message: number,
         offset: message.offset,
+        len: message.len,
         edition: 1,
         centre: u16::from(centre),
         subcentre: u16::from(subcentre),

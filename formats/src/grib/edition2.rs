@@ -144,6 +144,7 @@ impl State {
         Ok(Field {
             message: number,
             offset: message.offset,
+            len: message.len,
             edition: 2,
             centre: i.centre,
             subcentre: i.subcentre,

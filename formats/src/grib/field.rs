@@ -64,6 +64,9 @@ pub(crate) struct Field {
     pub(crate) message: usize,
     /// Of the message.
     pub(crate) offset: u64,
+    /// Of the message, in bytes.
+    #[cfg_attr(not(feature = "zarr"), allow(dead_code))]
+    pub(crate) len: u64,
     pub(crate) edition: u8,
     pub(crate) centre: u16,
     pub(crate) subcentre: u16,

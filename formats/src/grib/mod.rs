@@ -20,6 +20,8 @@ mod level;
 mod names;
 mod octets;
 mod product;
+#[cfg(feature = "zarr")]
+pub(crate) mod refer;
 mod scan;
 mod time;
 mod unpack;
@@ -28,8 +30,8 @@ mod window;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use graticule_shared::dtype::DataType;
-use hdf5_reader::Storage;
 use hdf5_reader::storage::DynStorage;
+use hdf5_reader::{BytesStorage, Storage};
 
 use crate::checks::{Finding, Severity};
 use crate::guard::guard;
@@ -64,6 +66,9 @@ pub(crate) struct Grib {
     fields: Vec<Field>,
     grids: Vec<Grid>,
     limits: Limits,
+    /// The bytes are those of a file, at the same places.
+    #[cfg_attr(not(feature = "zarr"), allow(dead_code))]
+    in_place: bool,
     /// Last used last.
     cache: Mutex<Vec<(u32, Decoded)>>,
 }
@@ -114,8 +119,15 @@ impl Grib {
             fields: inventory.fields,
             grids: inventory.grids,
             limits,
+            in_place: true,
             cache: Mutex::new(Vec::new()),
         })
+    }
+
+    /// The same, of bytes that were unpacked out of a file.
+    pub(crate) fn open_unpacked(file: &str, bytes: Vec<u8>, limits: Limits) -> Result<Self, FormatError> {
+        let opened = Self::open(file, Arc::new(BytesStorage::new(bytes)), limits)?;
+        Ok(Self { in_place: false, ..opened })
     }
 
     fn error(&self, variable: &str, field: Option<&Field>, fault: Fault) -> FormatError {
@@ -339,5 +351,24 @@ impl Source for Grib {
             }
         }
         Ok(out)
+    }
+
+    #[cfg(feature = "zarr")]
+    fn stored(&self, variable: &str) -> Result<crate::StoredChunks, FormatError> {
+        let found = self.header.variables.iter().zip(&self.content).find(|(v, _)| v.path == variable);
+        let why = match found {
+            _ if !self.in_place => Err("the file is packed with gzip: unpack it first".to_owned()),
+            Some((v, Content::Fields(places))) => refer::chunks(v, places, &self.fields),
+            // Made of the headers: there is nothing in the file to refer to.
+            Some((v, _)) => {
+                let zero = vec![0; v.shape.len()];
+                Ok(refer::given(v, &self.read(variable, &zero, &v.shape)?))
+            }
+            None => Err("there is no such variable".to_owned()),
+        };
+        why.map_err(|why| {
+            let why = format!("its messages cannot be referred to: {why}");
+            FormatError::new(&self.file, why).in_variable(variable)
+        })
     }
 }

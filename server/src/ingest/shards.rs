@@ -219,7 +219,8 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
         }
         let band = Arc::new(band);
         let level = &field.levels[0];
-        for column in 0..level.columns.div_ceil(level.layout.shard[2]) {
+        let shards = if field.elsewhere { 0 } else { level.columns.div_ceil(level.layout.shard[2]) };
+        for column in 0..shards {
             if jobs.send(Job { band: Arc::clone(&band), column }).is_err() {
                 return;
             }

@@ -8,10 +8,11 @@ use std::path::Path;
 use anyhow::Context;
 use base64::Engine;
 use futures::TryStreamExt;
-use graticule_shared::zarr::{ArrayMeta, KeyEncoding};
+use graticule_shared::zarr::KeyEncoding;
 use serde_json::{Value, json};
 
-use super::{origin, v2};
+use super::contents::Contents;
+use super::origin;
 use crate::store::{Location, Snapshot};
 
 /// What was written.
@@ -26,62 +27,29 @@ pub struct Export {
 /// # Errors
 /// A version without references, a chunk that cannot be read, a disk that is full.
 pub async fn kerchunk(snapshot: &Snapshot, out: &Path) -> anyhow::Result<Export> {
-    anyhow::ensure!(
-        super::is_marked(snapshot.hierarchy()),
-        "{} refers to no files: its chunks are its own, and xarray reads them as Zarr",
-        snapshot.collection()
-    );
-    let h = snapshot.hierarchy();
-    let levels: Vec<String> = h
-        .attributes
-        .get("multiscales")
-        .and_then(|m| m["layout"].as_array())
-        .into_iter()
-        .flatten()
-        .filter_map(|l| l["asset"].as_str())
-        .filter(|a| *a != ".")
-        .map(|a| format!("{a}/"))
-        .collect();
-    let coarser = |path: &str| levels.iter().any(|l| format!("{path}/").starts_with(l.as_str()));
+    let contents = Contents::of(snapshot)?;
     let file = tempfile::NamedTempFile::new_in(
         out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")),
     )
     .with_context(|| out.display().to_string())?;
     let mut w = std::io::BufWriter::new(file);
     let mut counts = Export::default();
-    let mut attributes = h.attributes.clone();
-    for about in ["multiscales", "zarr_conventions", super::MARK] {
-        attributes.shift_remove(about);
-    }
-    let arrays: Vec<(&String, &ArrayMeta)> = h.arrays.iter().filter(|(p, _)| !coarser(p)).collect();
-    // Version 2 of Zarr, which every reader of references knows, where it can say all of it.
-    let old: Option<Vec<(Value, Value)>> = arrays.iter().map(|(_, a)| v2::array(a)).collect();
     write!(w, "{{\"version\":1,\"refs\":{{")?;
-    match &old {
-        Some(_) => write!(
-            w,
-            "\".zgroup\":{},\".zattrs\":{}",
-            json!(json!({"zarr_format": 2}).to_string()),
-            json!(Value::Object(attributes).to_string())
-        )?,
+    let nodes = match &contents.v2 {
+        Some(_) => contents.groups_v2(),
         None => {
-            let root = json!({"zarr_format": 3, "node_type": "group", "attributes": attributes});
-            write!(w, "\"zarr.json\":{}", json!(root.to_string()))?;
+            let group = |a: &_| json!({"zarr_format": 3, "node_type": "group", "attributes": a});
+            let below = contents.groups.iter().map(|(p, a)| (format!("{p}/zarr.json"), group(*a)));
+            std::iter::once(("zarr.json".to_owned(), group(&contents.attributes))).chain(below).collect()
         }
+    };
+    for (number, (key, node)) in nodes.into_iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        write!(w, "{comma}{}:{}", json!(key), json!(node.to_string()))?;
     }
-    for (path, attributes) in h.groups.iter().filter(|(p, _)| !coarser(p)) {
-        let (name, text) = match &old {
-            Some(_) => (".zgroup", json!({"zarr_format": 2}).to_string()),
-            None => {
-                let node = json!({"zarr_format": 3, "node_type": "group", "attributes": attributes});
-                ("zarr.json", node.to_string())
-            }
-        };
-        write!(w, ",{}:{}", json!(format!("{path}/{name}")), json!(text))?;
-    }
-    for (number, (path, array)) in arrays.into_iter().enumerate() {
+    for (number, (path, array)) in contents.arrays.into_iter().enumerate() {
         let mut array = array.clone();
-        match old.as_ref().and_then(|o| o.get(number)) {
+        match contents.v2.as_ref().and_then(|v| v.get(number)) {
             Some((zarray, zattrs)) => {
                 write!(w, ",{}:{}", json!(format!("{path}/.zarray")), json!(zarray.to_string()))?;
                 write!(w, ",{}:{}", json!(format!("{path}/.zattrs")), json!(zattrs.to_string()))?;

@@ -9,6 +9,7 @@ use graticule_shared::zarr::{ArrayMeta, Sharding, ZarrFormat};
 use serde_json::{Value, json};
 
 use super::origin;
+use crate::codec::Decoder;
 use crate::store::{ChunkSink, Payload};
 
 /// One file's part along the dimension that grows.
@@ -136,7 +137,10 @@ fn described(
     metadata["chunk_grid"] = json!({"name": "regular", "configuration": {"chunk_shape": shape}});
     metadata["codecs"] = codecs.clone();
     let array = ArrayMeta::from_v3(variable, metadata.clone()).map_err(|e| e.to_string())?;
-    Chain::new(&array, ZarrFormat::V3).map_err(|e| format!("the viewer cannot decode it: {e}"))?;
+    let unread = |e: &dyn std::fmt::Display| format!("the viewer cannot decode it: {e}");
+    let shown = crate::codec::presented(&array.metadata).map(|m| ArrayMeta::from_v3(variable, m));
+    let shown = shown.transpose().map_err(|e| unread(&e))?;
+    Chain::new(shown.as_ref().unwrap_or(&array), ZarrFormat::V3).map_err(|e| unread(&e))?;
     Ok(array)
 }
 
@@ -152,11 +156,11 @@ fn verify(
         // Inner chunks are found by the shard's own index.
         return Ok(());
     }
-    let chain = Chain::new(array, ZarrFormat::V3).map_err(|e| e.to_string())?;
+    let decoder = Decoder::referred(array)?;
     for span in stored.spans.first().into_iter().chain(stored.spans.last()) {
         let file = files.get(span.file as usize).ok_or("a file that is not there")?;
         let bytes = origin::read(file, span.offset, span.length, None)?;
-        let block = graticule_decode::decode(&chain, bytes).map_err(|e| e.to_string())?;
+        let block = decoder.decode(&bytes)?;
         let (mut start, mut rest) = (vec![0; v.shape.len()], span.index);
         for (a, n) in v.shape.iter().zip(&stored.chunk_shape).map(|(n, c)| n.div_ceil(*c)).enumerate().rev() {
             start[a] = rest % n.max(1) * stored.chunk_shape[a];

@@ -4,15 +4,18 @@
 //! the file was last modified. Nothing is copied; so a file that vanishes or changes breaks the cube,
 //! and that is said wherever the cube is met. Coordinates and coarser levels are stored as always.
 
+mod contents;
 mod export;
 mod intact;
 mod made;
 pub mod origin;
+mod transcode;
 mod v2;
 
 pub use export::{Export, kerchunk};
 pub use intact::{Status, broken, status, watch};
 pub use made::{Made, Piece, make};
+pub use transcode::{Part, Transcoder};
 
 /// Attribute of the root of such a cube.
 pub const MARK: &str = "graticule:references";

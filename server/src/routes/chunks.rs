@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use axum::body::Bytes;
 use axum::http::HeaderValue;
+use graticule_formats::FileCodec;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
-use crate::reference::origin;
+use crate::reference::{Part, Transcoder, origin};
 use crate::store::{Location, Snapshot, Store, StoreError};
 
 /// Objects kept mapped; the kernel allows 65,530 maps in all.
@@ -90,6 +91,7 @@ pub struct Chunks {
     objects: Cache<Key, Object>,
     versions: Cache<String, Arc<Served>>,
     heads: Cache<String, Head>,
+    transcoder: Transcoder,
     events: watch::Receiver<i64>,
     next_number: AtomicU64,
     started: Instant,
@@ -104,6 +106,7 @@ impl Chunks {
             objects: Cache::new(KEPT_OBJECTS),
             versions: Cache::new(KEPT_VERSIONS),
             heads: Cache::new(KEPT_VERSIONS),
+            transcoder: Transcoder::default(),
             events,
             next_number: AtomicU64::new(0),
             started: Instant::now(),
@@ -165,12 +168,49 @@ impl Chunks {
         if let Some(object) = self.objects.get(&KeyRef { version: served.number, path }) {
             return Ok(Some(object));
         }
-        let Some(object) = load(&served.snapshot, path).await? else { return Ok(None) };
+        let Some(object) = self.load(&served.snapshot, path).await? else { return Ok(None) };
         // What lies elsewhere is looked at every time: it may be gone.
         if !object.is_elsewhere {
             self.objects.insert(Key { version: served.number, path: path.into() }, object.clone());
         }
         Ok(Some(object))
+    }
+
+    async fn load(&self, snapshot: &Snapshot, path: &str) -> anyhow::Result<Option<Object>> {
+        if let Some(node) = metadata_path(path) {
+            let Some(document) = snapshot.node_json(node) else { return Ok(None) };
+            let etag = HeaderValue::from_str(&document.etag)?;
+            let bytes = document.bytes.clone();
+            return Ok(Some(Object { bytes, etag, is_metadata: true, is_elsewhere: false }));
+        }
+        let Some(location) = snapshot.chunk_location(path).await? else { return Ok(None) };
+        let mut etag = HeaderValue::from_str(location.etag())?;
+        let is_elsewhere = matches!(location, Location::Virtual { .. });
+        let bytes = match location {
+            Location::Inline { bytes, .. } => bytes,
+            Location::File { path, offset, length, .. } => {
+                tokio::task::spawn_blocking(move || map(&path, offset, length)).await??
+            }
+            Location::Virtual { url, offset, length, modified, etag: stored } => {
+                let file = origin::path(&url).with_context(|| format!("{path}: {url} is no file"))?;
+                match snapshot.array_of(path).filter(|a| FileCodec::is_one(&a.metadata["codecs"])) {
+                    Some(array) => {
+                        let part = Part { file, offset, length, modified, etag: stored };
+                        let (bytes, tag) = self.transcoder.chunk(snapshot, array, part).await?;
+                        etag = HeaderValue::from_str(&tag)?;
+                        bytes
+                    }
+                    None => {
+                        let read = move || {
+                            let bytes = origin::read(&file, offset, length, modified);
+                            bytes.map_err(|reason| StoreError::Origin { file, reason })
+                        };
+                        Bytes::from(tokio::task::spawn_blocking(read).await??)
+                    }
+                }
+            }
+        };
+        Ok(Some(Object { bytes, etag, is_metadata: false, is_elsewhere }))
     }
 
     /// Forgets which versions there are: one expired, or a collection was retired.
@@ -184,42 +224,12 @@ impl Chunks {
     pub fn rest(&self) {
         let idle =
             self.started.elapsed().as_secs().saturating_sub(self.last_used_secs.load(Ordering::Relaxed));
-        if idle >= IDLE.as_secs() && !self.objects.is_empty() {
+        if idle >= IDLE.as_secs() && !(self.objects.is_empty() && self.transcoder.is_empty()) {
             self.objects.clear();
+            self.transcoder.clear();
             crate::memory::rest();
         }
     }
-}
-
-async fn load(snapshot: &Snapshot, path: &str) -> anyhow::Result<Option<Object>> {
-    if let Some(node) = metadata_path(path) {
-        let Some(document) = snapshot.node_json(node) else { return Ok(None) };
-        let etag = HeaderValue::from_str(&document.etag)?;
-        return Ok(Some(Object {
-            bytes: document.bytes.clone(),
-            etag,
-            is_metadata: true,
-            is_elsewhere: false,
-        }));
-    }
-    let Some(location) = snapshot.chunk_location(path).await? else { return Ok(None) };
-    let etag = HeaderValue::from_str(location.etag())?;
-    let is_elsewhere = matches!(location, Location::Virtual { .. });
-    let bytes = match location {
-        Location::Inline { bytes, .. } => bytes,
-        Location::File { path, offset, length, .. } => {
-            tokio::task::spawn_blocking(move || map(&path, offset, length)).await??
-        }
-        Location::Virtual { url, offset, length, modified, .. } => {
-            let file = origin::path(&url).with_context(|| format!("{path}: {url} is no file"))?;
-            let read = move || {
-                let bytes = origin::read(&file, offset, length, modified);
-                bytes.map_err(|reason| StoreError::Origin { file, reason })
-            };
-            Bytes::from(tokio::task::spawn_blocking(read).await??)
-        }
-    };
-    Ok(Some(Object { bytes, etag, is_metadata: false, is_elsewhere }))
 }
 
 /// The node whose `zarr.json` is asked for.

@@ -1,4 +1,4 @@
-//! `/zarr/{id}/…`: stored bytes, unchanged.
+//! `/zarr/{id}/…`: stored bytes, unchanged but for parts of files that Zarr has no codec for.
 //!
 //! The hot path of the server: no router, no tracing span, no middleware, and for a chunk
 //! that was asked for before no system call beyond the socket.
@@ -136,10 +136,11 @@ fn send(request: &Parts, object: &Object, served: &Served, pinned: bool) -> Resu
 /// For the OpenAPI document.
 pub fn describe() -> Value {
     json!({
-        "summary": "Stored bytes of a Zarr v3 hierarchy, unchanged",
+        "summary": "Stored bytes of a Zarr v3 hierarchy",
         "description": "`reference` is a collection id (its latest version) or `id@version` (that version, \
             for ever). `key` is `zarr.json`, `ARRAY/zarr.json` or a chunk key such as `sst/c/0/0/0`. \
-            One byte range is answered with 206; a chunk that is not stored is 404 and means fill value.",
+            GRIB messages of a cube of \
+            references are handed out decoded and packed anew, as `zarr.json` says. One byte range is answered with 206; a chunk that is not stored is 404 and means fill value.",
         "parameters": [
             {"name": "reference", "in": "path", "required": true, "schema": {"type": "string"}},
             {"name": "key", "in": "path", "required": true, "schema": {"type": "string"}},

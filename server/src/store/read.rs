@@ -123,10 +123,9 @@ impl Snapshot {
             .map_err(repository_error)?
             .collect::<Result<_, _>>()
             .map_err(repository_error)?;
-        let (root, nodes) = documents(&listed)?;
-        let hierarchy = Hierarchy::from_v3(&root.bytes).map_err(|e| StoreError::Corrupt {
-            path: format!("{collection}@{version}"),
-            reason: e.to_string(),
+        let Documents { root, nodes, stored } = documents(&listed)?;
+        let hierarchy = Hierarchy::from_v3(stored.as_ref().unwrap_or(&root.bytes)).map_err(|e| {
+            StoreError::Corrupt { path: format!("{collection}@{version}"), reason: e.to_string() }
         })?;
         Ok(Self {
             collection: collection.to_owned(),
@@ -162,7 +161,9 @@ impl Snapshot {
         &self.hierarchy
     }
 
-    /// The root's `zarr.json`, with every node consolidated inline.
+    /// The root's `zarr.json`, with every node consolidated inline. Arrays whose chunks only a
+    /// file's reader decodes are described as they are handed out ([`crate::codec::presented`]);
+    /// [`Snapshot::hierarchy`] describes all as they are stored.
     pub fn root_json(&self) -> &Document {
         &self.root
     }
@@ -170,6 +171,11 @@ impl Snapshot {
     /// `zarr.json` of a node; the empty path is the root.
     pub fn node_json(&self, path: &str) -> Option<&Document> {
         if path.is_empty() { Some(&self.root) } else { self.nodes.get(path) }
+    }
+
+    /// The array that a chunk's key is of.
+    pub fn array_of(&self, key: &str) -> Option<&ArrayMeta> {
+        self.parse_key(key).map(|(array, _)| array)
     }
 
     /// Splits `sst/c/0/1/2` into the array and the chunk's indices.
@@ -251,10 +257,10 @@ impl Snapshot {
         path: &str,
     ) -> Result<impl Stream<Item = Result<(Vec<u64>, Location), StoreError>> + '_, StoreError> {
         let path = NodePath::new(&format!("/{path}")).map_err(repository_error)?;
-        let chunks = self.session.all_chunks().await.map_err(repository_error)?;
-        Ok(chunks.map_err(repository_error).try_filter_map(move |(at, chunk)| {
-            let index = || chunk.coord.0.iter().map(|i| u64::from(*i)).collect();
-            let found = if at == path { self.located(chunk.payload).map(|l| (index(), l)) } else { None };
+        let chunks = self.session.array_chunk_iterator(&path).await;
+        Ok(chunks.map_err(repository_error).try_filter_map(|chunk| {
+            let index = chunk.coord.0.iter().map(|i| u64::from(*i)).collect();
+            let found = self.located(chunk.payload).map(|location| (index, location));
             async move { Ok(found) }
         }))
     }
@@ -351,7 +357,7 @@ impl Snapshot {
         Ok(index)
     }
 
-    fn decoder(&self, array: &ArrayMeta) -> Result<Arc<Decoder>, StoreError> {
+    pub(crate) fn decoder(&self, array: &ArrayMeta) -> Result<Arc<Decoder>, StoreError> {
         if let Some(d) = lock(&self.decoders).get(&array.path) {
             return Ok(Arc::clone(d));
         }
@@ -426,11 +432,19 @@ async fn fetch(location: Location, offset: u64, length: u64) -> Result<Bytes, St
     }
 }
 
-/// The root with everything inline, and each node by itself.
-fn documents(listed: &[NodeSnapshot]) -> Result<(Document, BTreeMap<String, Document>), StoreError> {
+struct Documents {
+    /// With everything inline.
+    root: Document,
+    nodes: BTreeMap<String, Document>,
+    /// The root as it is stored, where it is presented otherwise.
+    stored: Option<Bytes>,
+}
+
+fn documents(listed: &[NodeSnapshot]) -> Result<Documents, StoreError> {
     let mut root = None;
     let mut nodes = BTreeMap::new();
     let mut inline = serde_json::Map::new();
+    let mut presented = serde_json::Map::new();
     for node in listed {
         let path = node.path.to_string();
         let path = path.trim_start_matches('/');
@@ -443,7 +457,13 @@ fn documents(listed: &[NodeSnapshot]) -> Result<(Document, BTreeMap<String, Docu
                 matches!(node.node_data, NodeData::Array { .. }),
                 parsed["node_type"] == "array"
             );
-            nodes.insert(path.to_owned(), document(node.user_data.clone()));
+            let shown = crate::codec::presented(&parsed);
+            let bytes = match &shown {
+                Some(shown) => serde_json::to_vec(shown).map_err(repository_error)?.into(),
+                None => node.user_data.clone(),
+            };
+            nodes.insert(path.to_owned(), document(bytes));
+            presented.extend(shown.map(|shown| (path.to_owned(), shown)));
             inline.insert(path.to_owned(), parsed);
         }
     }
@@ -451,12 +471,20 @@ fn documents(listed: &[NodeSnapshot]) -> Result<(Document, BTreeMap<String, Docu
         return Err(StoreError::Corrupt { path: "zarr.json".into(), reason: "no root group".into() });
     };
     inline.sort_keys();
-    root.insert(
-        "consolidated_metadata".into(),
-        serde_json::json!({"kind": "inline", "must_understand": false, "metadata": inline}),
-    );
-    let bytes = serde_json::to_vec(&root).map_err(repository_error)?;
-    Ok((document(bytes.into()), nodes))
+    let mut with = |inline: &serde_json::Map<String, Value>| {
+        root.insert(
+            "consolidated_metadata".into(),
+            serde_json::json!({"kind": "inline", "must_understand": false, "metadata": inline}),
+        );
+        serde_json::to_vec(&root).map(Bytes::from).map_err(repository_error)
+    };
+    let mut bytes = with(&inline)?;
+    let mut stored = None;
+    if !presented.is_empty() {
+        inline.extend(presented);
+        stored = Some(std::mem::replace(&mut bytes, with(&inline)?));
+    }
+    Ok(Documents { root: document(bytes), nodes, stored })
 }
 
 fn document(bytes: Bytes) -> Document {
