@@ -1,8 +1,9 @@
 //! Whether the time per appended granule stays the same as a collection grows.
 //!
 //! Granules of one step are appended one by one, each by a process of its own, as
-//! a cron job would; what is reported is the median time around the 10th and
-//! around the last one, 10,000th unless told otherwise, and their ratio.
+//! a cron job would. The collection is copied when it has ten; at the end granules are
+//! appended to that copy and to the grown one in turn, so that what else the machine does
+//! falls on both. What is told are the medians of these and their ratio.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,8 +15,10 @@ use crate::bench_ingest::binary;
 
 const ROWS: usize = 90;
 const COLUMNS: usize = 180;
-/// Granules on each side of the one that is told of.
-const AROUND: usize = 10;
+/// Granules when the collection is young.
+const EARLY: usize = 10;
+/// Granules whose median is told.
+const AROUND: usize = 20;
 
 pub fn run() -> anyhow::Result<()> {
     let count: usize = std::env::args().nth(2).map_or(Ok(10_000), |a| a.parse())?;
@@ -28,38 +31,61 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 fn measure(folder: &Path, count: usize) -> anyhow::Result<()> {
-    let (data, file) = (folder.join("data"), folder.join("granule.nc"));
+    let (grown, early, file) = (folder.join("data"), folder.join("early"), folder.join("granule.nc"));
     let binary = binary()?;
-    let mut times = Vec::with_capacity(count);
-    for step in 0..count {
+    let append = |data: &Path, step: usize| -> anyhow::Result<Duration> {
         std::fs::write(&file, granule(step))?;
         let started = Instant::now();
         let out = Command::new(&binary)
             .arg("ingest")
             .arg(&file)
             .args(["--collection", "append", "--data"])
-            .arg(&data)
+            .arg(data)
             .stdout(Stdio::null())
             .output()?;
         ensure!(out.status.success(), "granule {step}: {}", String::from_utf8_lossy(&out.stderr));
-        times.push(started.elapsed());
+        Ok(started.elapsed())
+    };
+    let mut times = Vec::with_capacity(count);
+    for step in 0..count - AROUND {
+        if step == EARLY {
+            copy(&grown, &early)?;
+        }
+        times.push(append(&grown, step)?);
         if (step + 1).is_power_of_two() || (step + 1) % 1000 == 0 {
-            println!("{:>6}: {:.1} ms", step + 1, millis(median(&times, step.saturating_sub(AROUND))));
+            println!("{:>6}: {:.1} ms", step + 1, millis(median(&times[step.saturating_sub(AROUND)..])));
         }
     }
-    let early = median(&times[..2 * AROUND], 1);
-    let late = median(&times, count - 2 * AROUND);
+    let (mut few, mut many) = (Vec::new(), Vec::new());
+    for i in 0..AROUND {
+        few.push(append(&early, EARLY + i)?);
+        many.push(append(&grown, count - AROUND + i)?);
+    }
+    let (few, many) = (median(&few), median(&many));
     println!(
-        "append: {:.1} ms around the 10th granule, {:.1} ms around number {count}: ratio {:.2}",
-        millis(early),
-        millis(late),
-        late.as_secs_f64() / early.as_secs_f64()
+        "append, in turn: {:.1} ms after {EARLY} granules, {:.1} ms around number {count}: ratio {:.2}",
+        millis(few),
+        millis(many),
+        many.as_secs_f64() / few.as_secs_f64()
     );
     Ok(())
 }
 
-fn median(times: &[Duration], from: usize) -> Duration {
-    let mut list = times[from..].to_vec();
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut list = times.to_vec();
     list.sort_unstable();
     list.get(list.len() / 2).copied().unwrap_or_default()
 }

@@ -74,7 +74,7 @@ pub fn binary() -> anyhow::Result<PathBuf> {
 }
 
 /// The process's peak resident set in KiB, from Linux's `/proc`.
-fn peak_of(pid: u32) -> Option<u64> {
+pub fn peak_of(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.trim().parse().ok()
 }

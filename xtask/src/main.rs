@@ -6,9 +6,11 @@
 //! | `size` | prints what a browser downloads for its first map, brotli-compressed |
 //! | `bench-append [GRANULES]` | appends small granules one by one: whether the time of each grows |
 //! | `bench-ingest [COLUMNS ROWS]` | ingests a large grid with the real binary: time and peak memory |
+//! | `bench-python [ROUNDS] [CASE...]` | ingests the same files as Python writes, in turn: how many times quicker |
 
 mod bench_append;
 mod bench_ingest;
+mod bench_python;
 mod client;
 mod size;
 
@@ -20,8 +22,9 @@ fn main() -> anyhow::Result<()> {
         Some("size") => size::print(),
         Some("bench-append") => bench_append::run(),
         Some("bench-ingest") => bench_ingest::run(),
+        Some("bench-python") => bench_python::run(),
         other => anyhow::bail!(
-            "{}: the commands are client, size, bench-append, bench-ingest",
+            "{}: the commands are client, size, bench-append, bench-ingest, bench-python",
             other.unwrap_or("no command given")
         ),
     }
