@@ -17,6 +17,7 @@ mod geotiff;
 mod grib;
 mod guard;
 mod hdf5;
+mod jpeg;
 #[cfg(feature = "zarr")]
 mod kerchunk;
 pub mod model;

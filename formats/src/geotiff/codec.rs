@@ -3,12 +3,9 @@
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::layout::Layout;
+use crate::jpeg;
 
 /// Name of a compression scheme that is read, or why it is not.
 pub(crate) fn known(compression: u64) -> Result<(), String> {
@@ -35,7 +32,7 @@ pub(crate) fn decode(layout: &Layout, stored: &[u8], rows: usize, little: bool) 
     let mut bytes = match layout.compression {
         1 => stored.get(..expected).map(<[u8]>::to_vec).ok_or_else(|| short(stored.len(), expected))?,
         5 => lzw(stored, expected)?,
-        7 => return jpeg(layout, stored, rows),
+        7 => return pictures(layout, stored, rows),
         8 | 32946 => filled(ZlibDecoder::new(stored), expected, "deflate")?,
         50000 => {
             let decoder = zstd::stream::read::Decoder::with_buffer(stored)
@@ -127,7 +124,7 @@ fn packbits(mut stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-fn jpeg(layout: &Layout, stored: &[u8], rows: usize) -> Result<Vec<u8>, String> {
+fn pictures(layout: &Layout, stored: &[u8], rows: usize) -> Result<Vec<u8>, String> {
     // Tables that all tiles share: without their end mark, before the tile without its
     // start mark (Adobe Photoshop TIFF Technical Note 2).
     let joined;
@@ -138,30 +135,23 @@ fn jpeg(layout: &Layout, stored: &[u8], rows: usize) -> Result<Vec<u8>, String> 
         }
         _ => stored,
     };
-    let options =
-        DecoderOptions::default().set_max_width(layout.chunk_width).set_max_height(layout.chunk_height);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(stream), options);
-    let damaged = |e| format!("its JPEG stream is damaged: {e:?}");
-    decoder.decode_headers().map_err(damaged)?;
-    // Only the tag says whether the three are YCbCr; what the decoder takes them for
-    // does not matter if they leave it as they came.
-    let colours = match (layout.interleaved, layout.photometric) {
-        (1, _) => ColorSpace::Luma,
-        (3, 6) => ColorSpace::RGB,
-        (3, _) => decoder.input_colorspace().unwrap_or(ColorSpace::YCbCr),
-        (n, _) => return Err(format!("a JPEG stream of {n} bands; 1 or 3 are read")),
-    };
-    decoder.set_options(options.jpeg_set_out_colorspace(colours));
-    let mut out = decoder.decode().map_err(damaged)?;
-    let (width, height) = decoder.dimensions().unwrap_or_default();
-    let expected = layout.row_bytes() * rows;
-    if width != layout.chunk_width || height < rows || out.len() != width * height * layout.interleaved {
+    let mut picture = jpeg::decode(stream, layout.chunk_width, layout.chunk_height)
+        .map_err(|e| format!("its JPEG stream is damaged, or of a kind that is not read: {e}"))?;
+    let (width, height, bands) = (picture.width, picture.height, picture.planes.len());
+    if width != layout.chunk_width || height < rows || bands != layout.interleaved {
         return Err(format!(
-            "its JPEG picture is {width} x {height}; expected {} x {rows}",
-            layout.chunk_width
+            "its JPEG picture is {width} x {height} of {bands} components; expected {} x {rows} of {}",
+            layout.chunk_width, layout.interleaved
         ));
     }
-    out.truncate(expected);
+    // Only the tag says whether the three are YCbCr.
+    if layout.photometric == 6 {
+        jpeg::to_rgb(&mut picture.planes);
+    }
+    let mut out = vec![0; layout.row_bytes() * rows];
+    for (band, plane) in picture.planes.iter().enumerate() {
+        out.iter_mut().skip(band).step_by(bands).zip(plane).for_each(|(to, sample)| *to = *sample);
+    }
     Ok(out)
 }
 
