@@ -85,6 +85,15 @@ impl Opened {
         Ok(values)
     }
 
+    /// The value of a scalar coordinate (CF section 5.7), decoded; NaN where it has none.
+    pub async fn scalar_value(&self, path: &str) -> anyhow::Result<f64> {
+        let array = self.array(path)?;
+        if !array.shape.is_empty() {
+            bail!("{path}: not a scalar");
+        }
+        self.read_all(array).await?.first().copied().with_context(|| format!("{path}: no value"))
+    }
+
     pub fn array(&self, path: &str) -> anyhow::Result<&ArrayMeta> {
         self.hierarchy.arrays.get(path).with_context(|| format!("{path}: no such array"))
     }

@@ -135,6 +135,7 @@ impl Facts {
             for dim in &v.dims {
                 keys.push(facts.add_dim(opened, dim).await);
             }
+            facts.add_scalar_times(opened, v).await;
             facts.variables.push(VariableFacts {
                 path: v.path.clone(),
                 label: v.label(),
@@ -229,7 +230,7 @@ impl Facts {
         }
     }
 
-    fn widen_time(&mut self, units: &TimeUnits, first: Option<&CfTime>, last: Option<&CfTime>) {
+    pub(super) fn widen_time(&mut self, units: &TimeUnits, first: Option<&CfTime>, last: Option<&CfTime>) {
         let (Some(first), Some(last)) = (first, last) else { return };
         // RFC 3339 has four digits and most readers no year 0: the year of a climatology is none.
         if !(1..=9999).contains(&first.year) || !(1..=9999).contains(&last.year) {

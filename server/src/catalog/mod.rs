@@ -12,6 +12,7 @@ pub mod collections;
 pub mod events;
 pub mod facts;
 pub mod items;
+mod scalars;
 mod sync;
 mod tables;
 pub mod tokens;
