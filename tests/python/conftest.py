@@ -1,5 +1,6 @@
 """The real binary, real files, real clients."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -24,22 +25,17 @@ def references():
     return json.loads((data / "references.json").read_text()) if data else {"grids": []}
 
 
-# Grids that are not regular in latitude and longitude and have no known answers of their own.
-OTHER_GRIDS = [
-    "netcdf/projected/goes16_cloud_top_height.nc",
-    "netcdf/projected/laea_euro_air_temp.nc",
-    "netcdf/swath/amsr2_l2b_cut.nc",
-    "netcdf/swath/ascat_l2_cut.nc",
-    "unstructured/fvcom_sfbofs_subset.nc",
-    "unstructured/lfric_cubesphere_1t.nc",
-]
+def source_of(file):
+    """What is ingested for an entry: levels of one pyramid are one source."""
+    folder, levels, _ = file.partition(".levels/")
+    return folder + ".levels" if levels else file
 
 
-def grib_fields():
-    """Fields that are alone in their file, on grids that are not regular; decoded and placed by eccodes."""
-    regular = ("regular_ll", "regular_gg", "sh", "unstructured_grid")
-    alone = [f for f in references().get("grib", []) if f["fields"] == 1]
-    return [(f["file"], f["records"][0]) for f in alone if f["records"][0]["gridType"] not in regular]
+def known_files():
+    """Every file that an entry of references.json is about."""
+    r = references()
+    listed = [e["file"] for kind in ("grids", "grib", "geotiff", "tabular") for e in r.get(kind, [])]
+    return sorted({source_of(f) for f in listed + [e["store"] for e in r.get("zarr", [])] + list(r.get("netcdf_inventory", []))})
 
 
 def binary():
@@ -50,7 +46,9 @@ def binary():
 
 
 def collection_of(file):
-    return file.split("/")[-1].rsplit(".", 1)[0]
+    name = source_of(file).split("/")[-1]
+    # Several tables of one station differ in the ending alone.
+    return name.replace(".", "_") if file.startswith("tabular/") else name.split(".")[0]
 
 
 class Server:
@@ -83,22 +81,32 @@ def data_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
+def ingest_known(data_dir):
+    """Every file of the references, one collection each: what was said of it, by file."""
+    files = known_files()
+    assert len({collection_of(f) for f in files}) == len(files)
+
+    def ingest(file):
+        command = [binary(), "ingest", sample_data() / file, "--collection", collection_of(file), "--data", data_dir]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return file, (done.returncode, done.stdout + done.stderr)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as both:
+        return dict(both.map(ingest, files))
+
+
 @pytest.fixture(scope="session")
 def server(data_dir):
-    """A server that has every file of a reference grid, one collection each."""
-    samples = sample_data()
-    if samples:
-        for file in sorted({g["file"] for g in references()["grids"]}) + OTHER_GRIDS + [f for f, _ in grib_fields()]:
-            subprocess.run(
-                [binary(), "ingest", samples / file, "--collection", collection_of(file), "--data", data_dir],
-                check=True,
-                capture_output=True,
-            )
+    """A server that has every file of the references, one collection each."""
+    said = {}
+    if sample_data():
+        said = ingest_known(data_dir)
     else:
         demo = ROOT / "assets" / "demo" / "ncep-climatology.nc"
         subprocess.run(
             [binary(), "ingest", demo, "--collection", "ncep", "--data", data_dir], check=True, capture_output=True
         )
     s = Server(data_dir)
+    s.said = said
     yield s
     s.stop()
