@@ -1,28 +1,68 @@
-//! Large buffers go back to the operating system when they are freed.
+//! Large buffers go back to the operating system when they are freed, but not
+//! while an ingest frees and asks for the same ones all the time.
 //!
 //! glibc raises its threshold for mapping an allocation each time a mapped one is
 //! freed, up to 32 MiB, and keeps what lies below it in the heap: after some bands
 //! of an ingest the process holds several that nobody uses. A fixed threshold
-//! switches that off; it costs one `mmap` per buffer of megabytes.
+//! switches that off; it costs one `mmap` per buffer of megabytes, and a page fault
+//! for each 4 KiB of it. An encoder asks for such a buffer for every chunk, and then
+//! half of the time went into page faults: so the threshold is higher while it works.
 
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
-const THRESHOLD_BYTES: i32 = 2 << 20;
+/// Bytes of an allocation that is mapped by itself, and bytes at the end of a heap
+/// that are kept there.
+#[derive(Clone, Copy)]
+struct Thresholds {
+    map: i32,
+    trim: i32,
+}
+
+const AT_REST: Thresholds = Thresholds { map: 2 << 20, trim: 128 << 10 };
+const AT_WORK: Thresholds = Thresholds { map: 8 << 20, trim: 64 << 20 };
 
 static SET: Once = Once::new();
+/// How many are at work.
+static AT_WORK_NOW: Mutex<usize> = Mutex::new(0);
 
-/// Fixes the threshold for this process; later calls do nothing.
+/// Fixes the thresholds for this process; later calls do nothing.
 pub fn return_large_buffers() {
-    SET.call_once(set);
+    SET.call_once(|| set(AT_REST));
+}
+
+/// While one of these lives, freed buffers are kept for the next who asks.
+pub struct Work(());
+
+impl Work {
+    pub fn begin() -> Self {
+        let mut now = AT_WORK_NOW.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now == 0 {
+            set(AT_WORK);
+        }
+        *now += 1;
+        Self(())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let mut now = AT_WORK_NOW.lock().unwrap_or_else(PoisonError::into_inner);
+        *now -= 1;
+        if *now == 0 {
+            set(AT_REST);
+            rest();
+        }
+    }
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
-fn set() {
+fn set(to: Thresholds) {
     // SAFETY: mallopt takes two integers and may be called at any time; it is
     // refused (0) rather than undefined for values out of range.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, THRESHOLD_BYTES);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, to.map);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, to.trim);
     }
 }
 
@@ -40,6 +80,6 @@ pub fn rest() {
 pub fn rest() {}
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn set() {
-    let _ = THRESHOLD_BYTES;
+fn set(to: Thresholds) {
+    let _ = (to.map, to.trim);
 }

@@ -10,6 +10,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use graticule_formats::{FormatError, Source};
 
@@ -20,7 +21,9 @@ const MEMORY: u64 = 48 << 20;
 /// Bytes of one read that goes to the scratch file.
 const BLOCK: u64 = 16 << 20;
 /// Bytes of one read that goes to memory: a reader may need as much again to convert them.
-const PIECE: u64 = 8 << 20;
+const PIECE: u64 = 4 << 20;
+/// Pieces read at once.
+const READERS: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
@@ -28,6 +31,14 @@ pub enum FeedError {
     Format(#[from] FormatError),
     #[error("scratch file in {0}: {1}")]
     Scratch(String, std::io::Error),
+}
+
+fn short() -> std::io::Error {
+    std::io::Error::other("the source returned fewer bytes than asked for")
+}
+
+fn ended() -> std::io::Error {
+    std::io::Error::other("a thread that read the source ended unexpectedly")
 }
 
 enum Held {
@@ -152,24 +163,45 @@ impl<'a> Feed<'a> {
     }
 
     /// Reads a region into memory, in pieces along its first axis that are whole in source chunks.
+    /// All cores read: decoding may take longer than everything after it.
     fn read(&self, start: &[u64], count: &[u64]) -> Result<Vec<u8>, FeedError> {
         let bytes = count.iter().product::<u64>() * self.field.dtype.size() as u64;
-        let Some(axis) = count.iter().position(|n| *n > 1).filter(|_| bytes > 2 * PIECE) else {
+        let Some(axis) = count.iter().position(|n| *n > 1).filter(|_| bytes > PIECE) else {
             return Ok(self.source.read(&self.field.source, start, count)?);
         };
         let chunk = self.field.source_chunks.as_ref().and_then(|c| c.get(axis)).copied().unwrap_or(1).max(1);
         let one = bytes / count[axis];
         let piece = (PIECE / one.max(1) / chunk).max(1) * chunk;
-        let mut out = Vec::with_capacity(bytes as usize);
-        let (mut from, mut n) = (start.to_vec(), count.to_vec());
-        let end = start[axis] + count[axis];
-        while from[axis] < end {
+        let mut out = vec![0; bytes as usize];
+        let mut pieces = Vec::new();
+        let (mut from, end, mut rest) = (start[axis], start[axis] + count[axis], out.as_mut_slice());
+        while from < end {
             // Cuts fall on the source's chunk boundaries, wherever the region begins.
-            let to = ((from[axis] / chunk * chunk) + piece).min(end);
-            n[axis] = to - from[axis];
-            out.extend_from_slice(&self.source.read(&self.field.source, &from, &n)?);
-            from[axis] = to;
+            let to = ((from / chunk * chunk) + piece).min(end);
+            let (now, later) = rest.split_at_mut(((to - from) * one) as usize);
+            pieces.push((from, to - from, now));
+            (from, rest) = (to, later);
         }
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(READERS);
+        let workers = workers.min(pieces.len());
+        let pieces = Mutex::new(pieces.into_iter());
+        let work = || -> Result<(), FeedError> {
+            let (mut from, mut n) = (start.to_vec(), count.to_vec());
+            loop {
+                let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((at, length, to)) = next else { return Ok(()) };
+                (from[axis], n[axis]) = (at, length);
+                let got = self.source.read(&self.field.source, &from, &n)?;
+                let got = got.get(..to.len()).ok_or_else(|| self.failed(short()))?;
+                to.copy_from_slice(got);
+            }
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            let joined = others.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(self.failed(ended()))));
+            joined.fold(own, Result::and)
+        })?;
         Ok(out)
     }
 
@@ -271,7 +303,7 @@ impl<'a> Feed<'a> {
                 to = to * whole[a] + i;
             }
             let Some(piece) = bytes.get(cut..cut + run as usize) else {
-                return Err(std::io::Error::other("the source returned fewer bytes than asked for"));
+                return Err(short());
             };
             file.write_all_at(piece, to * size)?;
             cut += run as usize;

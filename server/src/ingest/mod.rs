@@ -817,7 +817,8 @@ fn nodes(
     sink: &ChunkSink,
     goes_on: Option<&Continue<'_>>,
 ) -> anyhow::Result<Vec<Node>> {
-    let group = |(path, metadata)| Node { path, metadata, chunks: Vec::new(), keep_chunks: false };
+    let group =
+        |(path, metadata)| Node { path, metadata, chunks: Vec::new(), parts: Vec::new(), keep_chunks: false };
     let mut out: Vec<Node> = skeleton.groups.into_iter().map(group).collect();
     // The second layout's coordinates lag behind: what is new of them is not what is new elsewhere.
     let series = plan.root.get(series::ATTRIBUTE).and_then(Value::as_str).map(|s| format!("{s}/"));
@@ -829,7 +830,8 @@ fn nodes(
             w.in_runs(g.former.arrays.get(&w.path), fresh)
         });
         let chunks = w.chunks(sink, first.unwrap_or(0))?;
-        out.push(Node { path: w.path, metadata: w.metadata, chunks, keep_chunks: first.is_some() });
+        let keep_chunks = first.is_some();
+        out.push(Node { path: w.path, metadata: w.metadata, chunks, parts: Vec::new(), keep_chunks });
     }
     // By field and level.
     let mut chunks: Vec<Vec<Chunks>> =
@@ -844,11 +846,12 @@ fn nodes(
         for (level, chunks) in field.levels.into_iter().zip(levels) {
             if let Some(m) = made.remove(&level.path) {
                 let chunks = m.chunks.into_iter().map(|(index, payload)| (index, Some(payload))).collect();
-                let keep_chunks = goes_on.is_some();
-                out.push(Node { path: level.path, metadata: m.metadata, chunks, keep_chunks });
+                let (metadata, parts, keep_chunks) = (m.metadata, m.parts, goes_on.is_some());
+                out.push(Node { path: level.path, metadata, chunks, parts, keep_chunks });
                 continue;
             }
-            out.push(Node { path: level.path, metadata: level.metadata, chunks, keep_chunks });
+            let (path, metadata) = (level.path, level.metadata);
+            out.push(Node { path, metadata, chunks, parts: Vec::new(), keep_chunks });
         }
     }
     Ok(out)

@@ -87,6 +87,7 @@ pub fn store<'q>(
     progress: &dyn Progress,
     cancel: &AtomicBool,
 ) -> anyhow::Result<(Vec<Stored>, Quality<'q>)> {
+    let _work = crate::memory::Work::begin();
     let cores = std::thread::available_parallelism().map_or(2, usize::from).min(16);
     let codecs = fields
         .iter()

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::origin;
 use crate::codec::Decoder;
-use crate::store::{ChunkSink, Payload};
+use crate::store::{ChunkSink, Parts, Payload};
 
 /// One file's part along the dimension that grows.
 pub struct Piece {
@@ -22,7 +22,10 @@ pub struct Piece {
 /// Level 0 of a variable.
 pub struct Made {
     pub metadata: Value,
+    /// What is too small to be referred to, or has no place of its own.
     pub chunks: Vec<(Vec<u32>, Payload)>,
+    /// What stays in the files.
+    pub parts: Vec<Parts>,
 }
 
 /// Refers to the chunks of `variable` in every piece. `planned` is the array as it would be stored,
@@ -41,7 +44,7 @@ pub fn make(
 ) -> anyhow::Result<Made> {
     let mut metadata = planned.clone();
     let mut known = former.map(|f| (f.chunk_shape.clone(), f.metadata["codecs"].clone()));
-    let mut chunks = Vec::new();
+    let (mut chunks, mut parts) = (Vec::new(), Vec::new());
     // What has no part in the growth is the same in every file.
     let pieces = if axis.is_some() { pieces } else { pieces.get(..1).unwrap_or_default() };
     for piece in pieces {
@@ -50,7 +53,7 @@ pub fn make(
         // No cache: every chunk's place is seen as it is read.
         let limits = Limits { cache_bytes: 0, ..crate::ingest::limits() };
         let source = graticule_formats::open(&piece.path, limits)?;
-        let stored = source.stored(variable).map_err(|e| refuse(e.reason))?;
+        let mut stored = source.stored(variable).map_err(|e| refuse(e.reason))?;
         let this = (stored.chunk_shape.clone(), stored.codecs.clone());
         let first = known.get_or_insert_with(|| this.clone());
         if first.0 != this.0 {
@@ -90,11 +93,6 @@ pub fn make(
             }
             Ok(index)
         };
-        for span in &stored.spans {
-            let Some((url, modified)) = urls.get(span.file as usize) else { continue };
-            let payload = Payload::elsewhere(url, span.offset, span.length, *modified)?;
-            chunks.push((place(span.index)?, payload));
-        }
         for (flat, bytes) in &stored.inline {
             chunks.push((place(*flat)?, sink.put(bytes.clone())?));
         }
@@ -105,11 +103,14 @@ pub fn make(
         {
             unwritten(&mut metadata, source.as_ref(), v, &stored, &grid)?;
         }
+        let first = (0..grid.len()).map(|a| if Some(a) == axis { piece.from / step } else { 0 });
+        let first = first.collect();
+        parts.push(Parts::new(grid, first, urls, std::mem::take(&mut stored.spans))?);
     }
     if let Some(former) = former {
         metadata["fill_value"] = former.metadata["fill_value"].clone();
     }
-    Ok(Made { metadata, chunks })
+    Ok(Made { metadata, chunks, parts })
 }
 
 /// Compression levels and the like say how it was written, not how it is read.

@@ -40,13 +40,14 @@ pub use read::{Document, Elsewhere, Location, Snapshot};
 pub use retain::{Expiry, Retention};
 pub use rollback::{changed, lengths};
 pub use slab::slab;
-pub use write::{ChunkSink, Node, Payload, Writer};
+pub use write::{ChunkSink, Node, Parts, Payload, Writer};
 
 const BRANCH: &str = "main";
 /// Open repositories kept; one costs about 100 KB.
 const REPOSITORIES_KEPT: usize = 64;
-/// Chunks along each axis that one manifest lists.
-const MANIFEST_CHUNKS: u32 = 128;
+/// Chunks that one manifest lists, along the first axis, which is the one that grows most often,
+/// and along the others: few enough that one is written and read in little memory and time.
+const MANIFEST_CHUNKS: [u32; 2] = [128, 32];
 /// Versions kept with their metadata parsed.
 const SNAPSHOTS_KEPT: usize = 32;
 
@@ -276,10 +277,16 @@ fn config() -> RepositoryConfig {
             splitting: Some(ManifestSplittingConfig {
                 split_sizes: Some(vec![(
                     ManifestSplitCondition::AnyArray,
-                    vec![ManifestSplitDim {
-                        condition: ManifestSplitDimCondition::Any,
-                        num_chunks: MANIFEST_CHUNKS,
-                    }],
+                    vec![
+                        ManifestSplitDim {
+                            condition: ManifestSplitDimCondition::Axis(0),
+                            num_chunks: MANIFEST_CHUNKS[0],
+                        },
+                        ManifestSplitDim {
+                            condition: ManifestSplitDimCondition::Any,
+                            num_chunks: MANIFEST_CHUNKS[1],
+                        },
+                    ],
                 )]),
             }),
             ..ManifestConfig::default()

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use graticule_formats::ChunkSpan;
 use icechunk::Repository;
 use icechunk::format::format_constants::SpecVersionBin;
 use icechunk::format::manifest::{
@@ -45,6 +46,59 @@ impl Payload {
             length,
             checksum: Some(Checksum::LastModified(SecondsSinceEpoch(modified))),
         })))
+    }
+}
+
+/// Chunks that are parts of files elsewhere, as small as they come: a collection may refer to
+/// millions of them, and what Icechunk holds of one is ten times as large.
+#[derive(Debug)]
+pub struct Parts {
+    /// Chunks along each axis of the box that the spans count in.
+    grid: Vec<u64>,
+    /// The index of the box's first chunk.
+    first: Vec<u64>,
+    /// URLs, and when each file was last modified.
+    files: Vec<(String, u32)>,
+    spans: Vec<ChunkSpan>,
+}
+
+impl Parts {
+    /// # Errors
+    /// A box that reaches beyond what an index can say, a URL that Icechunk does not take, a span
+    /// of a file or a chunk that there is not.
+    pub fn new(
+        grid: Vec<u64>,
+        first: Vec<u64>,
+        files: Vec<(String, u32)>,
+        mut spans: Vec<ChunkSpan>,
+    ) -> Result<Self, StoreError> {
+        let ends = grid.iter().zip(&first).map(|(n, f)| n.checked_add(*f));
+        let total = grid.iter().try_fold(1u64, |t, n| t.checked_mul(*n));
+        let fits = ends.into_iter().all(|e| e.is_some_and(|e| e <= u64::from(u32::MAX)));
+        let inside = |s: &ChunkSpan| total.is_some_and(|t| s.index < t) && (s.file as usize) < files.len();
+        if !fits || grid.len() != first.len() || !spans.iter().all(inside) {
+            let reason = format!("chunks that are not among the {grid:?} from {first:?} on");
+            return Err(StoreError::Corrupt { path: "references".to_owned(), reason });
+        }
+        for (url, _) in &files {
+            VirtualChunkLocation::from_url(url).map_err(repository_error)?;
+        }
+        spans.shrink_to_fit();
+        Ok(Self { grid, first, files, spans })
+    }
+
+    /// Each with its index.
+    fn payloads(&self) -> impl Iterator<Item = Result<(ChunkIndices, ChunkPayload), StoreError>> {
+        self.spans.iter().map(|s| {
+            let (mut rest, mut index) = (s.index, vec![0; self.grid.len()]);
+            for ((i, n), first) in index.iter_mut().zip(&self.grid).zip(&self.first).rev() {
+                *i = u32::try_from(rest % n.max(&1) + first).map_err(repository_error)?;
+                rest /= n.max(&1);
+            }
+            let (url, modified) = self.files.get(s.file as usize).map_or(("", 0), |(u, m)| (u.as_str(), *m));
+            let payload = Payload::elsewhere(url, s.offset, s.length, modified)?;
+            Ok((ChunkIndices(index), payload.0))
+        })
     }
 }
 
@@ -81,6 +135,8 @@ pub struct Node {
     pub metadata: Value,
     /// Chunks written now, by their index; `None` where nothing but fill is there any more.
     pub chunks: Vec<(Vec<u32>, Option<Payload>)>,
+    /// And those that are parts of files elsewhere.
+    pub parts: Vec<Parts>,
     /// Chunks of the former version stay, except where overwritten: the array grew.
     pub keep_chunks: bool,
 }
@@ -265,6 +321,14 @@ impl Writer<'_> {
                     .set_chunk_ref(path.clone(), ChunkIndices(index), payload.map(|p| p.0))
                     .await
                     .map_err(repository_error)?;
+            }
+            // Each box is let go before the next is unfolded.
+            for parts in node.parts {
+                for part in parts.payloads() {
+                    let (index, payload) = part?;
+                    let set = session.set_chunk_ref(path.clone(), index, Some(payload)).await;
+                    set.map_err(repository_error)?;
+                }
             }
         }
         let properties = properties(granules, change)?;
