@@ -160,6 +160,47 @@ def test_an_export_is_read_by_fsspec_and_xarray(refs, tmp_path):
     xr.testing.assert_equal(opened.t.load(), full.t.load())
 
 
+def lazily(folder):
+    """A folder of Parquet references as a store for xarray."""
+    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+
+    fs = fsspec.filesystem("reference", fo=str(folder), remote_protocol="file", lazy=True)
+    if not fs.asynchronous:
+        fs = AsyncFileSystemWrapper(fs, asynchronous=True) if not fs.async_impl else fs
+    return zarr.storage.FsspecStore(fs, read_only=True)
+
+
+@pytest.mark.parametrize("size", [10_000, 7])
+def test_parquet_references_are_read_by_fsspec_and_xarray(refs, tmp_path, size):
+    pytest.importorskip("fastparquet", reason="SKIPPED: fastparquet is not installed")
+    out = tmp_path / "daily.parq"
+    said = run("export", "daily", "--parquet", out, "--record-size", size, "--data", refs.data)
+    assert f"{6 * 8 * 8} references" in said
+    metadata = json.loads((out / ".zmetadata").read_text())
+    assert metadata["record_size"] == size and "t/.zarray" in metadata["metadata"]
+    assert len(list((out / "t").glob("refs.*.parq"))) == -(-6 * 8 * 8 // size)
+    fs = fsspec.filesystem("reference", fo=str(out), remote_protocol="file", lazy=True)
+    file, offset, length = fs.references["t/1.2.3"]
+    assert str(file).startswith(str(refs.files.resolve()))
+    with open(file, "rb") as f:
+        f.seek(int(offset))
+        assert f.read(int(length)) == fs.cat("t/1.2.3") == get(f"{refs.url}/zarr/daily/t/c/1/2/3")[1]
+    opened = xr.open_zarr(lazily(out), consolidated=False)
+    full = xr.open_zarr(f"{refs.url}/zarr/daily")
+    xr.testing.assert_equal(opened.t.load(), full.t.load())
+    np.testing.assert_array_equal(opened.lat, full.lat)
+
+
+def test_parquet_references_do_not_replace_what_is_there(refs, tmp_path):
+    (tmp_path / "there").mkdir()
+    said = run("export", "daily", "--parquet", tmp_path / "there", "--data", refs.data, ok=False)
+    assert "is there already" in said
+    if sample_data():
+        out = tmp_path / "shards"
+        said = run("export", "v3_sharded_eraint_u_ref", "--parquet", out, "--data", refs.data, ok=False)
+        assert "use --kerchunk" in said and not out.exists()
+
+
 def get(url):
     try:
         return 200, urllib.request.urlopen(url).read(), {}

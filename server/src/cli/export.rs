@@ -13,8 +13,15 @@ pub struct Export {
     /// Id of a collection that was ingested with --reference
     collection: String,
     /// File to write: references as kerchunk's JSON
-    #[arg(long, value_name = "FILE")]
-    kerchunk: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "parquet", conflicts_with = "parquet")]
+    kerchunk: Option<PathBuf>,
+    /// Folder to write: references as kerchunk's Parquet, for more of them than fit into memory
+    #[arg(long, value_name = "FOLDER")]
+    parquet: Option<PathBuf>,
+    /// References in one file of the folder
+    #[arg(long, value_name = "N", default_value_t = crate::reference::RECORD_SIZE, requires = "parquet",
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    record_size: u64,
     /// Version to write [default: the latest]
     #[arg(long, value_name = "VERSION")]
     at_version: Option<String>,
@@ -30,14 +37,22 @@ impl Export {
         let written = runtime.block_on(async {
             let store = Store::open(&self.at.data)?;
             let snapshot = store.open_version(&self.collection, self.at_version.as_deref()).await?;
-            crate::reference::kerchunk(&snapshot, &self.kerchunk).await
-        })?;
+            match (&self.parquet, &self.kerchunk) {
+                (Some(folder), _) => {
+                    let written = crate::reference::parquet(&snapshot, folder, self.record_size).await?;
+                    anyhow::Ok((written, folder.display().to_string()))
+                }
+                (None, Some(file)) => {
+                    let written = crate::reference::kerchunk(&snapshot, file).await?;
+                    Ok((written, file.display().to_string()))
+                }
+                (None, None) => anyhow::bail!("--kerchunk or --parquet names what to write"),
+            }
+        });
+        let (written, place) = written?;
         println!(
-            "{}: {} references and {} chunks inline in {}",
-            self.collection,
-            written.references,
-            written.inline,
-            self.kerchunk.display()
+            "{}: {} references and {} chunks inline in {place}",
+            self.collection, written.references, written.inline
         );
         Ok(ExitCode::SUCCESS)
     }

@@ -7,13 +7,17 @@
 mod contents;
 mod export;
 mod intact;
+mod lazy;
 mod made;
 pub mod origin;
+mod parquet;
+mod thrift;
 mod transcode;
 mod v2;
 
 pub use export::{Export, kerchunk};
 pub use intact::{Status, broken, status, watch};
+pub use lazy::{RECORD_SIZE, parquet};
 pub use made::{Made, Piece, make};
 pub use transcode::{Part, Transcoder};
 
