@@ -223,12 +223,3 @@ fn chunks_in_place_decode_to_what_the_reader_gives() {
     let why = refused.join(" ");
     assert!(why.contains("bzip2, which the viewer does not read"), "{why}");
 }
-
-#[test]
-fn grib_messages_are_not_referred_to_and_say_why() {
-    let Some(dir) = sample::dir() else { return };
-    let source = open(&dir.join("grib/gfswave_atlocn.grib2"), Limits::default()).unwrap();
-    let name = source.header().variables.last().unwrap().path.clone();
-    let error = source.stored(&name).err().unwrap();
-    assert!(error.reason.contains("GRIB2 decode by codecs that Zarr has not"), "{error}");
-}
