@@ -129,8 +129,7 @@ pub(super) fn held(conn: &Connection, collection: &str, wanted: &Wanted) -> anyh
         take("checksum = ?2", &[&collection, sum])?;
     }
     for id in &wanted.ids {
-        // ':' follows the digits.
-        take("(name = ?2 OR (name >= ?2 || '~' AND name < ?2 || '~:'))", &[&collection, id])?;
+        take("name = ?2", &[&collection, id])?;
     }
     for url in &wanted.urls {
         take("json_extract(record, '$.origin.url') = ?2", &[&collection, url])?;

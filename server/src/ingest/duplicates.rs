@@ -55,7 +55,7 @@ impl FromStr for Duplicates {
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     pub sha256: Vec<String>,
-    /// Item ids, and those made of them (`name~2`).
+    /// Item ids.
     pub ids: Vec<String>,
     /// Granules that hold any of these steps.
     pub steps: Vec<Range<u64>>,
@@ -65,10 +65,8 @@ pub struct Wanted {
 
 impl Wanted {
     pub fn fits(&self, granule: &Granule) -> bool {
-        let id = granule.id();
-        let named = |w: &String| id == w || id.strip_prefix(w.as_str()).is_some_and(|r| r.starts_with('~'));
         self.sha256.contains(&granule.sha256)
-            || self.ids.iter().any(named)
+            || self.ids.iter().any(|id| id == granule.id())
             || granule.origin.as_ref().is_some_and(|o| self.urls.contains(&o.url))
             || granule.steps.is_some_and(|(at, n)| {
                 self.steps.iter().any(|w| w.start < at.saturating_add(n) && w.end > at)
@@ -148,6 +146,41 @@ pub fn fail_all(
     all.collect()
 }
 
+/// Id of the `n`th item of a name, from the second on.
+pub(super) fn numbered(name: &str, n: u64) -> String {
+    format!("{name}~{n}")
+}
+
+/// A number above `taken` that no item of the name has: in some thirty lookups, however many have
+/// it, as a file that is published hourly under one name will.
+async fn free_number(
+    store: &Store,
+    catalog: &impl Publish,
+    id: &str,
+    name: &str,
+    mut taken: u64,
+) -> anyhow::Result<u64> {
+    let is_free = async |n: u64| {
+        let wanted = Wanted { ids: vec![numbered(name, n)], ..Wanted::default() };
+        Ok::<bool, anyhow::Error>(catalog.held(store, id, &wanted).await?.is_empty())
+    };
+    let mut stride = 1;
+    while !is_free(taken + stride).await? {
+        taken += stride;
+        stride *= 2;
+    }
+    let mut free = taken + stride;
+    while free - taken > 1 {
+        let middle = taken + (free - taken) / 2;
+        if is_free(middle).await? {
+            free = middle;
+        } else {
+            taken = middle;
+        }
+    }
+    Ok(free)
+}
+
 /// Gives each granule its item's id, and says which granules they put out of their places.
 ///
 /// `replaced` are the steps that are overwritten.
@@ -178,11 +211,22 @@ pub async fn settle(
         }
     }
     let goes = |g: &Granule| policy != Duplicates::Version && put_out.iter().any(|(_, o)| o.id() == g.id());
-    let mut taken: BTreeSet<String> =
-        held.iter().map(|s| &s.granule).filter(|g| !goes(g)).map(|g| g.id().to_owned()).collect();
+    let (gone, stand): (Vec<&Granule>, Vec<&Granule>) =
+        held.iter().map(|s| &s.granule).partition(|g| goes(g));
+    let mut taken: BTreeSet<String> = stand.into_iter().map(|g| g.id().to_owned()).collect();
+    let mut numbers: HashMap<String, u64> = HashMap::new();
     for g in granules.iter_mut() {
-        let free = (1..).map(|n| if n == 1 { g.name.clone() } else { format!("{}~{n}", g.name) });
-        let free = free.into_iter().find(|id| !taken.contains(id)).unwrap_or_else(|| g.name.clone());
+        let of_name = |o: &&&Granule| o.name == g.name && !taken.contains(o.id());
+        let free = if !taken.contains(&g.name) {
+            g.name.clone()
+        } else if let Some(former) = gone.iter().find(of_name) {
+            former.id().to_owned()
+        } else {
+            let last = numbers.get(&g.name).copied().unwrap_or(1);
+            let n = free_number(store, catalog, id, &g.name, last).await?;
+            numbers.insert(g.name.clone(), n);
+            numbered(&g.name, n)
+        };
         taken.insert(free.clone());
         g.id = (free != g.name).then_some(free);
     }

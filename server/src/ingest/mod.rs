@@ -601,11 +601,11 @@ fn format_error(e: &anyhow::Error) -> Option<&FormatError> {
 
 /// The first version of a collection: granules of one name get numbers.
 fn first_of(granules: &mut [Granule]) -> Change {
-    let mut count: std::collections::HashMap<String, u32> = std::collections::HashMap::new();
+    let mut count: std::collections::HashMap<String, u64> = std::collections::HashMap::new();
     for g in granules {
         let n = count.entry(g.name.clone()).or_default();
         *n += 1;
-        g.id = (*n > 1).then(|| format!("{}~{n}", g.name));
+        g.id = (*n > 1).then(|| duplicates::numbered(&g.name, *n));
     }
     Change::default()
 }

@@ -99,6 +99,35 @@ async fn a_former_revision_that_is_given_again_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn granules_of_one_name_have_items_of_their_own_numbers() {
+    let h = House::new();
+    let ids = async || {
+        let mut standing: Vec<_> = h.store.living("c", None).await.unwrap().into_iter().collect();
+        standing.sort_by_key(|(_, s)| s.granule.steps);
+        standing.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    for day in 0..6 {
+        assert_eq!(h.ingest(&h.day("latest.nc", day, 0.0), None, Duplicates::Skip).await, Outcome::Published);
+    }
+    let numbered: Vec<String> = (2..=6).map(|n| format!("latest.nc~{n}")).collect();
+    assert_eq!(ids().await, [&["latest.nc".to_owned()][..], &numbered].concat());
+    // One that takes the place of another has its id, so that links to it stay.
+    let again = h.day("latest.nc", 3, 5.0);
+    assert_eq!(h.ingest(&again, None, Duplicates::Replace).await, Outcome::Published);
+    assert_eq!(ids().await, [&["latest.nc".to_owned()][..], &numbered].concat());
+    // Several of the name in one run.
+    let more = ["x", "y"].map(|folder| {
+        std::fs::create_dir(h.dir.path().join(folder)).unwrap();
+        h.day(&format!("{folder}/latest.nc"), if folder == "x" { 6 } else { 7 }, 0.0)
+    });
+    let request = IngestRequest::of("c".into(), more.into(), Recipe::default());
+    ingest(&h.store, &h.catalog, &request, Arc::new(Silent), Arc::default()).await.unwrap();
+    let all = ids().await;
+    assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 8, "{all:?}");
+    assert_eq!(all[6..], ["latest.nc~7", "latest.nc~8"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_process_may_expire_what_this_one_remembers_and_a_crash_in_between_is_made_up_for() {
     let h = House::new();
     for day in 0..4 {
