@@ -2,16 +2,21 @@
 //! format's own reader decodes.
 //!
 //! In `zarr.json` they are an array-to-bytes codec of our own, alone in the chain:
-//! `{"name": "graticule.grib", "configuration": {"field": 1}}` is field 1 of a GRIB message.
+//! `{"name": "graticule.grib", "configuration": {"field": 1}}` is field 1 of a GRIB message; `graticule.tiff` is one
+//! band of a tile or strip.
 
 use graticule_shared::dtype::DataType;
 use serde_json::Value;
 
 use crate::FormatError;
+use crate::geotiff::refer::Tile;
 use crate::guard::guard;
 
 /// A whole GRIB message, of either edition.
 pub(crate) const GRIB: &str = "graticule.grib";
+
+/// A tile or strip of a TIFF image.
+pub(crate) const TIFF: &str = "graticule.tiff";
 
 /// What a chunk must decode to.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +36,7 @@ impl Shape {
 #[derive(Debug)]
 enum Kind {
     Grib { field: usize },
+    Tiff(Tile),
 }
 
 /// Decoder of one array's chunks.
@@ -43,7 +49,7 @@ pub struct FileCodec {
 impl FileCodec {
     /// True where a chain of codecs (`codecs` of `zarr.json`) is one of these.
     pub fn is_one(codecs: &Value) -> bool {
-        codecs[0]["name"].as_str().is_some_and(|n| n == GRIB)
+        codecs[0]["name"].as_str().is_some_and(|n| n == GRIB || n == TIFF)
     }
 
     /// Of an array with these `codecs` and chunks of `shape`, of `most_bytes` decoded at most.
@@ -56,7 +62,14 @@ impl FileCodec {
         };
         let name = codec["name"].as_str().unwrap_or_default();
         let configuration = &codec["configuration"];
+        let bytes = shape.iter().try_fold(dtype.size() as u64, |p, n| p.checked_mul(*n));
+        let bytes = bytes.filter(|b| *b <= most_bytes).and_then(|b| usize::try_from(b).ok());
+        let bytes = bytes.ok_or_else(|| {
+            format!("chunks of {shape:?} are too large to decode; at most {most_bytes} bytes are")
+        })?;
+        let shape = Shape { extent: shape.to_vec(), dtype, bytes };
         let kind = match name {
+            TIFF => Kind::Tiff(Tile::from_json(configuration, &shape)?),
             GRIB => {
                 let field = configuration["field"].as_u64().and_then(|n| usize::try_from(n).ok());
                 let field = field.filter(|n| *n > 0).ok_or_else(|| {
@@ -66,12 +79,7 @@ impl FileCodec {
             }
             _ => return Err(format!("{name:?} is no codec of files")),
         };
-        let bytes = shape.iter().try_fold(dtype.size() as u64, |p, n| p.checked_mul(*n));
-        let bytes = bytes.filter(|b| *b <= most_bytes).and_then(|b| usize::try_from(b).ok());
-        let bytes = bytes.ok_or_else(|| {
-            format!("chunks of {shape:?} are too large to decode; at most {most_bytes} bytes are")
-        })?;
-        Ok(Self { kind, shape: Shape { extent: shape.to_vec(), dtype, bytes } })
+        Ok(Self { kind, shape })
     }
 
     /// Bytes of a decoded chunk.
@@ -87,6 +95,7 @@ impl FileCodec {
         // Some decoders of code streams are other people's.
         let values = guard("", || {
             let values = match &self.kind {
+                Kind::Tiff(tile) => tile.decode(stored),
                 Kind::Grib { field } => crate::grib::refer::decode(stored, *field, &self.shape),
             };
             values.map_err(|why| FormatError::new("", why))

@@ -267,9 +267,30 @@ impl Cube {
         {
             notes.push("no CRS given: read as longitude/latitude".to_owned());
         }
+        notes.extend(variables.iter().filter_map(out_of_order));
         let title = ["title", "Title", "name"].iter().find_map(|k| text(&h.attributes, k));
         Self { title, series, variables, notes }
     }
+}
+
+/// Why a variable that has both axes of a map is on none: they are not its last dimensions in the order of CF
+/// (section 2.4).
+fn out_of_order(v: &Variable) -> Option<String> {
+    let (y, x) = (v.dim(Role::Y)?, v.dim(Role::X)?);
+    let placed = [y, x].iter().all(|d| d.coordinate.is_some() && d.len > 0);
+    if !placed || v.horizontal().is_some() || v.is_mappable() {
+        return None;
+    }
+    let names = |dims: &[&Dim]| dims.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", ");
+    let found: Vec<&Dim> = v.dims.iter().collect();
+    let mut wanted: Vec<&Dim> = v.dims.iter().filter(|d| !matches!(d.role, Role::Y | Role::X)).collect();
+    wanted.extend([y, x]);
+    Some(format!(
+        "{}: no map: its dimensions are ({}); in the order ({}) it has one",
+        v.path,
+        names(&found),
+        names(&wanted)
+    ))
 }
 
 fn text(attributes: &Map<String, Value>, key: &str) -> Option<String> {
@@ -709,6 +730,29 @@ mod tests {
         assert_eq!(v.packing.value(-32768.0), None);
         assert!((v.packing.value(100.0).unwrap() - 274.15).abs() < 1e-9);
         assert_eq!(c.notes, ["no CRS given: read as longitude/latitude"]);
+    }
+
+    #[test]
+    fn a_variable_whose_latitude_and_longitude_are_not_last_says_in_which_order_it_has_a_map() {
+        let notes = |dims: &[&str]| {
+            let axis = |name: &str, units: &str| array(&[4], &[name], "float32", json!({"units": units}));
+            let mut nodes = json!({"lat": axis("lat", "degrees_north"), "lon": axis("lon", "degrees_east"),
+                "time": axis("time", "days since 2000-01-01")});
+            nodes["v"] = array(&vec![4; dims.len()], dims, "float32", json!({}));
+            let mut notes = cube(nodes, json!({})).notes;
+            notes.retain(|n| !n.starts_with("no CRS"));
+            notes
+        };
+        let told = |dims: &str, order: &str| {
+            [format!("v: no map: its dimensions are ({dims}); in the order ({order}) it has one")]
+        };
+        assert_eq!(notes(&["lat", "time", "lon"]), told("lat, time, lon", "time, lat, lon"));
+        assert_eq!(notes(&["lat", "lon", "time"]), told("lat, lon, time", "time, lat, lon"));
+        assert_eq!(notes(&["lon", "lat"]), told("lon, lat", "lat, lon"));
+        assert_eq!(notes(&["lat", "lon", "band"]), told("lat, lon, band", "band, lat, lon"));
+        for fine in [&["time", "lat", "lon"][..], &["lat", "lon"], &["time", "lat"], &["lon"]] {
+            assert!(notes(fine).is_empty(), "{fine:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,10 @@ GRIB = [
 ]
 
 
+# LZW, JPEG, both predictors, bands that lie together.
+TIFF = ["predictor3_f32.tif", "rgb_jpeg_cog.tif", "cog_utm21_uint16.tif", "landsat_utm17_red.tif", "lcmap_2019_albers.tif"]
+
+
 def request(url, method="GET", **headers):
     return urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers))
 
@@ -46,8 +50,9 @@ def request(url, method="GET", **headers):
 def refs(tmp_path_factory):
     data = tmp_path_factory.mktemp("coded")
     (data / "files").mkdir()
-    for name in GRIB:
-        file = shutil.copy(sample_data() / "grib" / name, data / "files")
+    for name in GRIB + TIFF:
+        folder = "grib" if name in GRIB else "geotiff"
+        file = shutil.copy(sample_data() / folder / name, data / "files")
         run("ingest", file, "--collection", f"{name.split('.')[0]}_ref", "--reference", "--data", data)
         run("ingest", file, "--collection", f"{name.split('.')[0]}_copy", "--data", data)
     s = Server(data)
@@ -60,15 +65,15 @@ def opened(server, collection, group=None):
     return xr.open_zarr(f"{server.url}/zarr/{collection}", group=group)
 
 
-@pytest.mark.parametrize("name", GRIB)
-def test_messages_in_their_file_read_as_a_copy_of_them_does(name, refs):
+@pytest.mark.parametrize("name", GRIB + TIFF)
+def test_parts_of_a_file_in_their_place_read_as_a_copy_of_them_does(name, refs):
     collection = name.split(".")[0]
     referred, copy = opened(refs, f"{collection}_ref"), opened(refs, f"{collection}_copy")
     assert set(referred.variables) == set(copy.variables)
     for variable in copy.variables:
         np.testing.assert_array_equal(referred[variable].values, copy[variable].values, err_msg=variable)
     store = zarr.open_group(f"{refs.url}/zarr/{collection}_ref", mode="r")
-    assert all("graticule.grib" not in json.dumps(a.metadata.to_dict()) for _, a in store.arrays())
+    assert all("graticule." not in json.dumps(a.metadata.to_dict()) for _, a in store.arrays())
 
 
 def test_nothing_of_the_full_resolution_is_copied(refs):

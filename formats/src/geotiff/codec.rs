@@ -4,7 +4,7 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-use super::layout::Layout;
+use super::layout::Coding;
 use crate::jpeg;
 
 /// Name of a compression scheme that is read, or why it is not.
@@ -25,14 +25,14 @@ pub(crate) fn known(compression: u64) -> Result<(), String> {
     ))
 }
 
-/// `rows` rows of a tile or strip of `layout`, from its stored bytes: samples of
+/// `rows` rows of a tile or strip of `coding`, from its stored bytes: samples of
 /// one row after another, pixel by pixel, native-endian.
-pub(crate) fn decode(layout: &Layout, stored: &[u8], rows: usize, little: bool) -> Result<Vec<u8>, String> {
-    let expected = layout.row_bytes() * rows;
-    let mut bytes = match layout.compression {
+pub(crate) fn decode(coding: &Coding, stored: &[u8], rows: usize, little: bool) -> Result<Vec<u8>, String> {
+    let expected = coding.row_bytes() * rows;
+    let mut bytes = match coding.compression {
         1 => stored.get(..expected).map(<[u8]>::to_vec).ok_or_else(|| short(stored.len(), expected))?,
         5 => lzw(stored, expected)?,
-        7 => return pictures(layout, stored, rows),
+        7 => return pictures(coding, stored, rows),
         8 | 32946 => filled(ZlibDecoder::new(stored), expected, "deflate")?,
         50000 => {
             let decoder = zstd::stream::read::Decoder::with_buffer(stored)
@@ -41,21 +41,21 @@ pub(crate) fn decode(layout: &Layout, stored: &[u8], rows: usize, little: bool) 
         }
         _ => packbits(stored, expected)?,
     };
-    if layout.bits < 8 {
-        return Ok(widen(&bytes, layout));
+    if coding.bits < 8 {
+        return Ok(widen(&bytes, coding));
     }
-    let size = layout.bits / 8;
-    if layout.predictor == 3 {
-        bytes.chunks_exact_mut(layout.row_bytes()).for_each(|row| undo_float(row, layout.interleaved, size));
+    let size = coding.bits / 8;
+    if coding.predictor == 3 {
+        bytes.chunks_exact_mut(coding.row_bytes()).for_each(|row| undo_float(row, coding.interleaved, size));
         return Ok(bytes);
     }
     if little != cfg!(target_endian = "little") {
         crate::slab::swap_elements(&mut bytes, size);
     }
-    if layout.predictor == 2 {
+    if coding.predictor == 2 {
         bytes
-            .chunks_exact_mut(layout.row_bytes())
-            .for_each(|row| undo_differences(row, layout.interleaved, size));
+            .chunks_exact_mut(coding.row_bytes())
+            .for_each(|row| undo_differences(row, coding.interleaved, size));
     }
     Ok(bytes)
 }
@@ -124,31 +124,31 @@ fn packbits(mut stored: &[u8], expected: usize) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-fn pictures(layout: &Layout, stored: &[u8], rows: usize) -> Result<Vec<u8>, String> {
+fn pictures(coding: &Coding, stored: &[u8], rows: usize) -> Result<Vec<u8>, String> {
     // Tables that all tiles share: without their end mark, before the tile without its
     // start mark (Adobe Photoshop TIFF Technical Note 2).
     let joined;
-    let stream = match (layout.tables.strip_suffix(b"\xff\xd9"), stored.strip_prefix(b"\xff\xd8")) {
+    let stream = match (coding.tables.strip_suffix(b"\xff\xd9"), stored.strip_prefix(b"\xff\xd8")) {
         (Some(tables), Some(tile)) if tables.starts_with(b"\xff\xd8") => {
             joined = [tables, tile].concat();
             &joined[..]
         }
         _ => stored,
     };
-    let mut picture = jpeg::decode(stream, layout.chunk_width, layout.chunk_height)
+    let mut picture = jpeg::decode(stream, coding.chunk_width, coding.chunk_height)
         .map_err(|e| format!("its JPEG stream is damaged, or of a kind that is not read: {e}"))?;
     let (width, height, bands) = (picture.width, picture.height, picture.planes.len());
-    if width != layout.chunk_width || height < rows || bands != layout.interleaved {
+    if width != coding.chunk_width || height < rows || bands != coding.interleaved {
         return Err(format!(
             "its JPEG picture is {width} x {height} of {bands} components; expected {} x {rows} of {}",
-            layout.chunk_width, layout.interleaved
+            coding.chunk_width, coding.interleaved
         ));
     }
     // Only the tag says whether the three are YCbCr.
-    if layout.photometric == 6 {
+    if coding.photometric == 6 {
         jpeg::to_rgb(&mut picture.planes);
     }
-    let mut out = vec![0; layout.row_bytes() * rows];
+    let mut out = vec![0; coding.row_bytes() * rows];
     for (band, plane) in picture.planes.iter().enumerate() {
         out.iter_mut().skip(band).step_by(bands).zip(plane).for_each(|(to, sample)| *to = *sample);
     }
@@ -156,11 +156,11 @@ fn pictures(layout: &Layout, stored: &[u8], rows: usize) -> Result<Vec<u8>, Stri
 }
 
 /// One byte a sample out of 1, 2 or 4 bits; rows begin on a byte.
-fn widen(bytes: &[u8], layout: &Layout) -> Vec<u8> {
-    let (bits, samples) = (layout.bits, layout.chunk_width * layout.interleaved);
+fn widen(bytes: &[u8], coding: &Coding) -> Vec<u8> {
+    let (bits, samples) = (coding.bits, coding.chunk_width * coding.interleaved);
     let mask = (1u16 << bits) as u8 - 1;
     let mut out = Vec::with_capacity(bytes.len() * 8 / bits);
-    for row in bytes.chunks_exact(layout.row_bytes()) {
+    for row in bytes.chunks_exact(coding.row_bytes()) {
         let sample = |i: usize| (row[i * bits / 8] >> (8 - bits - i * bits % 8)) & mask;
         out.extend((0..samples).map(sample));
     }

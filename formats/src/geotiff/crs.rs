@@ -105,6 +105,14 @@ pub(crate) enum Crs {
     Projected { projection: Projection, easting: f64, northing: f64, ellipsoid: Ellipsoid },
 }
 
+impl Crs {
+    /// True on an ellipsoid that was fitted to one continent, whose centre is not the Earth's.
+    pub(crate) fn is_of_a_national_datum(&self) -> bool {
+        let (Self::Geographic(ellipsoid) | Self::Projected { ellipsoid, .. }) = self;
+        [CLARKE_1866, BESSEL, INTERNATIONAL, AIRY, KRASSOWSKY].contains(ellipsoid)
+    }
+}
+
 /// Projected systems by EPSG code: zones of UTM and those most used otherwise.
 pub(crate) fn projected(code: u16) -> Option<Crs> {
     use Projection::{

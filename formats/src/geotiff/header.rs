@@ -123,11 +123,11 @@ pub(super) fn build(
             path: band_name(band, &items, &header.variables),
             dims: names.map(str::to_owned).to_vec(),
             shape: vec![layout.height, layout.width],
-            dtype: layout.dtype,
+            dtype: layout.coding.dtype,
             attributes,
             chunks: Some(vec![
-                (layout.chunk_height as u64).min(layout.height),
-                (layout.chunk_width as u64).min(layout.width),
+                (layout.coding.chunk_height as u64).min(layout.height),
+                (layout.coding.chunk_width as u64).min(layout.width),
             ]),
         });
         contents.push(Content::Band(band));
@@ -176,13 +176,13 @@ fn missing(
         return Ok(None);
     }
     let value = gdal::missing(&written);
-    let possible = value.filter(|v| match layout.dtype {
+    let possible = value.filter(|v| match layout.coding.dtype {
         DataType::Float64 | DataType::Float32 => true,
         dtype => dtype.to_f64_vec(&native(dtype, *v)) == [*v],
     });
     if possible.is_none() {
         let found = format!("the nodata value is {:?}; it is ignored", written.trim());
-        header.notes.push(note("file", found, &format!("a value of {}", layout.dtype)));
+        header.notes.push(note("file", found, &format!("a value of {}", layout.coding.dtype)));
     }
     Ok(possible)
 }
@@ -190,7 +190,7 @@ fn missing(
 fn band_attributes(layout: &Layout, items: &[&Item], missing: Option<f64>) -> Vec<(String, AttrValue)> {
     let mut out = Vec::new();
     if let Some(value) = missing {
-        let fill = AttrValue::from_native(layout.dtype, &native(layout.dtype, value));
+        let fill = AttrValue::from_native(layout.coding.dtype, &native(layout.coding.dtype, value));
         out.push(("_FillValue".to_owned(), fill));
     }
     for item in items {
@@ -240,7 +240,7 @@ fn palette(
 ) -> Result<Vec<(String, AttrValue)>, FormatError> {
     let map = bytes.all_uints(directory, COLOUR_MAP, limits)?;
     let entries = map.len() / 3;
-    if layout.photometric != PALETTE || layout.bits > 8 || entries == 0 || entries > 256 {
+    if layout.coding.photometric != PALETTE || layout.coding.bits > 8 || entries == 0 || entries > 256 {
         return Ok(Vec::new());
     }
     let colour = |i: usize| [map[i], map[entries + i], map[2 * entries + i]].map(|c| (c >> 8) as u8);
@@ -253,7 +253,7 @@ fn palette(
         .collect();
     let meanings: Vec<String> = (0..last).map(|i| format!("class_{i}")).collect();
     Ok(vec![
-        ("flag_values".to_owned(), AttrValue::Ints(layout.dtype, (0..last as i64).collect())),
+        ("flag_values".to_owned(), AttrValue::Ints(layout.coding.dtype, (0..last as i64).collect())),
         ("flag_meanings".to_owned(), text(&meanings.join(" "))),
         ("flag_colors".to_owned(), text(&colours.join(" "))),
     ])

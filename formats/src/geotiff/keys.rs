@@ -76,15 +76,24 @@ impl GeoKeys {
     /// # Errors
     /// What it is that cannot be carried over.
     pub(crate) fn reference(&self) -> Result<Option<Reference>, String> {
-        match self.shorts.get(&1024) {
-            None if self.shorts.contains_key(&3072) => self.projected().map(Some),
-            None if self.shorts.contains_key(&2048) => self.geographic().map(Some),
-            None | Some(0 | 32767) => Ok(None),
-            Some(1) => self.projected().map(Some),
-            Some(2) => self.geographic().map(Some),
-            Some(3) => Err("the coordinates are geocentric; projected or geographic ones are read".into()),
-            Some(n) => Err(format!("the model type (GeoKey 1024) is {n}; expected 1 or 2")),
+        let mut found = match self.shorts.get(&1024) {
+            None if self.shorts.contains_key(&3072) => self.projected()?,
+            None if self.shorts.contains_key(&2048) => self.geographic()?,
+            None | Some(0 | 32767) => return Ok(None),
+            Some(1) => self.projected()?,
+            Some(2) => self.geographic()?,
+            Some(3) => {
+                return Err("the coordinates are geocentric; projected or geographic ones are read".into());
+            }
+            Some(n) => return Err(format!("the model type (GeoKey 1024) is {n}; expected 1 or 2")),
+        };
+        if found.note.is_none() && found.crs.is_of_a_national_datum() {
+            found.note = Some(
+                "places are on the datum of the file, older than satellites; its shift to WGS 84, of some 100 m, is not applied"
+                    .to_owned(),
+            );
         }
+        Ok(Some(found))
     }
 
     fn geographic(&self) -> Result<Reference, String> {
@@ -236,5 +245,27 @@ impl GeoKeys {
                 ));
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::GeoKeys;
+
+    fn note(epsg: u16) -> Option<String> {
+        let keys = GeoKeys { shorts: BTreeMap::from([(1024, 1), (3072, epsg)]), doubles: BTreeMap::new() };
+        keys.reference().expect("a known system").expect("it has one").note
+    }
+
+    #[test]
+    fn a_national_datum_is_told_and_one_of_satellites_is_not() {
+        for epsg in [27700, 31467, 26713, 23032] {
+            assert!(note(epsg).is_some_and(|n| n.contains("shift to WGS 84")), "EPSG:{epsg}");
+        }
+        for epsg in [32633, 26913, 25832, 2154, 3857, 3411] {
+            assert_eq!(note(epsg), None, "EPSG:{epsg}");
+        }
     }
 }

@@ -33,11 +33,9 @@ mod tag {
 /// Chunks whose place is checked when the file is opened; more are checked as they are read.
 const CHECKED_CHUNKS: u64 = 1 << 20;
 
-#[derive(Debug)]
-pub(crate) struct Layout {
-    pub(crate) width: u64,
-    pub(crate) height: u64,
-    pub(crate) bands: u64,
+/// How the bytes of one tile or strip become samples.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Coding {
     pub(crate) dtype: DataType,
     /// Of one sample, as stored: 1, 2, 4, 8, 16, 32 or 64.
     pub(crate) bits: usize,
@@ -45,14 +43,51 @@ pub(crate) struct Layout {
     pub(crate) interleaved: usize,
     pub(crate) chunk_width: usize,
     pub(crate) chunk_height: usize,
-    pub(crate) across: u64,
-    pub(crate) down: u64,
-    pub(crate) tiled: bool,
     pub(crate) compression: u64,
     pub(crate) predictor: u64,
     pub(crate) photometric: u64,
     /// Shared by all JPEG streams.
     pub(crate) tables: Vec<u8>,
+}
+
+impl Coding {
+    /// Stored bytes of one row of a chunk, uncompressed.
+    pub(crate) fn row_bytes(&self) -> usize {
+        (self.chunk_width * self.interleaved * self.bits).div_ceil(8)
+    }
+
+    /// # Errors
+    /// In words: a compression, a predictor or a colour space that is not read.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        codec::known(self.compression)?;
+        let predictable = match self.predictor {
+            1 => true,
+            2 => self.bits >= 8,
+            3 => matches!(self.dtype, DataType::Float32 | DataType::Float64),
+            _ => false,
+        };
+        if !predictable && self.compression != 7 {
+            return Err(format!("predictor {} of samples of {} bits is not read", self.predictor, self.bits));
+        }
+        if self.compression == 7 && self.bits != 8 {
+            return Err(format!("JPEG of {} bits is not read, only of 8", self.bits));
+        }
+        if self.photometric == 6 && self.compression != 7 {
+            return Err("the colours are YCbCr without JPEG, which is not read".into());
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) width: u64,
+    pub(crate) height: u64,
+    pub(crate) bands: u64,
+    pub(crate) coding: Coding,
+    pub(crate) across: u64,
+    pub(crate) down: u64,
+    pub(crate) tiled: bool,
     offsets: (u16, Entry),
     lengths: (u16, Entry),
 }
@@ -100,23 +135,18 @@ impl Layout {
                 limits.chunk_bytes
             )));
         }
-        let predictor = one(tag::PREDICTOR, 1)?;
-        let predictable = match predictor {
-            1 => true,
-            2 => bits >= 8,
-            3 => matches!(dtype, DataType::Float32 | DataType::Float64),
-            _ => false,
+        let coding = Coding {
+            dtype,
+            bits,
+            interleaved,
+            chunk_width: chunk_width as usize,
+            chunk_height: chunk_height as usize,
+            compression,
+            predictor: one(tag::PREDICTOR, 1)?,
+            photometric: one(tag::PHOTOMETRIC, 1)?,
+            tables: bytes.bytes(directory, tag::JPEG_TABLES, limits)?,
         };
-        if !predictable && compression != 7 {
-            return Err(wrong(format!("predictor {predictor} of samples of {bits} bits is not read")));
-        }
-        let photometric = one(tag::PHOTOMETRIC, 1)?;
-        if compression == 7 && bits != 8 {
-            return Err(wrong(format!("JPEG of {bits} bits is not read, only of 8")));
-        }
-        if photometric == 6 && compression != 7 {
-            return Err(wrong("the colours are YCbCr without JPEG, which is not read".into()));
-        }
+        coding.check().map_err(wrong)?;
         let (across, down) = (width.div_ceil(chunk_width), height.div_ceil(chunk_height));
         let planes = if planar { bands } else { 1 };
         let chunks = across.saturating_mul(down).saturating_mul(planes);
@@ -130,32 +160,9 @@ impl Layout {
         } else {
             (list(tag::STRIP_OFFSETS)?, list(tag::STRIP_BYTES)?)
         };
-        let layout = Self {
-            width,
-            height,
-            bands,
-            dtype,
-            bits,
-            interleaved,
-            chunk_width: chunk_width as usize,
-            chunk_height: chunk_height as usize,
-            across,
-            down,
-            tiled,
-            compression,
-            predictor,
-            photometric,
-            tables: bytes.bytes(directory, tag::JPEG_TABLES, limits)?,
-            offsets,
-            lengths,
-        };
+        let layout = Self { width, height, bands, coding, across, down, tiled, offsets, lengths };
         layout.all_inside(bytes, chunks)?;
         Ok(layout)
-    }
-
-    /// Stored bytes of one row of a chunk, uncompressed.
-    pub(crate) fn row_bytes(&self) -> usize {
-        (self.chunk_width * self.interleaved * self.bits).div_ceil(8)
     }
 
     /// Where chunk `index` lies: offset and length. Both are 0 where it was never written.

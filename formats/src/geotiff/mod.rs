@@ -15,6 +15,8 @@ mod gdal;
 mod header;
 mod keys;
 mod layout;
+#[cfg(feature = "zarr")]
+pub(crate) mod refer;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +71,7 @@ impl GeoTiff {
         header.notes.extend(odd.map(|found| header::note("file", found, "a chain of images that ends")));
         let mut unwritten = [0; 8];
         if let Some(value) = missing {
-            let native = header::native(layout.dtype, value);
+            let native = header::native(layout.coding.dtype, value);
             unwritten[..native.len()].copy_from_slice(&native);
         }
         Ok(Self { bytes, layout, header, contents, unwritten, limits, cache: Mutex::default() })
@@ -101,8 +103,10 @@ impl GeoTiff {
         let what = if layout.tiled { "tile" } else { "strip" };
         let (offset, length) = layout.place(&self.bytes, index)?;
         if length == 0 {
-            let size = layout.dtype.size();
-            return Ok(self.unwritten[..size].repeat(layout.chunk_width * rows * layout.interleaved));
+            let size = layout.coding.dtype.size();
+            return Ok(
+                self.unwritten[..size].repeat(layout.coding.chunk_width * rows * layout.coding.interleaved)
+            );
         }
         let most = self.limits.chunk_bytes.saturating_add(1 << 20);
         if length > most {
@@ -112,25 +116,25 @@ impl GeoTiff {
             ));
         }
         let stored = self.bytes.get(offset, length)?;
-        codec::decode(layout, &stored, rows, self.bytes.little)
+        codec::decode(&layout.coding, &stored, rows, self.bytes.little)
             .map_err(|reason| self.bytes.error(format!("{what} {index}: {reason}"), offset))
     }
 
     fn band(&self, band: u64, start: &[u64], count: &[u64], out: &mut [u8]) -> Result<(), FormatError> {
         let layout = &self.layout;
-        let (height, width) = (layout.chunk_height as u64, layout.chunk_width as u64);
-        let size = layout.dtype.size();
-        let plane = if layout.interleaved == 1 { band * layout.across * layout.down } else { 0 };
-        let within = if layout.interleaved == 1 { 0 } else { band as usize };
+        let (height, width) = (layout.coding.chunk_height as u64, layout.coding.chunk_width as u64);
+        let size = layout.coding.dtype.size();
+        let plane = if layout.coding.interleaved == 1 { band * layout.across * layout.down } else { 0 };
+        let within = if layout.coding.interleaved == 1 { 0 } else { band as usize };
         for row in start[0] / height..=(start[0] + count[0] - 1) / height {
             let left = if layout.tiled { height } else { height.min(layout.height - row * height) };
             for column in start[1] / width..=(start[1] + count[1] - 1) / width {
                 let chunk = self.chunk(plane + row * layout.across + column, left as usize)?;
                 let single: Vec<u8>;
-                let samples = if layout.interleaved == 1 {
+                let samples = if layout.coding.interleaved == 1 {
                     chunk.as_slice()
                 } else {
-                    let pixels = chunk.chunks_exact(layout.interleaved * size);
+                    let pixels = chunk.chunks_exact(layout.coding.interleaved * size);
                     single = pixels.flat_map(|p| &p[within * size..(within + 1) * size]).copied().collect();
                     &single
                 };
@@ -192,49 +196,7 @@ impl Source for GeoTiff {
         };
         let found = self.header.variables.iter().zip(&self.contents).find(|(v, _)| v.path == variable);
         let Some((_, Content::Band(band))) = found else { return Err(error("it has none")) };
-        let l = &self.layout;
-        let size = l.dtype.size();
-        let codec = match l.compression {
-            1 => None,
-            8 | 32946 => Some(serde_json::json!({"name": "numcodecs.zlib", "configuration": {"level": 6}})),
-            50000 => {
-                Some(serde_json::json!({"name": "zstd", "configuration": {"level": 9, "checksum": false}}))
-            }
-            5 => return Err(error("LZW is no codec of Zarr's")),
-            7 => return Err(error("JPEG is no codec of Zarr's")),
-            _ => return Err(error("PackBits is no codec of Zarr's")),
-        };
-        if l.interleaved != 1 {
-            return Err(error("the bands are interleaved pixel by pixel"));
-        }
-        if l.predictor != 1 {
-            return Err(error("the values are differences (a predictor), which no codec of Zarr's undoes"));
-        }
-        if l.bits != 8 * size {
-            return Err(error("the samples are packed in less than a byte"));
-        }
-        if !l.tiled && !l.height.is_multiple_of(l.chunk_height as u64) {
-            return Err(error("the last strip is shorter than the others"));
-        }
-        let per_band = l.across * l.down;
-        if per_band > crate::stored::MAX_CHUNKS {
-            return Err(error("there are too many"));
-        }
-        let mut spans = Vec::new();
-        for index in 0..per_band {
-            let (offset, length) = l.place(&self.bytes, band * per_band + index)?;
-            if length > 0 {
-                spans.push(crate::ChunkSpan { index, file: 0, offset, length });
-            }
-        }
-        let mut codecs = vec![crate::stored::bytes_codec(size, !self.bytes.little)];
-        codecs.extend(codec);
-        Ok(crate::StoredChunks {
-            chunk_shape: vec![l.chunk_height as u64, l.chunk_width as u64],
-            codecs: serde_json::Value::Array(codecs),
-            files: Vec::new(),
-            spans,
-            inline: Vec::new(),
-        })
+        let why = refer::chunks(&self.layout, &self.bytes, *band)?;
+        why.map_err(|why| error(&why))
     }
 }

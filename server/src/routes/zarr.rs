@@ -139,7 +139,7 @@ pub fn describe() -> Value {
         "summary": "Stored bytes of a Zarr v3 hierarchy",
         "description": "`reference` is a collection id (its latest version) or `id@version` (that version, \
             for ever). `key` is `zarr.json`, `ARRAY/zarr.json` or a chunk key such as `sst/c/0/0/0`. \
-            GRIB messages of a cube of \
+            GRIB messages and TIFF tiles of a cube of \
             references are handed out decoded and packed anew, as `zarr.json` says. One byte range is answered with 206; a chunk that is not stored is 404 and means fill value.",
         "parameters": [
             {"name": "reference", "in": "path", "required": true, "schema": {"type": "string"}},
