@@ -107,6 +107,8 @@ def main():
             for target, is_kind in READERS.items():
                 if is_kind(content[:512]):
                     put(target, name, content)
+                    if target in ("grib", "geotiff"):
+                        put("in_place", name, content)
             if "malformed" in path.parts and len(content) <= LIMIT:
                 put("open", name, content)
             if path.suffix in (".csv", ".txt", ".spec", ".drift"):
