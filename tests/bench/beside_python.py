@@ -276,12 +276,15 @@ def same(kind, file, out, repository):
     import zarr
 
     group, theirs = ours(repository), zarr.open_group(out, mode="r")
-    a, b = largest(group), largest(theirs)
-    check("level 0", a[:].squeeze(), b[:].squeeze())
-    if kind != "pyramid":
-        return
-    values = a[:].astype("f8")
-    values[values > 1e19] = np.nan
+    # ndpyramid has its first level in a group as well.
+    a, b = largest(group), largest(theirs["0"] if "0" in theirs else theirs)
+    if kind not in ("pyramid", "ndpyramid"):
+        return check("level 0", a[:].squeeze(), b[:].squeeze())
+    # Python writes NaN where the file has its fill value, 1e20.
+    values, others = a[:].astype("f8"), b[:].astype("f8")
+    for array in (values, others):
+        array[array > 1e19] = np.nan
+    check("level 0", values, others)
     edges = np.radians(np.linspace(-90, 90, values.shape[0] + 1))
     weights = np.diff(np.sin(edges))[:, None] * np.ones(values.shape[1])
     weights[np.isnan(values)] = 0

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use graticule_formats::checks::{Severity, check_coordinates};
 use graticule_formats::{Header, Source};
@@ -90,11 +91,11 @@ pub struct Grows {
     pub replaced: Vec<Range<u64>>,
 }
 
-/// Opens and checks a file.
+/// Opens and checks a file; its checksum may be left for [`Candidate::sum_up`].
 ///
 /// # Errors
 /// Why it cannot be a granule.
-pub fn examine(bundle: Arc<Bundle>) -> Result<Candidate, Failure> {
+pub fn examine(bundle: Arc<Bundle>, sum: bool) -> Result<Candidate, Failure> {
     let source = bundle.open(limits())?;
     let findings = check_coordinates(source.as_ref())?;
     if let Some(f) = findings.iter().find(|f| f.severity == Severity::Refuse) {
@@ -118,16 +119,16 @@ pub fn examine(bundle: Arc<Bundle>) -> Result<Candidate, Failure> {
             prints.insert(v.path.clone(), (v.dims.clone(), sum));
         }
     }
-    let mut granules = bundle.files.iter().map(granule).collect::<Result<Vec<_>, _>>()?.into_iter();
+    let granules = bundle.files.iter().map(|f| granule(f, sum));
+    let mut granules = granules.collect::<Result<Vec<_>, _>>()?.into_iter();
     let Some(mut granule) = granules.next() else { return Err(Failure::new("no file")) };
     granule.notes = findings.iter().map(ToString::to_string).collect();
     Ok(Candidate { path: bundle.shown(), bundle, granule, also: granules.collect(), header, axes, prints })
 }
 
 /// What is written down of a file.
-fn granule(file: &Input) -> Result<Granule, Failure> {
-    let (sha256, bytes) =
-        inputs::checksum(&file.path).map_err(|e| Failure::new(format!("the file cannot be read: {e}")))?;
+fn granule(file: &Input, sum: bool) -> Result<Granule, Failure> {
+    let (sha256, bytes) = if sum { checksum(file, &AtomicBool::new(false))? } else { Default::default() };
     let path = &file.path;
     let name =
         path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
@@ -135,7 +136,21 @@ fn granule(file: &Input) -> Result<Granule, Failure> {
     Ok(Granule { name, sha256, bytes, source, origin: file.origin.clone(), ..Granule::default() })
 }
 
+/// SHA-256 in hexadecimal, and bytes.
+///
+/// # Errors
+/// The file cannot be read, or `stop`.
+pub fn checksum(file: &Input, stop: &AtomicBool) -> Result<(String, u64), Failure> {
+    inputs::checksum_until(&file.path, stop)
+        .map_err(|e| Failure::new(format!("the file cannot be read: {e}")))
+}
+
 impl Candidate {
+    /// The file whose checksum was left for later.
+    pub fn unsummed(&self) -> Option<&Input> {
+        self.bundle.files.first().filter(|_| self.granule.sha256.is_empty())
+    }
+
     /// Checksums of its files.
     pub fn sums(&self) -> impl Iterator<Item = String> + '_ {
         std::iter::once(&self.granule).chain(&self.also).map(|g| g.sha256.clone())

@@ -108,7 +108,7 @@ pub async fn dry_run(data: &std::path::Path, request: &IngestRequest) -> anyhow:
         bundles = super::bring(f, &mut bundles.into(), &Known::new(), &mut reports).await;
     }
     let (tables, bundles) = super::tables(bundles, &mut reports).await?;
-    let candidates = examine(bundles, &mut reports).await?;
+    let candidates = examine(bundles, true, &mut reports).await?;
     let mut known = std::collections::HashSet::new();
     if let (Some(s), Some(_)) = (&store, &former) {
         let living = s.living(&request.collection, None).await?;

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
@@ -105,6 +106,12 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 /// # Errors
 /// A file cannot be read.
 pub fn checksum(path: &Path) -> std::io::Result<(String, u64)> {
+    checksum_until(path, &AtomicBool::new(false))
+}
+
+/// # Errors
+/// A file cannot be read, or `stop`.
+pub fn checksum_until(path: &Path, stop: &AtomicBool) -> std::io::Result<(String, u64)> {
     if path.is_dir() {
         let (mut files, mut folders) = (Vec::new(), vec![path.to_owned()]);
         while let Some(folder) = folders.pop() {
@@ -120,7 +127,7 @@ pub fn checksum(path: &Path) -> std::io::Result<(String, u64)> {
         files.sort();
         let (mut hash, mut length) = (Sha256::new(), 0);
         for file in files {
-            let (sum, n) = checksum(&file)?;
+            let (sum, n) = checksum_until(&file, stop)?;
             let name = file.strip_prefix(path).unwrap_or(&file).display().to_string();
             hash.update(format!("{sum}  {name}\n"));
             length += n;
@@ -131,6 +138,9 @@ pub fn checksum(path: &Path) -> std::io::Result<(String, u64)> {
     let (mut hash, mut length) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 20];
     loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("stopped"));
+        }
         let n = file.read(&mut buffer)?;
         if n == 0 {
             return Ok((hex(&hash.finalize()), length));

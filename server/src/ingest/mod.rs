@@ -266,7 +266,10 @@ pub async fn ingest(
         };
         let here: Vec<Bundle> = if fetcher.is_some() { batch.clone() } else { Vec::new() };
         let (tables, batch) = tables(batch, &mut report.granules).await?;
-        let mut candidates = examine(batch, &mut report.granules).await?;
+        // The one file of a new collection is like no other: its checksum can wait.
+        let alone = batch.len() == 1 && batch.iter().all(|b| b.files.len() == 1);
+        let sum = !alone || store.latest(&request.collection)?.is_some();
+        let mut candidates = examine(batch, sum, &mut report.granules).await?;
         if !tables.is_empty() {
             publish_tables(store, catalog, request, tables, &progress, &cancel, &mut report).await?;
         }
@@ -370,12 +373,16 @@ async fn gather(
 }
 
 /// Opens and checks each bundle; what cannot be a granule is reported.
-async fn examine(bundles: Vec<Bundle>, reports: &mut Vec<GranuleReport>) -> anyhow::Result<Vec<Candidate>> {
+async fn examine(
+    bundles: Vec<Bundle>,
+    sum: bool,
+    reports: &mut Vec<GranuleReport>,
+) -> anyhow::Result<Vec<Candidate>> {
     let mut candidates = Vec::new();
     for bundle in bundles {
         let shown = bundle.shown();
         let bundle = Arc::new(bundle);
-        match tokio::task::spawn_blocking(move || arrange::examine(bundle)).await? {
+        match tokio::task::spawn_blocking(move || arrange::examine(bundle, sum)).await? {
             Ok(c) => candidates.push(c),
             Err(failure) => reports.push(failed(shown, failure)),
         }
@@ -460,6 +467,14 @@ async fn run(
     }
     let (id, policy) = (request.collection.as_str(), request.duplicates);
     if writer.former().is_some() {
+        // Another process made the collection meanwhile.
+        for i in (0..candidates.len()).rev() {
+            if let Some(sum) = summing(&candidates[i])
+                && let Err(failure) = sum.into(&mut candidates[i]).await?
+            {
+                report.granules.push(failed(candidates.remove(i).path, failure));
+            }
+        }
         match duplicates::known(store, catalog, id, policy, candidates).await? {
             Ok((new, same)) => {
                 report.granules.extend(same);
@@ -487,7 +502,7 @@ async fn run(
             arrange::arrange(candidates, former, append, policy, runtime)
         })
         .await?;
-        let Arranged { source, accepted, refused, grows, dimension, steps, fatal } = arranged;
+        let Arranged { source, mut accepted, refused, grows, dimension, steps, fatal } = arranged;
         if !fatal.is_empty() {
             let why: Vec<(PathBuf, Failure)> =
                 fatal.iter().map(|(c, f)| (c.path.clone(), f.clone())).collect();
@@ -502,10 +517,18 @@ async fn run(
         let lengths = lengths(source.as_ref());
         let shares = shares(&accepted, &steps);
         let recipe = &request.recipe;
+        let sums = accepted.first().and_then(summing);
         let referred = request.reference.then(|| Referred::new(&accepted, dimension, &steps));
         let taken =
             write(&writer, source, grows.clone(), referred, &accepted, shares, recipe, progress, cancel);
-        match taken.await {
+        let taken = taken.await;
+        if let (Ok(_), Some(sum), Some(first)) = (&taken, sums, accepted.first_mut())
+            && let Err(failure) = sum.into(first).await?
+        {
+            report.granules.extend(accepted.into_iter().map(|c| failed(c.path, failure.clone())));
+            return Ok(());
+        }
+        match taken {
             Ok(Written { nodes, notes, quality }) => {
                 let dimension = growing_dimension(&accepted, grows.as_ref(), request);
                 let mut quality = quality.into_iter();
@@ -572,6 +595,32 @@ async fn run(
                 report.granules.push(failed(out.path, failure));
             }
         }
+    }
+}
+
+/// The checksum of a file, on its way; given up where nobody waits for it any more.
+struct Summing {
+    sum: tokio::task::JoinHandle<Result<(String, u64), Failure>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Where it was left for later.
+fn summing(candidate: &Candidate) -> Option<Summing> {
+    let (file, stop) = (candidate.unsummed()?.clone(), Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop);
+    Some(Summing { sum: tokio::task::spawn_blocking(move || arrange::checksum(&file, &stopped)), stop })
+}
+
+impl Summing {
+    async fn into(mut self, candidate: &mut Candidate) -> anyhow::Result<Result<(), Failure>> {
+        let sum = (&mut self.sum).await?;
+        Ok(sum.map(|(sha256, bytes)| (candidate.granule.sha256, candidate.granule.bytes) = (sha256, bytes)))
+    }
+}
+
+impl Drop for Summing {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 

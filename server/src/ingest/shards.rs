@@ -1,13 +1,13 @@
 //! From bands of rows to stored shards, on every core.
 //!
 //! One thread reads, one adds up the pyramid, and all cores encode: encoding is
-//! what takes the time. The channels between them are short, so that memory holds
-//! two or three bands however fast the disk is.
+//! what takes the time. Memory holds three bands however fast the disk is: one that is
+//! read, one that is added up, and one that is encoded, so that none waits for another.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use graticule_formats::Source;
 use graticule_shared::shard::{Span, encode_index};
@@ -68,9 +68,38 @@ impl Waiting {
     }
 }
 
+/// Bands of level 0 that were read and are not encoded yet.
+const BANDS: usize = 2;
+
+/// How many there are of them.
+#[derive(Default)]
+struct Room {
+    taken: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// The place of one, given back when its last job is done.
+struct Place<'a>(&'a Room);
+
+impl Room {
+    fn place(&self) -> Place<'_> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = self.freed.wait_while(taken, |n| *n >= BANDS);
+        *wait.unwrap_or_else(PoisonError::into_inner) += 1;
+        Place(self)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.freed.notify_one();
+    }
+}
+
 /// One shard of a band: `column` counts shards.
-struct Job {
-    band: Arc<Band>,
+struct Job<'a> {
+    band: Arc<(Band, Option<Place<'a>>)>,
     column: u64,
 }
 
@@ -103,7 +132,8 @@ pub fn store<'q>(
         stop.store(true, Ordering::Relaxed);
     };
     let (bands_in, bands) = sync_channel::<Band>(0);
-    let (jobs_in, jobs) = sync_channel::<Job>(cores);
+    let room = Room::default();
+    let (jobs_in, jobs) = channel::<Job<'_>>();
     let jobs = Mutex::new(jobs);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         std::thread::scope(|scope| {
@@ -119,8 +149,9 @@ pub fn store<'q>(
                         if stopped() {
                             continue;
                         }
-                        let field = &fields[job.band.field];
-                        match encode(field, &codecs[job.band.field][job.band.level], &job, sink) {
+                        let band = &job.band.0;
+                        let codec = &codecs[band.field][band.level];
+                        match encode(&fields[band.field], codec, band, job.column, sink) {
                             Ok(Some(s)) => stored.lock().unwrap_or_else(PoisonError::into_inner).push(s),
                             Ok(None) => {}
                             Err(e) => fail(e),
@@ -128,7 +159,7 @@ pub fn store<'q>(
                     }
                 });
             }
-            coarsen(fields, &bands, jobs_in, &stopped);
+            coarsen(fields, &bands, jobs_in, &room, &stopped);
             drop(bands);
         });
     }));
@@ -185,19 +216,24 @@ fn read(
 }
 
 /// Passes bands on to the encoders, and the coarser levels' bands with them.
-fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stopped: &dyn Fn() -> bool) {
+fn coarsen<'a>(
+    fields: &[Field],
+    bands: &Receiver<Band>,
+    jobs: Sender<Job<'a>>,
+    room: &'a Room,
+    stopped: &dyn Fn() -> bool,
+) {
     let submit = |band: Band| {
-        if band.level == 0 && fields[band.field].elsewhere {
-            return;
-        }
-        let level = &fields[band.field].levels[band.level];
-        let shards = level.columns.div_ceil(level.layout.shard[2]);
-        let band = Arc::new(band);
-        for column in 0..shards {
-            if jobs.send(Job { band: Arc::clone(&band), column }).is_err() {
-                return;
+        let place = (band.level == 0).then(|| room.place());
+        let band = Arc::new((band, place));
+        let field = &fields[band.0.field];
+        if band.0.level > 0 || !field.elsewhere {
+            let level = &field.levels[band.0.level];
+            for column in 0..level.columns.div_ceil(level.layout.shard[2]) {
+                let _ = jobs.send(Job { band: Arc::clone(&band), column });
             }
         }
+        band
     };
     let mut planes: Vec<Plane> = Vec::new();
     let mut rest: Vec<Waiting> = Vec::new();
@@ -218,19 +254,13 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
             rest =
                 (0..coarser).map(|_| Waiting { row: 0, steps: vec![Vec::new(); steps as usize] }).collect();
         }
-        let band = Arc::new(band);
-        let level = &field.levels[0];
-        let shards = if field.elsewhere { 0 } else { level.columns.div_ceil(level.layout.shard[2]) };
-        for column in 0..shards {
-            if jobs.send(Job { band: Arc::clone(&band), column }).is_err() {
-                return;
-            }
-        }
+        let shared = submit(band);
+        let band = &shared.0;
         let row_bytes = (field.columns() * field.dtype.size() as u64) as usize;
         for (plane, rows) in planes.iter_mut().zip(band.bytes.chunks(row_bytes * band.rows as usize)) {
             plane.push(field, rows, row_bytes, band.row as usize);
         }
-        drop(band);
+        drop(shared);
         for k in 1..=coarser {
             let level = &field.levels[k];
             let width = (level.columns * field.dtype.size() as u64) as usize;
@@ -268,8 +298,13 @@ fn coarsen(fields: &[Field], bands: &Receiver<Band>, jobs: SyncSender<Job>, stop
 }
 
 /// Encodes and stores one shard; `None` where all of it is fill and nothing is stored there.
-fn encode(field: &Field, codec: &Codec, job: &Job, sink: &ChunkSink) -> anyhow::Result<Option<Stored>> {
-    let band = &job.band;
+fn encode(
+    field: &Field,
+    codec: &Codec,
+    band: &Band,
+    column: u64,
+    sink: &ChunkSink,
+) -> anyhow::Result<Option<Stored>> {
     let level = &field.levels[band.level];
     let size = field.dtype.size();
     let [it, iy, ix] = level.layout.inner.map(|n| n as usize);
@@ -279,7 +314,7 @@ fn encode(field: &Field, codec: &Codec, job: &Job, sink: &ChunkSink) -> anyhow::
     let mut spans: Vec<Option<Span>> = Vec::with_capacity(per.iter().product());
     let mut shard = Vec::new();
     let mut inner = fill.clone();
-    let first_column = job.column as usize * level.layout.shard[2] as usize;
+    let first_column = column as usize * level.layout.shard[2] as usize;
     for t in 0..per[0] {
         for y in 0..per[1] {
             for x in 0..per[2] {
@@ -322,7 +357,7 @@ fn encode(field: &Field, codec: &Codec, job: &Job, sink: &ChunkSink) -> anyhow::
         .map(|a| match a {
             a if Some(a) == axes.step => band.lead[a] / level.layout.shard[0],
             a if a == axes.row => band.row / level.layout.shard[1],
-            a if Some(a) == axes.column => job.column,
+            a if Some(a) == axes.column => column,
             a => band.lead.get(a).copied().unwrap_or(0),
         })
         .map(u32::try_from)
