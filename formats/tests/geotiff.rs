@@ -3,7 +3,7 @@
 mod positions;
 mod sample;
 
-use graticule_formats::{AttrValue, Limits, Source, Variable, open};
+use graticule_formats::{AttrValue, Limits, Source, Variable, open, open_bytes};
 use positions::{close, number, text, values};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -194,6 +194,63 @@ fn every_code_stream_and_layout_gives_the_values_that_gdal_reads() {
         assert_eq!(number(m, "false_northing"), Some(10_000_000.0), "{name}");
         assert_eq!(number(m, "longitude_of_central_meridian"), Some(153.0), "{name}");
     }
+}
+
+/// The places are those of rasterio (`xy`, then `warp.transform` to EPSG:4326).
+#[test]
+fn the_cells_of_a_rotated_image_have_places_instead_of_axes() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/geotiff");
+    let known = [
+        (
+            "turned_utm.tif",
+            [
+                (150.066_107_036_791_5, -52.313_900_422_693_7),
+                (150.068_667_654_231_04, -52.313_990_506_326_526),
+                (150.078_948_787_464_92, -52.315_555_667_390_24),
+            ],
+        ),
+        ("quarter_turned_degrees.tif", [(10.0, 50.0), (8.5, 48.75), (0.5, 44.25)]),
+    ];
+    for (name, places) in known {
+        let source = open(&folder.join(name), Limits::default()).unwrap_or_else(|e| panic!("{e}"));
+        let source = source.as_ref();
+        let paths: Vec<&str> = source.header().variables.iter().map(|v| v.path.as_str()).collect();
+        assert_eq!(paths, ["latitude", "longitude", "band_1"], "{name}");
+        assert_eq!(text(&source.header().variables[2], "coordinates"), "latitude longitude");
+        for ((row, column, value), (longitude, latitude)) in
+            [(0, 0, 8.0), (3, 5, 173.0), (19, 23, 964.0)].into_iter().zip(places)
+        {
+            let at = |path: &str| {
+                let bytes = source.read(path, &[row, column], &[1, 1]).unwrap_or_else(|e| panic!("{e}"));
+                let v = source.header().variables.iter().find(|v| v.path == path).expect("a variable");
+                v.dtype.to_f64_vec(&bytes)[0]
+            };
+            assert_eq!(at("band_1"), value, "{name}");
+            assert!((at("longitude") - longitude).abs() < 1e-9, "{name}: {}", at("longitude"));
+            assert!((at("latitude") - latitude).abs() < 1e-9, "{name}: {}", at("latitude"));
+        }
+        assert!(source.header().notes.iter().any(|n| n.to_string().contains("rotated")), "{name}");
+    }
+}
+
+#[test]
+fn a_rotated_image_without_a_reference_system_or_a_way_back_is_refused() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/geotiff/turned_utm.tif");
+    let bytes = std::fs::read(path).unwrap();
+    let refused = |bytes: Vec<u8>| open_bytes("turned", bytes, Limits::default()).err().unwrap().reason;
+    let replaced = |from: &[u8], to: &[u8]| {
+        let at = bytes.windows(from.len()).position(|w| w == from).expect("what is replaced");
+        let mut out = bytes.clone();
+        out[at..at + to.len()].copy_from_slice(to);
+        out
+    };
+    // The tag of GeoKeys becomes one that nobody knows.
+    let why = refused(replaced(&34735u16.to_le_bytes(), &34734u16.to_le_bytes()));
+    assert!(why.contains("no coordinate reference system"), "{why}");
+    let turn = 30f64.to_radians();
+    let term = (30.0 * turn.cos()).to_le_bytes();
+    let why = refused(replaced(&term, &f64::NAN.to_le_bytes()));
+    assert!(why.contains("expected finite numbers"), "{why}");
 }
 
 #[test]

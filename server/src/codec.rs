@@ -14,6 +14,7 @@ use graticule_shared::zarr::{ArrayMeta, ZarrFormat};
 use serde_json::{Value, json};
 use zarrs::array::{Array, ArrayBytes, ArrayMetadata, ArrayToBytesCodecTraits, CodecOptions};
 
+use crate::blosc::Blosc;
 use crate::recipe::codec::{Codec, Shuffle};
 
 /// Codecs of an array whose blocks all have one shape.
@@ -29,6 +30,8 @@ enum Inner {
         array: Box<Array<()>>,
         shape: Vec<NonZeroU64>,
         options: CodecOptions,
+        /// Packs better and quicker than the library does.
+        pack: Option<Blosc>,
     },
     /// Chunks of files elsewhere have codecs that only numcodecs names; they are never encoded here.
     Elsewhere(Chain),
@@ -45,6 +48,7 @@ impl Decoder {
         if is_elsewhere(&metadata) {
             return Self::elsewhere(metadata);
         }
+        let pack = Blosc::of_chain(&metadata["codecs"]);
         let metadata: ArrayMetadata = serde_json::from_value(metadata).map_err(|e| e.to_string())?;
         let array = Array::new_with_metadata(Arc::new(()), "/", metadata).map_err(|e| e.to_string())?;
         let shape: Vec<NonZeroU64> = array
@@ -59,7 +63,7 @@ impl Decoder {
         let bytes = bytes.ok_or_else(|| format!("blocks of {shape:?} are too large to decode"))? as usize;
         let options = CodecOptions::default().with_concurrent_target(1);
         let one = array.fill_value().as_ne_bytes().to_vec();
-        Ok(Self { inner: Inner::Own { array: Box::new(array), shape, options }, bytes, one })
+        Ok(Self { inner: Inner::Own { array: Box::new(array), shape, options, pack }, bytes, one })
     }
 
     /// Of chunks in files elsewhere, by the browser's decoder where that has their codecs.
@@ -106,7 +110,7 @@ impl Decoder {
                 graticule_decode::decode(chain, encoded.to_vec()).map_err(|e| e.to_string())?
             }
             Inner::File(codec) => codec.decode(encoded)?,
-            Inner::Own { array, shape, options } => array
+            Inner::Own { array, shape, options, .. } => array
                 .codecs()
                 .decode(Cow::Borrowed(encoded), shape, array.data_type(), array.fill_value(), options)
                 .and_then(|b| Ok(b.into_fixed()?.into_owned()))
@@ -122,9 +126,15 @@ impl Decoder {
     /// # Errors
     /// Not exactly one block of values.
     pub fn encode(&self, values: &[u8]) -> Result<Vec<u8>, String> {
-        let Inner::Own { array, shape, options } = &self.inner else {
+        let Inner::Own { array, shape, options, pack } = &self.inner else {
             return Err("chunks of files elsewhere are not written".to_owned());
         };
+        if values.len() != self.bytes {
+            return Err(format!("a chunk of {} bytes is none of {}", values.len(), self.bytes));
+        }
+        if let Some(pack) = pack {
+            return pack.encode(values);
+        }
         let values = ArrayBytes::new_flen(Cow::Borrowed(values));
         array
             .codecs()

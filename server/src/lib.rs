@@ -2,6 +2,7 @@
 
 pub mod acquire;
 pub mod background;
+mod blosc;
 pub mod catalog;
 pub mod check;
 pub mod cli;

@@ -175,7 +175,7 @@ def opened(kind, file, chunks):
 
 
 def main_variable(dataset):
-    return max(dataset.data_vars, key=lambda name: dataset[name].size)
+    return max(dataset.data_vars, key=lambda name: (dataset[name].size, name))
 
 
 def ours(repository):
@@ -188,7 +188,8 @@ def ours(repository):
 
 
 def largest(group):
-    return max((a for _, a in group.arrays()), key=lambda a: a.size)
+    # Of several as large, the last by name: in which order they come is not fixed.
+    return max(group.arrays(), key=lambda named: (named[1].size, named[0]))[1]
 
 
 def layout(repository):

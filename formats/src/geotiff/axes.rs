@@ -1,4 +1,4 @@
-//! Where the cells are: the affine transform of an image, as two axes.
+//! Where the cells are: the affine transform of an image, as two axes where it has them.
 
 use super::directory::{Bytes, Directory};
 use crate::{FormatError, Limits};
@@ -14,16 +14,44 @@ pub(crate) struct Axis {
     pub(crate) step: f64,
 }
 
-/// The axes y and x, if the image says where it is.
+/// How rows and columns become coordinates.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Transform {
+    /// The axes y and x.
+    Axes(Axis, Axis),
+    /// Rotated or sheared.
+    Rotated(Affine),
+}
+
+/// `x = a column + b row + c`, `y = d column + e row + f`, for cell centres.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Affine {
+    pub(crate) x: [f64; 3],
+    pub(crate) y: [f64; 3],
+}
+
+impl Affine {
+    /// The coordinates x and y.
+    pub(crate) fn at(&self, row: u64, column: u64) -> (f64, f64) {
+        let on = |[a, b, c]: [f64; 3]| a * column as f64 + b * row as f64 + c;
+        (on(self.x), on(self.y))
+    }
+}
+
+/// A shear of less than this much of a cell over the whole image is of rounding.
+const NO_SHEAR: f64 = 1e-3;
+
+/// Where an image of `[rows, columns]` is, if it says so.
 ///
 /// # Errors
-/// Rotated, sheared or bent: such an image has no axes.
+/// Bent, or not to be inverted.
 pub(crate) fn read(
     bytes: &Bytes,
     directory: &Directory,
     at_centres: bool,
+    [rows, columns]: [u64; 2],
     limits: &Limits,
-) -> Result<Option<(Axis, Axis)>, FormatError> {
+) -> Result<Option<Transform>, FormatError> {
     let scale = bytes.doubles(directory, PIXEL_SCALE, limits)?;
     let ties = bytes.doubles(directory, TIE_POINTS, limits)?;
     let matrix = bytes.doubles(directory, TRANSFORMATION, limits)?;
@@ -31,10 +59,18 @@ pub(crate) fn read(
     // From the corner of a cell to its centre.
     let half = if at_centres { 0.0 } else { 0.5 };
     let (y, x) = if let [a, b, _, d, e, f, _, h, ..] = matrix[..] {
-        if b != 0.0 || e != 0.0 {
-            return wrong(format!(
-                "the image is rotated or sheared (ModelTransformation [{a}, {b}; {e}, {f}]), which is not read; warp it to a north-up grid first"
-            ));
+        let sheared = |across: f64, cells: u64, along: f64| {
+            across.is_nan() || (across * cells as f64).abs() > NO_SHEAR * along.abs()
+        };
+        if sheared(b, rows, a) || sheared(e, columns, f) {
+            let determinant = a * f - b * e;
+            if ![a, b, d, e, f, h].iter().all(|v| v.is_finite()) || determinant == 0.0 {
+                return wrong(format!(
+                    "the transformation of cells to coordinates is [{a}, {b}, {d}; {e}, {f}, {h}]; expected finite numbers that can be inverted"
+                ));
+            }
+            let (x, y) = ([a, b, d + half * (a + b)], [e, f, h + half * (e + f)]);
+            return Ok(Some(Transform::Rotated(Affine { x, y })));
         }
         (Axis { first: h + half * f, step: f }, Axis { first: d + half * a, step: a })
     } else {
@@ -61,5 +97,5 @@ pub(crate) fn read(
             ));
         }
     }
-    Ok(Some((y, x)))
+    Ok(Some(Transform::Axes(y, x)))
 }

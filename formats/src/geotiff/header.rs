@@ -2,13 +2,15 @@
 
 use graticule_shared::dtype::DataType;
 
-use super::Content;
-use super::axes;
+use graticule_shared::grid::projection::Projection;
+
+use super::axes::{self, Affine, Transform};
 use super::crs::Crs;
 use super::directory::{Bytes, Directory};
 use super::gdal::{self, Item};
 use super::keys::{GeoKeys, Reference};
 use super::layout::Layout;
+use super::{Content, Places};
 use crate::checks::{Finding, Severity};
 use crate::{AttrValue, Dimension, FormatError, Header, Limits, Variable};
 
@@ -49,17 +51,23 @@ pub(super) fn native(dtype: DataType, value: f64) -> Vec<u8> {
     }
 }
 
-/// The header, what stands behind each variable, and the missing value.
+/// The header, what stands behind each variable, where the cells of a rotated image are, and
+/// the missing value.
 pub(super) fn build(
     bytes: &Bytes,
     layout: &Layout,
     pages: &[(u64, Directory)],
     limits: &Limits,
-) -> Result<(Header, Vec<Content>, Option<f64>), FormatError> {
+) -> Result<(Header, Vec<Content>, Option<Places>, Option<f64>), FormatError> {
     let directory = &pages[0].1;
     let keys = GeoKeys::read(bytes, directory, limits)?;
     let reference = keys.reference().map_err(|reason| FormatError::new(&bytes.file, reason))?;
-    let axes = axes::read(bytes, directory, keys.at_centres(), limits)?;
+    let transform = axes::read(bytes, directory, keys.at_centres(), [layout.height, layout.width], limits)?;
+    let (axes, places) = match transform {
+        None => (None, None),
+        Some(Transform::Axes(y, x)) => (Some((y, x)), None),
+        Some(Transform::Rotated(affine)) => (None, Some(places(affine, reference.as_ref(), &bytes.file)?)),
+    };
     let metadata = gdal::items(&bytes.text(directory, GDAL_METADATA, limits)?);
     let mut header = Header {
         format: if bytes.big { "GeoTIFF (BigTIFF)" } else { "GeoTIFF" }.to_owned(),
@@ -67,7 +75,7 @@ pub(super) fn build(
     };
     let mut contents = Vec::new();
     let geographic = reference.as_ref().is_some_and(|r| matches!(r.crs, Crs::Geographic(_)));
-    let names = if geographic { ["latitude", "longitude"] } else { ["y", "x"] };
+    let names = if geographic && places.is_none() { ["latitude", "longitude"] } else { ["y", "x"] };
     for (name, len) in names.into_iter().zip([layout.height, layout.width]) {
         header.dimensions.push(Dimension { name: name.to_owned(), len, unlimited: false });
     }
@@ -79,6 +87,29 @@ pub(super) fn build(
             header.variables.push(axis_variable(names[i], header.dimensions[i].len, i, reference.as_ref()));
             contents.push(Content::Axis(axis));
         }
+    } else if places.is_some() {
+        for (i, content) in [Content::Latitude, Content::Longitude].into_iter().enumerate() {
+            let name = ["latitude", "longitude"][i];
+            header.variables.push(Variable {
+                path: name.to_owned(),
+                dims: names.map(str::to_owned).to_vec(),
+                shape: vec![layout.height, layout.width],
+                dtype: DataType::Float64,
+                attributes: vec![
+                    ("standard_name".to_owned(), text(name)),
+                    ("units".to_owned(), text(["degrees_north", "degrees_east"][i])),
+                ],
+                chunks: None,
+            });
+            contents.push(content);
+        }
+        header.notes.push(note(
+            "file",
+            "the image is rotated or sheared: its cells have latitudes and longitudes instead of axes",
+            "a north-up image, which has axes",
+        ));
+        let guessed = reference.as_ref().and_then(|r| r.note.as_ref());
+        header.notes.extend(guessed.map(|n| note("file", n.as_str(), "a known geographic system")));
     } else {
         header.notes.push(note(
             "file",
@@ -118,6 +149,9 @@ pub(super) fn build(
         if mapped {
             attributes.push(("grid_mapping".to_owned(), text(MAPPING)));
         }
+        if places.is_some() {
+            attributes.push(("coordinates".to_owned(), text("latitude longitude")));
+        }
         attributes.extend(palette.iter().cloned());
         header.variables.push(Variable {
             path: band_name(band, &items, &header.variables),
@@ -136,7 +170,28 @@ pub(super) fn build(
         header.attributes.push((item.name.replace('/', "_"), text(&item.value)));
     }
     other_pages(bytes, layout, &pages[1..], &mut header)?;
-    Ok((header, contents, missing))
+    Ok((header, contents, places, missing))
+}
+
+/// Of a rotated image, whose coordinates alone say nothing to whoever wants axes.
+fn places(mut affine: Affine, reference: Option<&Reference>, file: &str) -> Result<Places, FormatError> {
+    let Some(r) = reference else {
+        let reason =
+            "the image is rotated or sheared and has no coordinate reference system; expected GeoKeys";
+        return Err(FormatError::new(file, reason));
+    };
+    for term in affine.x.iter_mut().chain(&mut affine.y) {
+        *term *= r.unit;
+    }
+    let projection = match r.crs {
+        Crs::Geographic(_) => None,
+        Crs::Projected { .. } => {
+            let attributes = r.crs.attributes().into_iter().map(|(k, v)| (k, v.to_json())).collect();
+            let projection = Projection::from_attributes(&attributes);
+            Some(projection.map_err(|reason| FormatError::new(file, reason))?)
+        }
+    };
+    Ok(Places { affine, projection })
 }
 
 fn axis_variable(name: &str, len: u64, i: usize, reference: Option<&Reference>) -> Variable {

@@ -21,13 +21,15 @@ pub(crate) mod refer;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use graticule_shared::grid::projection::Projection;
+use graticule_shared::grid::sphere::{is_place, wrap_longitude};
 use hdf5_reader::storage::DynStorage;
 
 pub(crate) use directory::begins;
 
 use crate::slab::{self, Region};
 use crate::{FormatError, Header, Limits, Source, Variable};
-use axes::Axis;
+use axes::{Affine, Axis};
 use directory::Bytes;
 use layout::Layout;
 
@@ -37,7 +39,30 @@ pub(crate) enum Content {
     Axis(Axis),
     /// The grid mapping: its attributes are all there is.
     Mapping,
+    /// Of the cells of a rotated image.
+    Latitude,
+    Longitude,
     Band(u64),
+}
+
+/// Places of the cells of a rotated image, which has no axes.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    affine: Affine,
+    /// `None` where the coordinates are longitudes and latitudes.
+    projection: Option<Projection>,
+}
+
+impl Places {
+    /// Longitude and latitude; `None` beyond what the projection shows.
+    fn of(&self, row: u64, column: u64) -> Option<(f64, f64)> {
+        let (x, y) = self.affine.at(row, column);
+        let place = match &self.projection {
+            Some(p) => p.inverse(x, y),
+            None => Some((wrap_longitude(x), y)),
+        };
+        place.filter(|(longitude, latitude)| is_place(*longitude, *latitude))
+    }
 }
 
 /// Decoded chunks by index, the latest last.
@@ -53,6 +78,7 @@ pub(crate) struct GeoTiff {
     header: Header,
     /// In the order of `header.variables`.
     contents: Vec<Content>,
+    places: Option<Places>,
     /// One sample of what was never written, native-endian.
     unwritten: [u8; 8],
     limits: Limits,
@@ -67,14 +93,14 @@ impl GeoTiff {
         bytes.big = head[2] == b'+' || head[3] == b'+';
         let (pages, odd) = bytes.directories()?;
         let layout = Layout::read(&bytes, &pages[0].1, &limits)?;
-        let (mut header, contents, missing) = header::build(&bytes, &layout, &pages, &limits)?;
+        let (mut header, contents, places, missing) = header::build(&bytes, &layout, &pages, &limits)?;
         header.notes.extend(odd.map(|found| header::note("file", found, "a chain of images that ends")));
         let mut unwritten = [0; 8];
         if let Some(value) = missing {
             let native = header::native(layout.coding.dtype, value);
             unwritten[..native.len()].copy_from_slice(&native);
         }
-        Ok(Self { bytes, layout, header, contents, unwritten, limits, cache: Mutex::default() })
+        Ok(Self { bytes, layout, header, contents, places, unwritten, limits, cache: Mutex::default() })
     }
 
     /// Chunk `index`, decoded; `rows` of it are in the image.
@@ -163,6 +189,19 @@ impl GeoTiff {
                 out.extend(places.flat_map(|i| (axis.first + i as f64 * axis.step).to_ne_bytes()));
             }
             Content::Mapping => out.resize(bytes, 0),
+            Content::Latitude | Content::Longitude => {
+                for row in start[0]..start[0] + count[0] {
+                    for column in start[1]..start[1] + count[1] {
+                        let place = self.places.as_ref().and_then(|p| p.of(row, column));
+                        let value = match (place, content) {
+                            (Some((_, latitude)), Content::Latitude) => latitude,
+                            (Some((longitude, _)), _) => longitude,
+                            (None, _) => f64::NAN,
+                        };
+                        out.extend_from_slice(&value.to_ne_bytes());
+                    }
+                }
+            }
             Content::Band(band) => {
                 out.resize(bytes, 0);
                 if bytes > 0 {
