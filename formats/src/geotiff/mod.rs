@@ -33,6 +33,10 @@ use axes::{Affine, Axis};
 use directory::Bytes;
 use layout::Layout;
 
+/// Cells of a rotated image that is referred to: their places are not in the file.
+#[cfg(feature = "zarr")]
+const MOST_PLACES: u64 = 4 << 20;
+
 /// What stands behind a variable of the header.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Content {
@@ -234,8 +238,31 @@ impl Source for GeoTiff {
             FormatError::new(&self.bytes.file, why).in_variable(variable)
         };
         let found = self.header.variables.iter().zip(&self.contents).find(|(v, _)| v.path == variable);
-        let Some((_, Content::Band(band))) = found else { return Err(error("it has none")) };
-        let why = refer::chunks(&self.layout, &self.bytes, *band)?;
-        why.map_err(|why| error(&why))
+        match found {
+            Some((_, Content::Band(band))) => {
+                refer::chunks(&self.layout, &self.bytes, *band)?.map_err(|why| error(&why))
+            }
+            // They are computed from the transformation, and so are given along.
+            Some((v, Content::Latitude | Content::Longitude)) => {
+                let chunk_shape = crate::stored::cut(&v.shape, v.dtype.size()).map_err(|why| error(&why))?;
+                if v.shape.iter().product::<u64>() > MOST_PLACES {
+                    return Err(error("there are too many cells in a rotated image; ingest a copy"));
+                }
+                let [rows, columns] = [0, 1].map(|a| v.shape[a].div_ceil(chunk_shape[a]));
+                let mut inline = Vec::new();
+                for index in 0..rows * columns {
+                    let start = [index / columns * chunk_shape[0], index % columns * chunk_shape[1]];
+                    inline.push((index, self.read(variable, &start, &chunk_shape)?));
+                }
+                Ok(crate::StoredChunks {
+                    chunk_shape,
+                    codecs: serde_json::json!([crate::stored::bytes_codec(8, cfg!(target_endian = "big"))]),
+                    files: Vec::new(),
+                    spans: Vec::new(),
+                    inline,
+                })
+            }
+            _ => Err(error("it has none")),
+        }
     }
 }
