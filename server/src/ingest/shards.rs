@@ -1,8 +1,8 @@
 //! From bands of rows to stored shards, on every core.
 //!
 //! One thread reads, one adds up the pyramid, and all cores encode: encoding is
-//! what takes the time. Memory holds three bands however fast the disk is: one that is
-//! read, one that is added up, and one that is encoded, so that none waits for another.
+//! what takes the time. Memory holds two or three bands however fast the disk is: one that
+//! is read, one that is added up and encoded, and of short ones one more.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,8 +68,8 @@ impl Waiting {
     }
 }
 
-/// Bands of level 0 that were read and are not encoded yet.
-const BANDS: usize = 2;
+/// Bytes of bands of level 0 that were read and are not encoded yet; a longer one is alone.
+const UNENCODED: usize = 24 << 20;
 
 /// How many there are of them.
 #[derive(Default)]
@@ -79,20 +79,20 @@ struct Room {
 }
 
 /// The place of one, given back when its last job is done.
-struct Place<'a>(&'a Room);
+struct Place<'a>(&'a Room, usize);
 
 impl Room {
-    fn place(&self) -> Place<'_> {
+    fn place(&self, bytes: usize) -> Place<'_> {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = self.freed.wait_while(taken, |n| *n >= BANDS);
-        *wait.unwrap_or_else(PoisonError::into_inner) += 1;
-        Place(self)
+        let wait = self.freed.wait_while(taken, |n| *n > 0 && *n + bytes > UNENCODED);
+        *wait.unwrap_or_else(PoisonError::into_inner) += bytes;
+        Place(self, bytes)
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.1;
         self.0.freed.notify_one();
     }
 }
@@ -224,7 +224,7 @@ fn coarsen<'a>(
     stopped: &dyn Fn() -> bool,
 ) {
     let submit = |band: Band| {
-        let place = (band.level == 0).then(|| room.place());
+        let place = (band.level == 0).then(|| room.place(band.bytes.len()));
         let band = Arc::new((band, place));
         let field = &fields[band.0.field];
         if band.0.level > 0 || !field.elsewhere {
