@@ -13,6 +13,8 @@ use serde_json::Value;
 use zstd::bulk::Compressor;
 
 const HEADER: usize = 16;
+/// A reader holds as much again.
+const USUAL_BLOCK: usize = 1 << 20;
 const SHUFFLE: u8 = 0x1;
 const MEMCPYED: u8 = 0x2;
 const DONT_SPLIT: u8 = 0x10;
@@ -34,7 +36,7 @@ pub struct Blosc {
     level: i32,
     shuffle: bool,
     typesize: usize,
-    /// 0 where the whole chunk is one.
+    /// 0 where it was left to the writer.
     blocksize: usize,
 }
 
@@ -68,7 +70,7 @@ impl Blosc {
             return Err(format!("{} bytes are too many for Blosc; at most {most} are packed", values.len()));
         }
         let whole = values.len().max(1);
-        let block = if self.blocksize == 0 { whole } else { self.blocksize.min(whole) };
+        let block = if self.blocksize == 0 { USUAL_BLOCK } else { self.blocksize }.min(whole);
         // Blocks hold whole elements.
         let block = if block > self.typesize { block / self.typesize * self.typesize } else { block };
         let split = self.shuffle && self.typesize <= MAX_SPLITS && block / self.typesize >= MIN_STREAM;

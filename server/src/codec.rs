@@ -159,7 +159,9 @@ pub fn presented(metadata: &Value) -> Option<Value> {
     // Packed while somebody waits.
     let chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"].as_array();
     let chunk: Vec<u64> = chunk.into_iter().flatten().filter_map(Value::as_u64).collect();
-    codecs.extend(Codec::Blosc { inner: "zstd", level: 1, shuffle: Shuffle::Bytes }.to_json(dtype, &chunk));
+    codecs.extend(
+        Codec::Blosc { inner: "zstd", level: 1, shuffle: Shuffle::Bytes }.to_json(dtype, Some(&chunk)),
+    );
     let mut metadata = metadata.clone();
     metadata["codecs"] = Value::Array(codecs);
     Some(metadata)

@@ -208,7 +208,7 @@ impl Layout {
 }
 
 /// The codecs of a chunk: little-endian numbers, and what packs them.
-fn chain(dtype: DataType, codec: &Codec, chunk: &[u64]) -> Value {
+fn chain(dtype: DataType, codec: &Codec, chunk: Option<&[u64]>) -> Value {
     let mut codecs = vec![json!({"name": "bytes", "configuration": {"endian": "little"}})];
     codecs.extend(codec.to_json(dtype, chunk));
     Value::Array(codecs)
@@ -226,7 +226,7 @@ pub struct Described<'a> {
 /// `zarr.json` of an array in one chunk.
 pub fn whole_array(d: Described<'_>) -> Value {
     let chunk: Vec<u64> = d.shape.iter().map(|n| (*n).max(1)).collect();
-    let codecs = chain(d.dtype, &Codec::default(), &chunk);
+    let codecs = chain(d.dtype, &Codec::default(), None);
     array(d, &chunk, codecs)
 }
 
@@ -236,7 +236,7 @@ const COORDINATE_TILE: u64 = 512;
 /// `zarr.json` of coordinates that are at hand, in tiles.
 pub fn tiled_array(d: Described<'_>) -> Value {
     let chunk: Vec<u64> = d.shape.iter().map(|n| (*n).clamp(1, COORDINATE_TILE)).collect();
-    let codecs = chain(d.dtype, &Codec::default(), &chunk);
+    let codecs = chain(d.dtype, &Codec::default(), None);
     array(d, &chunk, codecs)
 }
 
@@ -244,7 +244,7 @@ pub fn tiled_array(d: Described<'_>) -> Value {
 pub fn sharded_array(d: Described<'_>, inner: &[u64], shard: &[u64], codec: &Codec) -> Value {
     let codecs = json!([{"name": "sharding_indexed", "configuration": {
         "chunk_shape": inner,
-        "codecs": chain(d.dtype, codec, inner),
+        "codecs": chain(d.dtype, codec, Some(inner)),
         "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
         "index_location": "end"}}]);
     array(d, shard, codecs)

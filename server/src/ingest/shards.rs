@@ -237,7 +237,12 @@ fn coarsen<'a>(
     };
     let mut planes: Vec<Plane> = Vec::new();
     let mut rest: Vec<Waiting> = Vec::new();
-    for band in bands {
+    let mut length = 0;
+    loop {
+        // The one that is read stays with its reader until there is room for it.
+        drop(room.place(length));
+        let Ok(band) = bands.recv() else { break };
+        length = band.bytes.len();
         if stopped() {
             continue;
         }

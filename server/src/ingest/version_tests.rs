@@ -99,6 +99,21 @@ async fn a_former_revision_that_is_given_again_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coordinate_that_grows_by_long_chunks_stays_small() {
+    let h = House::new();
+    for day in 0..3 {
+        let file = h.day(&format!("{day}.nc"), day, 0.0);
+        assert_eq!(h.ingest(&file, None, Duplicates::Skip).await, Outcome::Published);
+    }
+    let snapshot = h.store.open_version("c", None).await.unwrap();
+    assert!(snapshot.hierarchy().arrays["time"].chunk_shape[0] > 1000);
+    let chunks = h.store.root().join("collections/c/repo/chunks");
+    for object in std::fs::read_dir(chunks).unwrap() {
+        assert!(object.unwrap().metadata().unwrap().len() < 4096);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn granules_of_one_name_have_items_of_their_own_numbers() {
     let h = House::new();
     let ids = async || {

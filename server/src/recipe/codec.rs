@@ -97,8 +97,9 @@ impl Codec {
         }
     }
 
-    /// The compressors of a Zarr v3 codec chain, after its `bytes` codec, for chunks of a shape.
-    pub fn to_json(&self, dtype: DataType, chunk: &[u64]) -> Vec<Value> {
+    /// The compressors of a Zarr v3 codec chain, after its `bytes` codec; for chunks of a shape that
+    /// will stay, where it is known.
+    pub fn to_json(&self, dtype: DataType, chunk: Option<&[u64]>) -> Vec<Value> {
         match self {
             Self::None => Vec::new(),
             Self::Zstd { level } => {
@@ -111,8 +112,10 @@ impl Codec {
                     Shuffle::Bits => "bitshuffle",
                     _ => "noshuffle",
                 };
-                // Left to itself, Blosc cuts chunks into blocks of 64 KiB or so, and packs each alone.
-                let bytes = chunk.iter().fold(dtype.size() as u64, |b, n| b.saturating_mul(*n));
+                // Left to itself (0), c-blosc cuts chunks into blocks of 64 KiB or so, and packs each alone.
+                let bytes =
+                    |chunk: &[u64]| chunk.iter().fold(dtype.size() as u64, |b, n| b.saturating_mul(*n));
+                let bytes = chunk.map_or(0, bytes);
                 vec![json!({"name": "blosc", "configuration": {"cname": inner, "clevel": level,
                     "shuffle": shuffle, "typesize": dtype.size(),
                     "blocksize": bytes.min(MOST_BLOCK_BYTES)}})]
