@@ -13,7 +13,7 @@ import xarray as xr
 import zarr
 
 from conftest import Server, sample_data
-from test_references import chunk_files, get, run, status
+from test_references import chunk_files, get, run, until_broken
 
 pytestmark = pytest.mark.skipif(
     not sample_data(), reason="SKIPPED: sample data not found; set GRATICULE_SAMPLE_DATA"
@@ -177,11 +177,7 @@ def test_a_grib_file_that_vanishes_or_changes_breaks_the_cube(refs, tmp_path):
     file.unlink()
     assert get(url)[0] == 502
     assert get(url.replace("/c/", "/c/9"))[0] == 404
-    for _ in range(20):
-        said = status(refs, "fragile")
-        if said["state"] == "broken":
-            break
-        __import__("time").sleep(0.5)
+    said = until_broken(refs, "fragile")
     assert said["state"] == "broken" and said["files"] == [str(file.resolve())]
 
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -218,6 +219,16 @@ def status(server, collection):
     return json.loads(get(f"{server.url}/api/collections/{collection}")[1])["graticule:status"]
 
 
+def until_broken(server, collection):
+    """Its status once it is broken, or after ten seconds."""
+    for _ in range(20):
+        said = status(server, collection)
+        if said["state"] == "broken":
+            break
+        time.sleep(0.5)
+    return said
+
+
 def test_a_file_that_vanishes_or_changes_breaks_the_cube_and_is_named(refs, tmp_path):
     file = daily(tmp_path / "gone.nc", 0, compression="zlib", shuffle=True)
     run("ingest", file, "--collection", "fragile", "--reference", "--data", refs.data)
@@ -234,11 +245,7 @@ def test_a_file_that_vanishes_or_changes_breaks_the_cube_and_is_named(refs, tmp_
     shutil.move(file, backup)
     code, body, _ = get(chunk)
     assert code == 502 and "cannot be read" in json.loads(body)["detail"]
-    for _ in range(20):
-        said = status(refs, "fragile")
-        if said["state"] == "broken":
-            break
-        __import__("time").sleep(0.5)
+    said = until_broken(refs, "fragile")
     assert said["state"] == "broken" and said["files"] == [str(file.resolve())]
     assert str(file.resolve()) in said["detail"]
     listed = json.loads(get(f"{refs.url}/api/collections")[1])["collections"]
