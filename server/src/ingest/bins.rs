@@ -233,7 +233,7 @@ impl Binner {
     /// Takes the next cells, from cell `first` on; after the last one the levels are made.
     pub fn push(&mut self, bytes: &[u8], first: usize) {
         let (mut values, mut valid) = std::mem::take(&mut self.line);
-        weigh(bytes, &self.packing, Area::All(1.0), &mut values, &mut valid);
+        weigh(bytes, &self.packing, &mut values, &mut valid);
         let cells = self.bins.table.iter().zip(&self.bins.weights).skip(first);
         let mut last = first;
         for ((value, valid), (bin, weight)) in values.iter().zip(&valid).zip(cells) {

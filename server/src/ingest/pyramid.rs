@@ -162,8 +162,8 @@ impl Cascade {
     }
 }
 
-/// Value times area, and area, of each cell; 0 and 0 where there is no value.
-pub fn weigh(row: &[u8], packing: &Packing, area: Area<'_>, sums: &mut Vec<f64>, areas: &mut Vec<f64>) {
+/// Value, and 1, of each cell; 0 and 0 where there is no value.
+pub fn weigh(row: &[u8], packing: &Packing, sums: &mut Vec<f64>, areas: &mut Vec<f64>) {
     macro_rules! run {
         ($t:ty) => {{
             let (cells, _) = row.as_chunks::<{ size_of::<$t>() }>();
@@ -171,15 +171,11 @@ pub fn weigh(row: &[u8], packing: &Packing, area: Area<'_>, sums: &mut Vec<f64>,
             areas.clear();
             sums.reserve(cells.len());
             areas.reserve(cells.len());
-            let mut one = |c: &[u8; size_of::<$t>()], area: f64| {
+            for c in cells {
                 let v = <$t>::from_ne_bytes(*c) as f64;
                 let valid = v.is_finite() && !packing.nodata.contains(&v);
-                sums.push(if valid { v * area } else { 0.0 });
-                areas.push(if valid { area } else { 0.0 });
-            };
-            match area {
-                Area::All(area) => cells.iter().for_each(|c| one(c, area)),
-                Area::Each(list) => cells.iter().zip(list).for_each(|(c, area)| one(c, f64::from(*area))),
+                sums.push(if valid { v } else { 0.0 });
+                areas.push(f64::from(u8::from(valid)));
             }
         }};
     }
@@ -197,7 +193,7 @@ pub fn weigh(row: &[u8], packing: &Packing, area: Area<'_>, sums: &mut Vec<f64>,
     }
 }
 
-/// What [`weigh`] gives, added up by twos: the way from level 0 to level 1, which is most of the work.
+/// Value times area, and area, of each cell, added up by twos: the way from level 0 to level 1, which is most of the work.
 fn weigh_pairs(row: &[u8], packing: &Packing, area: Area<'_>, sums: &mut [f64], areas: &mut [f64]) {
     macro_rules! run {
         ($t:ty) => {{
