@@ -18,7 +18,10 @@ const loaded = new Map();
 /** The backend to use, `webgpu` or `webgl`, and the adapter that was found. */
 async function choose(wanted) {
   if (wanted !== 'webgl' && navigator.gpu) {
-    const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
+    // The explorer's page has asked already; an adapter gives one device, so once.
+    const { graticuleAdapter: asked } = globalThis;
+    delete globalThis.graticuleAdapter;
+    const adapter = await (asked ?? navigator.gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null));
     if (adapter) return { backend: 'webgpu', adapter };
   }
   if (!document.createElement('canvas').getContext('webgl2')) {

@@ -12,6 +12,7 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::AbortController;
 
+use crate::breath::breathe;
 use crate::chunks::fetch::{self, FetchError, Range};
 use crate::chunks::lru::Lru;
 use crate::chunks::pool::Pool;
@@ -307,6 +308,8 @@ impl Loader {
     ) {
         let this = self.clone();
         spawn_local(async move {
+            // A view asks for a dozen at once, and each takes a moment to ask for.
+            breathe().await;
             let result = get_twice(&url, range, &abort).await;
             let live = this.0.borrow_mut().finish(id);
             match result {

@@ -35,4 +35,4 @@ mod terrain;
 pub mod troubles;
 
 #[cfg(target_arch = "wasm32")]
-pub use run::{Engine, EngineError, breathe, now_ms};
+pub use run::{Engine, EngineError, now_ms};

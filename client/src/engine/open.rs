@@ -10,11 +10,12 @@ use graticule_shared::zarr::Hierarchy;
 use js_sys::Uint8Array;
 use wasm_bindgen_futures::spawn_local;
 
+use crate::breath::breathe;
 use crate::chunks::fetch::{self, FetchError, Range};
 use crate::chunks::loader::{FailureKind, kind_of};
 use crate::chunks::source::Source;
 use crate::engine::api::{Signal, Trouble, View};
-use crate::engine::run::{Engine, breathe};
+use crate::engine::run::Engine;
 use crate::engine::state::{Layer, State, Store};
 use crate::engine::troubles::{cors, network, status, trouble};
 use crate::view::camera;

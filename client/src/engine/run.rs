@@ -9,6 +9,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::HtmlCanvasElement;
 
+use crate::breath::breathe;
 use crate::chunks::fetch::{self, Range};
 use crate::chunks::loader::{Failure, Loader};
 use crate::chunks::pool::Pool;
@@ -135,7 +136,10 @@ impl Engine {
         }));
         *engine.context.borrow_mut() = Some(ContextWatch::new(&engine.canvas, &engine));
         let this = engine.clone();
-        spawn_local(async move { this.start_gpu().await });
+        spawn_local(async move {
+            breathe().await;
+            this.start_gpu().await;
+        });
         Ok(engine)
     }
 
@@ -458,26 +462,6 @@ impl Drop for Engine {
 
 pub fn now_ms() -> f64 {
     web_sys::window().and_then(|w| w.performance()).map_or(f64::INFINITY, |p| p.now())
-}
-
-/// Lets the browser do what else it has to do: short tasks instead of a long one.
-pub async fn breathe() {
-    // Where the browser has it, without a timer's delay.
-    let scheduler = Reflect::get(&js_sys::global(), &"scheduler".into()).unwrap_or(JsValue::UNDEFINED);
-    let yielded = Reflect::get(&scheduler, &"yield".into())
-        .ok()
-        .and_then(|f| f.dyn_into::<Function>().ok()?.call0(&scheduler).ok());
-    let turn = yielded.map_or_else(
-        || {
-            Promise::new(&mut |resolve, _| {
-                if let Some(w) = web_sys::window() {
-                    let _ = w.set_timeout_with_callback(&resolve);
-                }
-            })
-        },
-        |promise| Promise::resolve(&promise),
-    );
-    let _ = JsFuture::from(turn).await;
 }
 
 async fn next_frame() {

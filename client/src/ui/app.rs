@@ -12,8 +12,8 @@ use super::hook::Hook;
 use super::model::Model;
 use super::session::Session;
 use super::{gestures, headline, keys, legend, notices, page, rail, readout, sheet, strip, turns};
+use crate::breath::breathe;
 use crate::engine::api::Command;
-use crate::engine::breathe;
 
 /// Starts the explorer in `host`; resolves once the graphics device is there.
 ///

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::icons::{MENU, icon};
 use super::model::{Model, Sheet};
 use super::numbers;
+use super::turns::later;
 use crate::engine::api::Command;
 
 pub fn headline(m: Model) -> impl IntoView {
@@ -30,7 +31,7 @@ pub fn headline(m: Model) -> impl IntoView {
                             {variable_options(m)}
                         </select>
                     </label>
-                    {move || { m.shape.track(); dim_pickers(m) }}
+                    {later(move || move || { m.shape.track(); dim_pickers(m) })}
                     <button class="g-when" title="Title, source, licence, links"
                         aria-expanded=move || (m.sheet.get() == Some(Sheet::Details)).to_string()
                         on:click=move |_| toggle(m, Sheet::Details)>

@@ -14,6 +14,7 @@ use super::icons::{CLOSE, icon};
 use super::model::Model;
 use super::numbers;
 use super::state::Style;
+use super::turns::later;
 use crate::engine::api::{Command, Scale};
 
 /// Scales with a neutral middle.
@@ -186,15 +187,20 @@ fn panel(m: Model) -> impl IntoView {
                 <div class="g-gradient" style:background=fill></div>
                 {grip(false, "Low end")} {grip(true, "High end")}
             </div>
-            <div class="g-ends">
-                {number(m, false)}
-                {unit(m)}
-                <button class="g-colours" aria-label=move || m.style.with(|s| format!("Colours: {}", s.colormap)) aria-expanded=move || m.editor.get().to_string() title="Colours  c"
-                    on:click=move |_| m.editor.update(|o| *o = !*o)>{move || m.style.with(|s| s.colormap.clone())}<Caret/></button>
-                {number(m, true)}
-            </div>
+            <div class="g-ends">{later(move || ends(m))}</div>
             {move || m.editor.get().then(|| editor(m))}
         </section>
+    }
+}
+
+/// Beneath the bar: its numbers, the unit, the name of the colours.
+fn ends(m: Model) -> impl IntoView {
+    view! {
+        {number(m, false)}
+        {unit(m)}
+        <button class="g-colours" aria-label=move || m.style.with(|s| format!("Colours: {}", s.colormap)) aria-expanded=move || m.editor.get().to_string() title="Colours  c"
+            on:click=move |_| m.editor.update(|o| *o = !*o)>{move || m.style.with(|s| s.colormap.clone())}<Caret/></button>
+        {number(m, true)}
     }
 }
 

@@ -12,6 +12,7 @@ use web_sys::{CanvasRenderingContext2d, PointerEvent};
 use super::icons::{BACK, FORWARD, PAUSE, PLAY, icon};
 use super::model::{Model, set};
 use super::play;
+use super::turns::later;
 use crate::engine::api::StepState;
 
 /// Room that one label of the ruler needs, CSS pixels.
@@ -43,7 +44,7 @@ pub fn strip(m: Model) -> impl IntoView {
                             {move || format!("{}/s", m.speed.get())}
                         </button>
                     </div>
-                    {track(m)}
+                    {later(move || track(m))}
                     <output class="g-now g-num">{move || now_words(m)}</output>
                 </section>
             }

@@ -1,8 +1,9 @@
 //! The interface's work in short turns.
 //!
 //! When a store opens, dozens of watchers wake at once, and one microtask would
-//! run them all while the page answers nobody. Here they run in their order, and
-//! what does not fit into a turn waits for the next.
+//! run them all, at the end of the very task that woke them, while the page answers
+//! nobody. Here they run in their order, in tasks of their own, and what does not
+//! fit into a turn waits for the next.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -10,14 +11,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use any_spawner::{CustomExecutor, Executor, PinnedFuture, PinnedLocalFuture};
+use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::engine::{breathe, now_ms};
+use crate::breath::breathe;
+use crate::engine::now_ms;
 
 /// A watcher begins in a turn only within this; a long task is one of 50 ms.
 const TURN_MS: f64 = 6.0;
-/// Without work for so long, the browser has had its chance.
-const PAUSE_MS: f64 = 4.0;
+/// Without work for so long, the turn is over: what wakes a watcher now is another task.
+const PAUSE_MS: f64 = 1.0;
 
 thread_local! {
     static BEGUN: Cell<f64> = const { Cell::new(0.0) };
@@ -29,6 +32,18 @@ thread_local! {
 pub fn begin() {
     // A second map on the page finds it done.
     let _ = Executor::init_custom_executor(Turns);
+}
+
+/// Shows `view` from the next turn on: the second half of what is too long for one.
+pub fn later<N: IntoView + 'static>(
+    view: impl Fn() -> N + Send + 'static,
+) -> impl Fn() -> Option<N> + Send + 'static {
+    let due = RwSignal::new(false);
+    spawn_local(async move {
+        breathe().await;
+        let _ = due.try_set(true);
+    });
+    move || due.get().then(&view)
 }
 
 struct Turns;
@@ -63,13 +78,7 @@ impl<F: Future<Output = ()> + Unpin> Future for InTurn<F> {
 
 fn is_over() -> bool {
     let now = now_ms();
-    if WAITING.with_borrow(|w| !w.is_empty()) {
-        return true;
-    }
-    if now - LAST.get() > PAUSE_MS {
-        BEGUN.set(now);
-    }
-    now - BEGUN.get() > TURN_MS
+    WAITING.with_borrow(|w| !w.is_empty()) || now - LAST.get() > PAUSE_MS || now - BEGUN.get() > TURN_MS
 }
 
 fn wait(waker: Waker) {
