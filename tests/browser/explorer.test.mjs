@@ -163,6 +163,7 @@ for (const backend of Object.keys(BACKENDS)) {
       await page.getByRole('option', { name: 'turbo' }).click();
       assert.equal((await state()).colormap, 'turbo');
       await page.locator('button.g-number').first().click();
+      await page.waitForFunction(() => document.activeElement?.matches('input.g-number'));
       await page.keyboard.type('-12.5');
       await page.keyboard.press('Enter');
       assert.deepEqual((await state()).clim, [-12.5, 40]);

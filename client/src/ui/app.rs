@@ -99,6 +99,7 @@ async fn mount(overlay: &HtmlElement, m: Model, address: Address) {
 
 /// Adds a view at the end of `host`, for good.
 fn add<N: IntoView + 'static>(host: &HtmlElement, view: impl FnOnce() -> N + 'static) {
+    turns::end();
     mount_to(host.clone(), view).forget();
 }
 

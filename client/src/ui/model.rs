@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use super::session::Session;
 use super::state::{State, Style};
 use super::times::Steps;
+use super::turns;
 use crate::engine::api::{Command, Projection, Readout, Signal, StepState, Theme, Trouble};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,6 +208,7 @@ impl Model {
         match signal {
             Signal::Ready { .. } => {}
             Signal::Opened { .. } => {
+                turns::end();
                 set(self.trouble, None);
                 self.reshape(state);
             }

@@ -1,9 +1,9 @@
 //! The interface's work in short turns.
 //!
 //! When a store opens, dozens of watchers wake at once, and one microtask would
-//! run them all, at the end of the very task that woke them, while the page answers
-//! nobody. Here they run in their order, in tasks of their own, and what does not
-//! fit into a turn waits for the next.
+//! run them all while the page answers nobody. Here they run in their order, and
+//! what does not fit into a turn waits for the next. What answers a hand runs at
+//! once, as ever.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -19,12 +19,13 @@ use crate::engine::now_ms;
 
 /// A watcher begins in a turn only within this; a long task is one of 50 ms.
 const TURN_MS: f64 = 6.0;
-/// Without work for so long, the turn is over: what wakes a watcher now is another task.
-const PAUSE_MS: f64 = 1.0;
+/// Without work for so long, the browser has had its chance.
+const PAUSE_MS: f64 = 4.0;
 
 thread_local! {
     static BEGUN: Cell<f64> = const { Cell::new(0.0) };
     static LAST: Cell<f64> = const { Cell::new(0.0) };
+    static OVER: Cell<bool> = const { Cell::new(false) };
     static WAITING: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -32,6 +33,11 @@ thread_local! {
 pub fn begin() {
     // A second map on the page finds it done.
     let _ = Executor::init_custom_executor(Turns);
+}
+
+/// The task that runs has enough to do: watchers begin in the next.
+pub fn end() {
+    OVER.set(true);
 }
 
 /// Shows `view` from the next turn on: the second half of what is too long for one.
@@ -78,7 +84,13 @@ impl<F: Future<Output = ()> + Unpin> Future for InTurn<F> {
 
 fn is_over() -> bool {
     let now = now_ms();
-    WAITING.with_borrow(|w| !w.is_empty()) || now - LAST.get() > PAUSE_MS || now - BEGUN.get() > TURN_MS
+    if OVER.get() || WAITING.with_borrow(|w| !w.is_empty()) {
+        return true;
+    }
+    if now - LAST.get() > PAUSE_MS {
+        BEGUN.set(now);
+    }
+    now - BEGUN.get() > TURN_MS
 }
 
 fn wait(waker: Waker) {
@@ -92,6 +104,7 @@ fn wait(waker: Waker) {
             let now = now_ms();
             BEGUN.set(now);
             LAST.set(now);
+            OVER.set(false);
             // In the order in which they would have run.
             WAITING.take().into_iter().for_each(Waker::wake);
         });
