@@ -11,7 +11,7 @@ use graticule_shared::time::CfTime;
 use super::merge::{Merged, Named};
 use super::select::Selected;
 use super::stack::Stacked;
-use super::{Failure, plan};
+use super::{Failure, plan, transpose};
 use crate::recipe::{Cube, Recipe, pattern::Captures};
 use crate::store::Origin;
 
@@ -42,12 +42,14 @@ impl Input {
 pub struct Bundle {
     /// By member, then by variable.
     pub files: Vec<Input>,
+    /// Its chunks will be referred to: dimensions stay in the file's order.
+    pub in_place: bool,
     cube: Cube,
 }
 
 impl Bundle {
     pub fn one(file: Input, cube: Cube) -> Self {
-        Self { files: vec![file], cube }
+        Self { files: vec![file], in_place: false, cube }
     }
 
     /// Puts together what belongs together, in the order in which the first of each was given.
@@ -145,6 +147,9 @@ impl Bundle {
             if by_time && !whole.header().dimensions.iter().any(|d| d.name == "time") {
                 whole = Arc::new(Stacked::at_time(time, (file.clone(), whole))?);
             }
+        }
+        if !self.in_place {
+            whole = transpose::grids_last(whole)?;
         }
         if self.cube.variables.is_empty()
             && self.cube.variable_attributes.is_empty()

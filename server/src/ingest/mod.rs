@@ -44,6 +44,7 @@ mod shards;
 mod stack;
 #[cfg(test)]
 mod tests;
+mod transpose;
 #[cfg(test)]
 mod version_tests;
 mod whole;
@@ -369,6 +370,7 @@ async fn gather(
     let (mut bundles, odd) = acquire::bundles(&request.inputs, &request.recipe, fetcher).await?;
     anyhow::ensure!(bundles.len() + odd.len() > 0, "no input files were given");
     bundles.truncate(request.first.unwrap_or(usize::MAX));
+    bundles.iter_mut().for_each(|b| b.in_place = request.reference);
     Ok((bundles, odd.into_iter().map(|(path, failure)| failed(path, failure)).collect()))
 }
 

@@ -106,18 +106,25 @@ pub struct Prepared<'h> {
     metadata: Value,
 }
 
-/// Paths of the variables that are fields: no coordinates, bounds or grid mappings.
+/// The metadata that a header comes to, as a reader of the store would see it.
 ///
 /// # Errors
 /// A header that contradicts itself.
-pub fn fields(header: &Header) -> Result<BTreeSet<String>, String> {
+pub fn hierarchy_of(header: &Header) -> Result<Hierarchy, String> {
     let times = time_dimensions(header);
     let usable = header.variables.iter().filter(|v| usable(&v.path).is_ok());
     let codec = Codec::default();
     let nodes =
         usable.map(|v| (v.path.clone(), prepare(v, &times, None, false, &codec, &mut Vec::new()).metadata));
-    let seen = hierarchy(nodes.collect(), attributes::global(&header.attributes))?;
-    Ok(Cube::new(&seen).variables.into_iter().map(|v| v.path).collect())
+    hierarchy(nodes.collect(), attributes::global(&header.attributes))
+}
+
+/// Paths of the variables that are fields: no coordinates, bounds or grid mappings.
+///
+/// # Errors
+/// A header that contradicts itself.
+pub fn fields(header: &Header) -> Result<BTreeSet<String>, String> {
+    Ok(Cube::new(&hierarchy_of(header)?).variables.into_iter().map(|v| v.path).collect())
 }
 
 /// Chunks that stay were written with the codecs that stay; those of files elsewhere are said by the files.
