@@ -42,9 +42,9 @@ impl Check {
         let options = Options { only: self.id, deep: self.deep, sources: self.sources, repair: self.repair };
         let report = runtime.block_on(check::run(&self.at.data, &options))?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report.json())?);
+            out!("{}", serde_json::to_string_pretty(&report.json())?);
         } else {
-            print!("{}", report.text());
+            super::text(format_args!("{}", report.text()));
         }
         Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -50,9 +50,11 @@ impl Export {
             }
         });
         let (written, place) = written?;
-        println!(
+        out!(
             "{}: {} references and {} chunks inline in {place}",
-            self.collection, written.references, written.inline
+            self.collection,
+            written.references,
+            written.inline
         );
         Ok(ExitCode::SUCCESS)
     }

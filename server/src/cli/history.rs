@@ -79,7 +79,7 @@ impl Rollback {
                 catalog.catch_up(&store, &self.id).await?;
                 version
             };
-            println!("{}: version {version} holds what {} held", self.id, self.version);
+            out!("{}: version {version} holds what {} held", self.id, self.version);
             Ok(ExitCode::SUCCESS)
         })
     }
@@ -101,9 +101,9 @@ impl Remove {
             }
             catalog.reconcile(&store).await?;
             if self.purge {
-                println!("{}: deleted", self.id);
+                out!("{}: deleted", self.id);
             } else {
-                println!("{}: retired; `graticule restore {}` brings it back", self.id, self.id);
+                out!("{}: retired; `graticule restore {}` brings it back", self.id, self.id);
             }
             Ok(ExitCode::SUCCESS)
         })
@@ -118,7 +118,7 @@ impl Restore {
             let (store, catalog) = (Store::open(&self.at.data)?, Catalog::open(&self.at.data)?);
             store.restore(&self.id)?;
             catalog.reconcile(&store).await?;
-            println!("{}: restored", self.id);
+            out!("{}: restored", self.id);
             Ok(ExitCode::SUCCESS)
         })
     }
@@ -141,17 +141,18 @@ impl Expire {
                 store.expire(&self.id, retention, self.grace, self.dry_run).await?
             };
             for version in &done.expired {
-                println!("{version}");
+                out!("{version}");
             }
             let verb = if self.dry_run { "would expire" } else { "expired" };
-            println!("{}: {} versions {verb}, {} stand", self.id, done.expired.len(), done.standing);
+            out!("{}: {} versions {verb}, {} stand", self.id, done.expired.len(), done.standing);
             if done.objects > 0 {
-                println!("{}: {} objects deleted, {} bytes", self.id, done.objects, done.bytes);
+                out!("{}: {} objects deleted, {} bytes", self.id, done.objects, done.bytes);
             }
             if done.waiting > 0 {
-                println!(
+                out!(
                     "{}: the objects of {} expired versions are deleted when their grace is over",
-                    self.id, done.waiting
+                    self.id,
+                    done.waiting
                 );
             }
             Ok(ExitCode::SUCCESS)

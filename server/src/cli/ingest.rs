@@ -89,9 +89,9 @@ impl Ingest {
         if self.dry_run {
             let plan = runtime.block_on(ingest::dry_run::dry_run(&self.at.data, &request))?;
             if self.json {
-                println!("{}", serde_json::to_string_pretty(&plan)?);
+                out!("{}", serde_json::to_string_pretty(&plan)?);
             } else {
-                print!("{plan}");
+                super::text(format_args!("{plan}"));
             }
             return Ok(if plan.wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -113,7 +113,7 @@ impl Ingest {
         for g in &report.granules {
             for note in &g.notes {
                 let word = if note.starts_with("quality: ") { "" } else { "note: " };
-                println!("{word}{}: {note}", g.file.display());
+                out!("{word}{}: {note}", g.file.display());
             }
         }
         let failed: Vec<_> =
@@ -122,14 +122,14 @@ impl Ingest {
             eprintln!("failed: {g}");
         }
         match &report.version {
-            Some(v) => println!(
+            Some(v) => out!(
                 "{}: version {v}, {} of {} granules published, {:.1} s",
                 report.collection,
                 report.granules.iter().filter(|g| g.outcome == ingest::Outcome::Published).count(),
                 report.granules.len(),
                 report.seconds
             ),
-            None => println!("{}: nothing new was published", report.collection),
+            None => out!("{}: nothing new was published", report.collection),
         }
         Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

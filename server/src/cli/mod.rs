@@ -1,5 +1,10 @@
 //! The command line: one command, one file.
 
+/// `println!` to a reader that may have read enough: `graticule ingest --dry-run | head`.
+macro_rules! out {
+    ($($what:tt)*) => { $crate::cli::text(format_args!("{}\n", format_args!($($what)*))) };
+}
+
 mod check;
 mod export;
 mod history;
@@ -7,6 +12,7 @@ mod ingest;
 mod serve;
 mod token;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,6 +55,14 @@ struct DataDir {
     /// Directory of the collections and the catalog
     #[arg(long, env = "GRATICULE_DATA", value_name = "DIR", default_value = DEFAULT_DATA)]
     data: PathBuf,
+}
+
+/// Writes to standard output; whoever closed it has what he wanted.
+fn text(what: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    if out.write_fmt(what).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
 }
 
 pub fn main() -> ExitCode {

@@ -45,12 +45,12 @@ impl Token {
                     scopes.iter().map(|s| s.parse()).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
                 let (id, token) = Catalog::open(&at.data)?.issue_token(&name, &scopes)?;
                 eprintln!("token {id}; it is shown only now:");
-                println!("{token}");
+                out!("{token}");
             }
             Token::List { at } => {
                 for t in Catalog::open(&at.data)?.list_tokens()? {
                     let state = t.revoked.map_or_else(|| "works".to_owned(), |at| format!("revoked {at}"));
-                    println!("{}\t{}\t{}\t{}\t{state}", t.id, t.name, t.scopes, t.created);
+                    out!("{}\t{}\t{}\t{}\t{state}", t.id, t.name, t.scopes, t.created);
                 }
             }
             Token::Revoke { id, at } => {
@@ -58,7 +58,7 @@ impl Token {
                     Catalog::open(&at.data)?.revoke_token(id)?,
                     "no working token has number {id}; `graticule token list` shows them"
                 );
-                println!("token {id} revoked");
+                out!("token {id} revoked");
             }
         }
         Ok(ExitCode::SUCCESS)

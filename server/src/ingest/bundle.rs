@@ -11,7 +11,7 @@ use graticule_shared::time::CfTime;
 use super::merge::{Merged, Named};
 use super::select::Selected;
 use super::stack::Stacked;
-use super::{Failure, plan, transpose};
+use super::{Failure, mesh, plan, transpose};
 use crate::recipe::{Cube, Recipe, pattern::Captures};
 use crate::store::Origin;
 
@@ -149,7 +149,7 @@ impl Bundle {
             }
         }
         if !self.in_place {
-            whole = transpose::grids_last(whole)?;
+            whole = transpose::grids_last(mesh::placed(whole)?)?;
         }
         if self.cube.variables.is_empty()
             && self.cube.variable_attributes.is_empty()

@@ -30,6 +30,7 @@ pub mod inputs;
 mod layout;
 mod levels;
 mod merge;
+mod mesh;
 mod plan;
 mod planes;
 pub mod progress;
