@@ -22,6 +22,7 @@ pub mod reference;
 pub mod retention;
 pub mod routes;
 mod rules;
+pub mod search;
 pub mod serve;
 pub mod store;
 pub mod tables;

@@ -41,10 +41,10 @@ pub struct ItemQuery {
     pub limit: u32,
 }
 
-const COLUMNS: &str = "i.rowid, i.name, i.checksum, i.bytes, i.source, i.version, i.published, i.start_time, \
+pub(super) const COLUMNS: &str = "i.rowid, i.name, i.checksum, i.bytes, i.source, i.version, i.published, i.start_time, \
                        i.end_time, i.west, i.south, i.east, i.north, i.first_step, i.end_step, i.superseded_by, i.record";
 
-fn read(r: &Row<'_>) -> rusqlite::Result<Item> {
+pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Item> {
     let west: Option<f64> = r.get(9)?;
     let bbox = match west {
         Some(w) => Some([w, r.get(10)?, r.get(11)?, r.get(12)?]),

@@ -13,15 +13,16 @@ pub mod events;
 pub mod facts;
 pub mod items;
 mod scalars;
+pub mod search;
 mod sync;
 mod tables;
 pub mod tokens;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::watch;
 
 pub use collections::Collection;
@@ -43,6 +44,7 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS items_by_checksum ON items (collection, checksum);
 CREATE INDEX IF NOT EXISTS items_by_origin ON items (collection, json_extract(record, '$.origin.url'));
 CREATE INDEX IF NOT EXISTS items_by_step ON items (collection, end_step, first_step);
+CREATE INDEX IF NOT EXISTS items_by_datetime ON items (coalesce(start_secs, published_micros / 1e6));
 CREATE VIRTUAL TABLE IF NOT EXISTS items_bbox USING rtree(rowid, west, east, south, north);
 CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, type TEXT NOT NULL,
@@ -74,15 +76,18 @@ impl Catalog {
     pub fn open(data_dir: &Path) -> anyhow::Result<Arc<Self>> {
         std::fs::create_dir_all(data_dir)?;
         let path = data_dir.join("catalog.sqlite");
-        let conn = connect(&path)?;
-        let shape: i64 = conn.pragma_query_value(None, "user_version", |r| r.get(0))?;
+        let mut conn = connect(&path)?;
+        // Alone: of two that begin in a new directory, one makes the tables.
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let shape: i64 = tx.pragma_query_value(None, "user_version", |r| r.get(0))?;
         if shape != DERIVED {
-            conn.execute_batch(
+            tx.execute_batch(
                 "DROP TABLE IF EXISTS items; DROP TABLE IF EXISTS items_bbox; DROP TABLE IF EXISTS collections;",
             )?;
-            conn.pragma_update(None, "user_version", DERIVED)?;
+            tx.pragma_update(None, "user_version", DERIVED)?;
         }
-        conn.execute_batch(SCHEMA)?;
+        tx.execute_batch(SCHEMA)?;
+        tx.commit()?;
         let newest: i64 = conn.query_row("SELECT coalesce(max(id), 0) FROM events", [], |r| r.get(0))?;
         let (newest_event, _) = watch::channel(newest);
         Ok(Arc::new(Self { path, idle: Mutex::new(vec![conn]), newest_event }))
@@ -135,10 +140,24 @@ fn connect(path: &Path) -> anyhow::Result<Connection> {
     let conn = Connection::open(path)
         .map_err(|e| anyhow::anyhow!("{}: cannot open the catalog: {e}", path.display()))?;
     conn.busy_timeout(Duration::from_secs(10))?;
-    conn.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(&conn)?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update(None, "cache_size", -512)?;
+    search::functions(&conn)?;
     Ok(conn)
+}
+
+/// SQLite waits for nobody when it changes a file's journal: who else changes it is waited for here.
+fn write_ahead(conn: &Connection) -> anyhow::Result<()> {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match conn.pragma_update(None, "journal_mode", "WAL") {
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            done => return Ok(done?),
+        }
+    }
 }
 
 /// The present instant as RFC 3339 in UTC, to the millisecond.
@@ -173,6 +192,17 @@ mod tests {
         let log = b.events_after(0, None, None, 10).unwrap();
         assert_eq!(log.len(), 1);
         assert_eq!(log[0].data["n"], 1);
+    }
+
+    #[test]
+    fn many_that_begin_at_once_in_a_new_directory_all_begin() {
+        for _ in 0..5 {
+            let dir = tempfile::tempdir().unwrap();
+            std::thread::scope(|s| {
+                let all: Vec<_> = (0..8).map(|_| s.spawn(|| Catalog::open(dir.path()).map(drop))).collect();
+                all.into_iter().for_each(|t| t.join().unwrap().unwrap());
+            });
+        }
     }
 
     #[test]

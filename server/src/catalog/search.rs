@@ -1,0 +1,341 @@
+//! Items of all collections that fit a search.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::{Connection, ErrorCode, params_from_iter};
+use serde_json::{Value, json};
+
+use super::Catalog;
+use super::items::{COLUMNS, Item, read};
+use crate::search::cql2::Spatial;
+use crate::search::{Search, Shape, Token, sql};
+
+/// Beyond so many items in the boxes, walking all of them in order finds a page sooner.
+const FEW: i64 = 4000;
+/// A search that takes longer is given up.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// A page of an answer.
+pub struct Page {
+    pub items: Vec<Item>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Token>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the search took longer than {} seconds", LONGEST.as_secs())]
+pub struct TooLong;
+
+impl Catalog {
+    /// Items in the order asked for; blocks.
+    ///
+    /// # Errors
+    /// The catalog cannot be read; [`TooLong`].
+    pub fn search(&self, search: &Search) -> anyhow::Result<Page> {
+        self.with(|c| {
+            let until = Instant::now() + LONGEST;
+            c.progress_handler(10_000, Some(move || Instant::now() > until))?;
+            let found = page(c, search);
+            c.progress_handler(0, None::<fn() -> bool>)?;
+            match found {
+                Err(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                    Err(TooLong.into())
+                }
+                found => Ok(found?),
+            }
+        })
+    }
+}
+
+fn page(c: &Connection, search: &Search) -> rusqlite::Result<Page> {
+    let boxes = sql::boxes(search);
+    let mut near: &[[f64; 4]] = &boxes;
+    if !boxes.is_empty() {
+        let mut few = c.prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM items_bbox WHERE west <= ?3 AND east >= ?1 AND south <= ?4 AND north >= ?2 LIMIT ?5)",
+        )?;
+        let mut total = 0;
+        for [w, s, e, n] in &boxes {
+            total += few.query_row((w, s, e, n, FEW + 1), |r| r.get::<_, i64>(0))?;
+        }
+        if total > FEW {
+            near = &[];
+        }
+    }
+    let conditions = sql::conditions(search, near);
+    let keys: String = search.sort.iter().map(|k| format!(", {}", k.sql())).collect();
+    let query = format!(
+        "SELECT {COLUMNS}{keys} FROM items i WHERE {} ORDER BY {} LIMIT {}",
+        conditions.sql,
+        sql::order(search),
+        search.limit.saturating_add(1)
+    );
+    let mut q = c.prepare_cached(&query)?;
+    let first_key = q.column_count() - search.sort.len();
+    let mut rows = q.query(params_from_iter(conditions.values))?;
+    let (mut items, mut next) = (Vec::new(), None);
+    while let Some(r) = rows.next()? {
+        if items.len() == search.limit as usize {
+            return Ok(Page { items, next });
+        }
+        let item = read(r)?;
+        // Only of the last one: where the next page begins.
+        if items.len() + 1 == search.limit as usize {
+            let values = (0..search.sort.len()).map(|k| {
+                Ok(match r.get_ref(first_key + k)? {
+                    rusqlite::types::ValueRef::Integer(n) => json!(n),
+                    rusqlite::types::ValueRef::Real(n) => json!(n),
+                    rusqlite::types::ValueRef::Text(t) => json!(String::from_utf8_lossy(t)),
+                    _ => Value::Null,
+                })
+            });
+            next = Some(Token { values: values.collect::<rusqlite::Result<_>>()?, row: item.rowid });
+        }
+        items.push(item);
+    }
+    Ok(Page { items, next: None })
+}
+
+/// What the SQL of a search calls.
+pub(super) fn functions(c: &Connection) -> rusqlite::Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+    c.create_scalar_function("graticule_relates", 6, flags, |ctx| {
+        let side = |i: usize| ctx.get::<Option<f64>>(i);
+        let (Some(w), Some(s), Some(e), Some(n)) = (side(0)?, side(1)?, side(2)?, side(3)?) else {
+            return Ok(None);
+        };
+        let shape =
+            ctx.get_or_create_aux(4, |v| -> Result<Shape, Box<dyn std::error::Error + Send + Sync>> {
+                Ok(Shape::from_geojson(&serde_json::from_str(v.as_str()?)?)?)
+            })?;
+        let of = match ctx.get::<i64>(5)? {
+            n if n == Spatial::Disjoint as i64 => Spatial::Disjoint,
+            n if n == Spatial::Within as i64 => Spatial::Within,
+            n if n == Spatial::Contains as i64 => Spatial::Contains,
+            n if n == Spatial::Equals as i64 => Spatial::Equals,
+            n if n == Spatial::Touches as i64 => Spatial::Touches,
+            n if n == Spatial::Crosses as i64 => Spatial::Crosses,
+            n if n == Spatial::Overlaps as i64 => Spatial::Overlaps,
+            _ => Spatial::Intersects,
+        };
+        Ok(Some(Shape::of_box([w, s, e, n]).relates(of, &shape)))
+    })?;
+    c.create_scalar_function("graticule_fold", 1, flags, |ctx| {
+        Ok(ctx.get::<Option<String>>(0)?.map(|t| t.to_lowercase()))
+    })?;
+    c.create_scalar_function("graticule_like", 2, flags, |ctx| {
+        let texts = (ctx.get::<Option<String>>(0)?, ctx.get::<Option<String>>(1)?);
+        Ok(match texts {
+            (Some(text), Some(pattern)) => Some(like(&text, &pattern)),
+            _ => None,
+        })
+    })?;
+    let numbers = |name: &str, f: fn(f64, f64) -> f64| {
+        c.create_scalar_function(name, 2, flags, move |ctx: &Context<'_>| {
+            let out = ctx.get::<Option<f64>>(0)?.zip(ctx.get::<Option<f64>>(1)?).map(|(a, b)| f(a, b));
+            Ok(out.filter(|n| n.is_finite()))
+        })
+    };
+    numbers("graticule_quotient", |a, b| (a / b).trunc())?;
+    numbers("graticule_remainder", |a, b| a % b)?;
+    numbers("graticule_power", f64::powf)
+}
+
+/// CQL2's LIKE: `%` is any run of characters, `_` one, `\` takes the next as it is.
+fn like(text: &str, pattern: &str) -> bool {
+    #[derive(PartialEq)]
+    enum Part {
+        Any,
+        One,
+        Just(char),
+    }
+    let mut parts = Vec::new();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        parts.push(match c {
+            '%' => Part::Any,
+            '_' => Part::One,
+            '\\' => Part::Just(chars.next().unwrap_or('\\')),
+            c => Part::Just(c),
+        });
+    }
+    let text: Vec<char> = text.chars().collect();
+    let (mut i, mut j, mut star) = (0, 0, None);
+    while j < text.len() {
+        match parts.get(i) {
+            Some(Part::Any) => {
+                star = Some((i, j));
+                i += 1;
+            }
+            Some(p) if *p == Part::One || *p == Part::Just(text[j]) => (i, j) = (i + 1, j + 1),
+            _ => {
+                let Some((s, t)) = star else { return false };
+                star = Some((s, t + 1));
+                (i, j) = (s + 1, t + 1);
+            }
+        }
+    }
+    parts[i..].iter().all(|p| *p == Part::Any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Facts;
+    use crate::search::{Expr, Key};
+    use crate::store::{Extent, Granule};
+
+    fn catalog(n: usize) -> (tempfile::TempDir, std::sync::Arc<Catalog>) {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).unwrap();
+        catalog
+            .with(|c| {
+                let tx = c.transaction()?;
+                for i in 0..n {
+                    let west = (i * 7 % 360) as f64 - 180.0;
+                    let south = (i * 3 % 160) as f64 - 80.0;
+                    let secs = 86_400.0 * i as f64;
+                    let granule = Granule {
+                        name: format!("g{i:03}"),
+                        sha256: format!("{i:064x}"),
+                        bytes: 10 * i as u64,
+                        time: Some(Extent {
+                            start: String::new(),
+                            end: String::new(),
+                            start_secs: secs,
+                            end_secs: secs + 3600.0,
+                        }),
+                        ..Granule::default()
+                    };
+                    // Some lie across the antimeridian.
+                    let east = if west + 4.0 > 180.0 { west - 356.0 } else { west + 4.0 };
+                    let facts = Facts { bbox: Some([west, south, east, south + 4.0]), ..Facts::default() };
+                    let collection = if i % 2 == 0 { "even" } else { "odd" };
+                    crate::catalog::items::put(&tx, collection, "V", &granule, 1_000_000, &facts)?;
+                }
+                Ok(tx.commit()?)
+            })
+            .unwrap();
+        (dir, catalog)
+    }
+
+    fn names(c: &Catalog, search: &Search) -> Vec<String> {
+        c.search(search).unwrap().items.into_iter().map(|i| i.checksum[60..].to_owned()).collect()
+    }
+
+    fn all() -> Search {
+        Search { limit: 1000, ..Search::default() }
+    }
+
+    fn by(text: &str) -> Search {
+        Search { filter: Some(Expr::from_text(text).unwrap()), ..all() }
+    }
+
+    #[test]
+    fn pages_in_any_order_have_every_item_once_while_others_arrive() {
+        let (_dir, c) = catalog(100);
+        for sort in ["", "-datetime", "collection,-graticule:bytes", "updated", "-collection,-updated,id"] {
+            let sort = Key::list(sort).unwrap();
+            let whole = names(&c, &Search { sort: sort.clone(), ..all() });
+            assert_eq!(whole.len(), 100);
+            let mut search = Search { sort, limit: 7, ..Search::default() };
+            let mut seen = Vec::new();
+            loop {
+                let page = c.search(&search).unwrap();
+                seen.extend(page.items.iter().map(|i| i.checksum[60..].to_owned()));
+                let Some(next) = page.next else { break };
+                search.after = Some(Token::from_text(&next.to_text(), &search.sort).unwrap());
+            }
+            assert_eq!(seen, whole);
+        }
+        let newest =
+            names(&c, &Search { sort: Key::list("-datetime").unwrap(), limit: 2, ..Search::default() });
+        assert_eq!(newest, ["0063", "0062"]);
+    }
+
+    #[test]
+    fn boxes_and_shapes_find_what_a_look_at_each_finds() {
+        let (_dir, c) = catalog(400);
+        let every: Vec<(String, [f64; 4])> = c
+            .search(&all())
+            .unwrap()
+            .items
+            .into_iter()
+            .map(|i| (i.checksum[60..].to_owned(), i.bbox.unwrap()))
+            .collect();
+        let shapes = [
+            Shape::of_box([-20.0, -30.0, 40.0, 10.0]),
+            Shape::of_box([170.0, -80.0, -170.0, 80.0]),
+            Shape::from_geojson(
+                &json!({"type": "Polygon", "coordinates": [[[0, 0], [60, 0], [0, 60], [0, 0]]]}),
+            )
+            .unwrap(),
+            Shape::from_geojson(&json!({"type": "LineString", "coordinates": [[-170, -70], [170, 70]]}))
+                .unwrap(),
+        ];
+        for shape in &shapes {
+            let look: Vec<String> = every
+                .iter()
+                .filter(|(_, b)| Shape::of_box(*b).relates(Spatial::Intersects, shape))
+                .map(|(n, _)| n.clone())
+                .collect();
+            assert!(!look.is_empty() && look.len() < every.len());
+            assert_eq!(names(&c, &Search { intersects: Some(shape.clone()), ..all() }), look);
+            let text = Expr::Spatial(Spatial::Intersects, shape.clone());
+            assert_eq!(
+                names(&c, &Search { filter: Some(Expr::Not(Box::new(text))), ..all() }).len(),
+                every.len() - look.len()
+            );
+        }
+        for b in [[-20.0, -30.0, 40.0, 10.0], [170.0, -80.0, -170.0, 80.0]] {
+            let look = names(&c, &Search { intersects: Some(Shape::of_box(b)), ..all() });
+            assert_eq!(names(&c, &Search { bbox: Some(b), ..all() }), look);
+        }
+    }
+
+    #[test]
+    fn filters_mean_what_they_say() {
+        let (_dir, c) = catalog(50);
+        let count = |text: &str| names(&c, &by(text)).len();
+        assert_eq!(count("collection = 'even'"), 25);
+        assert_eq!(count("collection = 'even' AND graticule:bytes < 100"), 5);
+        assert_eq!(count("NOT collection = 'even' OR graticule:bytes = 0"), 26);
+        assert_eq!(count("datetime >= TIMESTAMP('1970-01-11T00:00:00Z')"), 40);
+        assert_eq!(count("datetime BETWEEN DATE('1970-01-02') AND DATE('1970-01-03')"), 2);
+        assert_eq!(
+            count("T_INTERSECTS(datetime, INTERVAL('1970-01-02T00:30:00Z', '1970-01-02T02:00:00Z'))"),
+            1
+        );
+        assert_eq!(count("T_BEFORE(datetime, DATE('1970-01-03'))"), 2);
+        assert_eq!(count("T_DISJOINT(datetime, INTERVAL('1970-01-02T00:30:00Z', '..'))"), 1);
+        assert_eq!(count("graticule:bytes % 20 = 0 AND graticule:bytes / 10 > 2 ^ 3"), 20);
+        assert_eq!(count("id LIKE 'g00_%' OR id LIKE '%_'"), 50);
+        assert_eq!(count("CASEI(collection) LIKE CASEI('EV%')"), 25);
+        assert_eq!(count("collection LIKE 'EV%'"), 0);
+        assert_eq!(count("collection IN ('odd', 'nothing')"), 25);
+        assert_eq!(count("deprecated OR end_datetime IS NULL"), 0);
+        assert_eq!(count("graticule:bytes / 0 = 1"), 0);
+        // A value is never text of the query.
+        assert_eq!(count("id = ''' OR 1=1 --'"), 0);
+        let words = |w: &str| names(&c, &Search { words: vec![w.to_owned()], ..all() }).len();
+        assert_eq!((words("%"), words("00000")), (0, 0));
+    }
+
+    #[test]
+    fn like_knows_runs_single_characters_and_escapes() {
+        for (text, pattern, fits) in [
+            ("abc", "a%", true),
+            ("abc", "a_c", true),
+            ("abc", "a_", false),
+            ("a%c", "a\\%c", true),
+            ("abc", "a\\%c", false),
+            ("", "%", true),
+            ("", "_", false),
+            ("aaaaaaaaaaaaaaaaaaaaaaaa", "%a%a%a%a%a%a%a%b", false),
+        ] {
+            assert_eq!(like(text, pattern), fits, "{text} {pattern}");
+        }
+    }
+}

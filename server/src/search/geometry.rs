@@ -1,0 +1,193 @@
+//! Shapes on longitude and latitude, from GeoJSON and WKT.
+
+use geo::{BoundingRect, Geometry, Relate};
+use geo_types::{Coord, LineString, MultiLineString, MultiPoint, MultiPolygon, Point, Polygon};
+use serde_json::{Value, json};
+
+use super::cql2::Spatial;
+
+/// Positions that one shape may have.
+const MAX_POSITIONS: usize = 10_000;
+const MAX_DEPTH: usize = 8;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    pub geometry: Geometry<f64>,
+}
+
+impl Shape {
+    /// From a GeoJSON geometry (RFC 7946).
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub fn from_geojson(value: &Value) -> Result<Self, String> {
+        let mut left = MAX_POSITIONS;
+        let geometry = geometry(value, &mut left, 0)?;
+        if geometry.bounding_rect().is_none() {
+            return Err("the geometry is empty".to_owned());
+        }
+        Ok(Self { geometry })
+    }
+
+    /// A box; west may be greater than east.
+    pub fn of_box([west, south, east, north]: [f64; 4]) -> Self {
+        let ring = |w: f64, e: f64| {
+            Polygon::new(
+                LineString::from(vec![(w, south), (e, south), (e, north), (w, north), (w, south)]),
+                vec![],
+            )
+        };
+        let geometry = match (west > east, west == east, south == north) {
+            (true, ..) => MultiPolygon(vec![ring(west, 180.0), ring(-180.0, east)]).into(),
+            // Without an area it is less than a polygon.
+            (_, true, true) => Point::new(west, south).into(),
+            (_, true, _) | (_, _, true) => LineString::from(vec![(west, south), (east, north)]).into(),
+            _ => ring(west, east).into(),
+        };
+        Self { geometry }
+    }
+
+    /// West, south, east, north.
+    pub fn bounds(&self) -> [f64; 4] {
+        self.geometry.bounding_rect().map_or([0.0; 4], |r| [r.min().x, r.min().y, r.max().x, r.max().y])
+    }
+
+    /// Whether `of` holds of `self` and `other`, in this order.
+    pub fn relates(&self, of: Spatial, other: &Self) -> bool {
+        let m = self.geometry.relate(&other.geometry);
+        match of {
+            Spatial::Intersects => m.is_intersects(),
+            Spatial::Disjoint => m.is_disjoint(),
+            Spatial::Within => m.is_within(),
+            Spatial::Contains => m.is_contains(),
+            Spatial::Equals => m.is_equal_topo(),
+            Spatial::Touches => m.is_touches(),
+            Spatial::Crosses => m.is_crosses(),
+            Spatial::Overlaps => m.is_overlaps(),
+        }
+    }
+
+    /// As GeoJSON text that [`Shape::from_geojson`] reads again.
+    pub fn to_geojson(&self) -> Value {
+        to_geojson(&self.geometry)
+    }
+}
+
+fn position(value: &Value, left: &mut usize) -> Result<Coord<f64>, String> {
+    let wrong = || "a position is [longitude, latitude] in degrees".to_owned();
+    let list = value.as_array().filter(|l| (2..=4).contains(&l.len())).ok_or_else(wrong)?;
+    *left = left.checked_sub(1).ok_or_else(|| format!("more than {MAX_POSITIONS} positions"))?;
+    let number = |i: usize| list[i].as_f64().filter(|v| v.is_finite() && v.abs() <= 1e6).ok_or_else(wrong);
+    Ok(Coord { x: number(0)?, y: number(1)? })
+}
+
+fn each<T>(
+    value: &Value,
+    left: &mut usize,
+    one: impl Fn(&Value, &mut usize) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let list = value.as_array().ok_or("coordinates are a list")?;
+    list.iter().map(|v| one(v, left)).collect()
+}
+
+fn line(value: &Value, left: &mut usize) -> Result<LineString<f64>, String> {
+    let line = each(value, left, position)?;
+    if line.len() < 2 { Err("a line has two positions or more".to_owned()) } else { Ok(LineString(line)) }
+}
+
+fn polygon(value: &Value, left: &mut usize) -> Result<Polygon<f64>, String> {
+    let mut rings = each(value, left, line)?.into_iter();
+    let outer = rings.next().ok_or("a polygon has a ring")?;
+    let rings: Vec<_> = rings.collect();
+    if std::iter::once(&outer).chain(&rings).any(|r| r.0.len() < 4 || r.0.first() != r.0.last()) {
+        return Err("a polygon's ring has four positions or more and ends where it begins".to_owned());
+    }
+    Ok(Polygon::new(outer, rings))
+}
+
+fn geometry(value: &Value, left: &mut usize, depth: usize) -> Result<Geometry<f64>, String> {
+    let kind = value["type"].as_str().unwrap_or_default();
+    let at = &value["coordinates"];
+    Ok(match kind {
+        "Point" => Point(position(at, left)?).into(),
+        "LineString" => line(at, left)?.into(),
+        "Polygon" => polygon(at, left)?.into(),
+        "MultiPoint" => MultiPoint(each(at, left, |v, n| position(v, n).map(Point))?).into(),
+        "MultiLineString" => MultiLineString(each(at, left, line)?).into(),
+        "MultiPolygon" => MultiPolygon(each(at, left, polygon)?).into(),
+        "GeometryCollection" if depth < MAX_DEPTH => {
+            let parts = value["geometries"].as_array().ok_or("a GeometryCollection has geometries")?;
+            let parts: Result<Vec<_>, _> = parts.iter().map(|g| geometry(g, left, depth + 1)).collect();
+            Geometry::GeometryCollection(geo_types::GeometryCollection(parts?))
+        }
+        _ => {
+            return Err(
+                "expected a GeoJSON geometry: Point, LineString, Polygon, MultiPoint, MultiLineString, MultiPolygon or GeometryCollection"
+                    .to_owned(),
+            );
+        }
+    })
+}
+
+fn to_geojson(g: &Geometry<f64>) -> Value {
+    let at = |c: &Coord<f64>| json!([c.x, c.y]);
+    let line = |l: &LineString<f64>| Value::from(l.0.iter().map(at).collect::<Vec<_>>());
+    let rings = |p: &Polygon<f64>| {
+        Value::from(std::iter::once(p.exterior()).chain(p.interiors()).map(line).collect::<Vec<_>>())
+    };
+    let of = |kind: &str, coordinates: Value| json!({"type": kind, "coordinates": coordinates});
+    match g {
+        Geometry::Point(p) => of("Point", at(&p.0)),
+        Geometry::LineString(l) => of("LineString", line(l)),
+        Geometry::Polygon(p) => of("Polygon", rings(p)),
+        Geometry::MultiPoint(m) => of("MultiPoint", m.0.iter().map(|p| at(&p.0)).collect()),
+        Geometry::MultiLineString(m) => of("MultiLineString", m.0.iter().map(line).collect()),
+        Geometry::MultiPolygon(m) => of("MultiPolygon", m.0.iter().map(rings).collect()),
+        Geometry::GeometryCollection(c) => {
+            json!({"type": "GeometryCollection", "geometries": c.0.iter().map(to_geojson).collect::<Vec<_>>()})
+        }
+        // Shapes are made of the kinds above alone.
+        _ => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_relates_to_shapes_as_its_area_does() {
+        let unit = Shape::of_box([0.0, 0.0, 1.0, 1.0]);
+        let triangle = Shape::from_geojson(
+            &json!({"type": "Polygon", "coordinates": [[[0.9, 0.9], [5.0, 0.9], [5.0, 5.0], [0.9, 0.9]]]}),
+        )
+        .unwrap();
+        assert!(unit.relates(Spatial::Intersects, &triangle) && unit.relates(Spatial::Overlaps, &triangle));
+        let inner = Shape::of_box([0.2, 0.2, 0.4, 0.4]);
+        assert!(unit.relates(Spatial::Contains, &inner) && inner.relates(Spatial::Within, &unit));
+        let across = Shape::of_box([170.0, -1.0, -170.0, 1.0]);
+        assert!(across.relates(Spatial::Intersects, &Shape::of_box([-175.0, 0.0, -175.0, 0.0])));
+        assert!(!across.relates(Spatial::Intersects, &Shape::of_box([0.0, 0.0, 0.0, 0.5])));
+        assert_eq!(Shape::from_geojson(&triangle.to_geojson()).unwrap(), triangle);
+    }
+
+    #[test]
+    fn what_is_no_geometry_is_refused() {
+        for bad in [
+            json!({"type": "Point", "coordinates": [1]}),
+            json!({"type": "Point", "coordinates": ["a", 2]}),
+            json!({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}),
+            json!({"type": "Polygon", "coordinates": []}),
+            json!({"type": "MultiPolygon", "coordinates": []}),
+            json!({"type": "Circle"}),
+            json!([1, 2]),
+            json!({"type": "LineString", "coordinates": vec![[0, 0]; 20_000]}),
+        ] {
+            assert!(
+                Shape::from_geojson(&bad).is_err(),
+                "{}",
+                bad.to_string().chars().take(80).collect::<String>()
+            );
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What is asked of the catalog: one request, however it was put.
+//!
+//! A GET with parameters, a POST with JSON and the listing of one collection's
+//! items all become a [`Search`]; the catalog answers that and knows no HTTP.
+
+pub mod cql2;
+pub mod fields;
+pub mod geometry;
+pub mod instants;
+mod json;
+mod properties;
+pub mod sort;
+pub mod sql;
+mod text;
+
+pub use cql2::Expr;
+pub use fields::Fields;
+pub use geometry::Shape;
+pub use properties::{Kind, PROPERTIES, Property};
+pub use sort::{Key, Token};
+
+/// Longest filter in CQL2 text, bytes.
+const MAX_TEXT: usize = 16 << 10;
+/// Deepest nesting of a filter.
+const MAX_DEPTH: usize = 64;
+/// Values that `ids`, `collections` or `IN` may list.
+pub const MAX_LISTED: usize = 1000;
+
+/// Which items, in which order, how many.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    pub ids: Vec<String>,
+    pub collections: Vec<String>,
+    /// West, south, east, north; west may be greater than east.
+    pub bbox: Option<[f64; 4]>,
+    pub intersects: Option<Shape>,
+    /// Seconds since 1970; either side may be open.
+    pub time: Option<(f64, f64)>,
+    /// Any of these words.
+    pub words: Vec<String>,
+    pub filter: Option<Expr>,
+    pub sort: Vec<Key>,
+    pub limit: u32,
+    pub after: Option<Token>,
+}
