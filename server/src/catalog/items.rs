@@ -11,6 +11,7 @@ use crate::store::{Granule, Standing};
 #[derive(Debug, Clone)]
 pub struct Item {
     pub rowid: i64,
+    pub collection: String,
     /// Unique in its collection; also the item's id in URLs.
     pub name: String,
     pub checksum: String,
@@ -30,19 +31,8 @@ pub struct Item {
     pub record: serde_json::Value,
 }
 
-/// Which items to list.
-#[derive(Debug, Clone, Default)]
-pub struct ItemQuery {
-    pub bbox: Option<[f64; 4]>,
-    /// Seconds since 1970; either side may be open.
-    pub time: Option<(f64, f64)>,
-    /// Only items after this one.
-    pub after: i64,
-    pub limit: u32,
-}
-
 pub(super) const COLUMNS: &str = "i.rowid, i.name, i.checksum, i.bytes, i.source, i.version, i.published, i.start_time, \
-                       i.end_time, i.west, i.south, i.east, i.north, i.first_step, i.end_step, i.superseded_by, i.record";
+                       i.end_time, i.west, i.south, i.east, i.north, i.first_step, i.end_step, i.superseded_by, i.record, i.collection";
 
 pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Item> {
     let west: Option<f64> = r.get(9)?;
@@ -52,6 +42,7 @@ pub(super) fn read(r: &Row<'_>) -> rusqlite::Result<Item> {
     };
     Ok(Item {
         rowid: r.get(0)?,
+        collection: r.get(17)?,
         name: r.get(1)?,
         checksum: r.get(2)?,
         bytes: r.get::<_, i64>(3)?.max(0) as u64,
@@ -74,6 +65,13 @@ fn steps(first: Option<i64>, end: Option<i64>) -> Option<(u64, u64)> {
     let (first, end) = (u64::try_from(first?).ok()?, u64::try_from(end?).ok()?);
     Some((first, end.saturating_sub(first)))
 }
+
+/// Where the R*Tree has items without a place, which a search by time alone must find.
+pub const NOWHERE: f64 = -1000.0;
+
+/// Seconds of one unit of the R*Tree's third dimension: years should weigh as degrees do, or
+/// the tree would be cut along time alone.
+pub const SCALE_SECS: f64 = 1e6;
 
 /// Removes all items of a collection.
 pub(super) fn clear(conn: &Connection, collection: &str) -> rusqlite::Result<()> {
@@ -188,54 +186,22 @@ pub(super) fn put(
         |r| r.get(0),
     )?;
     conn.execute("DELETE FROM items_bbox WHERE rowid = ?", params![rowid])?;
-    if let Some([west, south, east, north]) = facts.bbox {
-        // An R*Tree box may not be inside out: across the antimeridian it is the whole belt.
-        let (west, east) = if west > east { (-180.0, 180.0) } else { (west, east) };
-        conn.execute(
-            "INSERT INTO items_bbox (rowid, west, east, south, north) VALUES (?, ?, ?, ?, ?)",
-            params![rowid, west, east, south, north],
-        )?;
-    }
+    // An R*Tree box may not be inside out: across the antimeridian it is the whole belt.
+    let [west, south, east, north] = match facts.bbox {
+        Some([west, south, east, north]) if west > east => [-180.0, south, 180.0, north],
+        Some(whole) => whole,
+        None => [NOWHERE; 4],
+    };
+    let at = published_micros as f64 / 1e6;
+    let (start, end) = time.map_or((at, at), |t| (t.2, t.3));
+    conn.execute(
+        "INSERT INTO items_bbox (rowid, west, east, south, north, start, end) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![rowid, west, east, south, north, start / SCALE_SECS, end / SCALE_SECS],
+    )?;
     Ok(())
 }
 
 impl Catalog {
-    /// One more than `query.limit`, where there are as many, so that the caller knows of a next page; blocks.
-    ///
-    /// # Errors
-    /// The catalog cannot be read.
-    pub fn items(&self, collection: &str, query: &ItemQuery) -> anyhow::Result<Vec<Item>> {
-        let [west, south, east, north] = query.bbox.unwrap_or([f64::NEG_INFINITY; 4]);
-        let (from, to) = query.time.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
-        self.with(|c| {
-            let mut q = c.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM items i LEFT JOIN items_bbox b ON b.rowid = i.rowid
-                 WHERE i.collection = ?1 AND i.rowid > ?2
-                 AND (?3 OR (b.west <= ?6 AND b.east >= ?4 AND b.south <= ?7 AND b.north >= ?5)
-                         OR (?4 > ?6 AND (b.west <= ?6 OR b.east >= ?4) AND b.south <= ?7 AND b.north >= ?5))
-                 AND (?8 OR (i.start_secs <= ?10 AND i.end_secs >= ?9))
-                 ORDER BY i.rowid LIMIT ?11"
-            ))?;
-            let rows = q.query_map(
-                params![
-                    collection,
-                    query.after,
-                    query.bbox.is_none(),
-                    west,
-                    south,
-                    east,
-                    north,
-                    query.time.is_none(),
-                    from,
-                    to,
-                    query.limit.saturating_add(1)
-                ],
-                read,
-            )?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
-
     /// # Errors
     /// The catalog cannot be read.
     pub fn item(&self, collection: &str, name: &str) -> anyhow::Result<Option<Item>> {

@@ -44,8 +44,11 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS items_by_checksum ON items (collection, checksum);
 CREATE INDEX IF NOT EXISTS items_by_origin ON items (collection, json_extract(record, '$.origin.url'));
 CREATE INDEX IF NOT EXISTS items_by_step ON items (collection, end_step, first_step);
-CREATE INDEX IF NOT EXISTS items_by_datetime ON items (coalesce(start_secs, published_micros / 1e6));
-CREATE VIRTUAL TABLE IF NOT EXISTS items_bbox USING rtree(rowid, west, east, south, north);
+CREATE INDEX IF NOT EXISTS items_by_name ON items (name);
+CREATE INDEX IF NOT EXISTS items_by_time ON items (coalesce(start_secs, published_micros / 1e6));
+CREATE INDEX IF NOT EXISTS items_in_order ON items (collection);
+CREATE INDEX IF NOT EXISTS items_by_collection ON items (collection, coalesce(start_secs, published_micros / 1e6));
+CREATE VIRTUAL TABLE IF NOT EXISTS items_bbox USING rtree(rowid, west, east, south, north, start, end);
 CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, type TEXT NOT NULL,
   collection TEXT NOT NULL, data TEXT NOT NULL) STRICT;
@@ -56,7 +59,7 @@ CREATE TABLE IF NOT EXISTS tokens (
 ";
 
 /// What is derived from the stores has this shape; another is dropped and derived again.
-const DERIVED: i64 = 3;
+const DERIVED: i64 = 4;
 
 /// Connections kept open for reading; more readers than this wait for none, they open their own.
 const KEPT_CONNECTIONS: usize = 4;
@@ -142,7 +145,7 @@ fn connect(path: &Path) -> anyhow::Result<Connection> {
     conn.busy_timeout(Duration::from_secs(10))?;
     write_ahead(&conn)?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;
-    conn.pragma_update(None, "cache_size", -512)?;
+    conn.pragma_update(None, "cache_size", -2048)?;
     search::functions(&conn)?;
     Ok(conn)
 }

@@ -49,15 +49,16 @@ impl Catalog {
 }
 
 fn page(c: &Connection, search: &Search) -> rusqlite::Result<Page> {
-    let boxes = sql::boxes(search);
-    let mut near: &[[f64; 4]] = &boxes;
-    if !boxes.is_empty() {
+    let reaches = sql::reaches(search);
+    let mut near: &[sql::Reach] = &reaches;
+    if !reaches.is_empty() {
         let mut few = c.prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM items_bbox WHERE west <= ?3 AND east >= ?1 AND south <= ?4 AND north >= ?2 LIMIT ?5)",
+            "SELECT count(*) FROM (SELECT 1 FROM items_bbox WHERE west <= ?3 AND east >= ?1 AND south <= ?4 AND north >= ?2
+               AND start <= ?6 AND end >= ?5 LIMIT ?7)",
         )?;
         let mut total = 0;
-        for [w, s, e, n] in &boxes {
-            total += few.query_row((w, s, e, n, FEW + 1), |r| r.get::<_, i64>(0))?;
+        for [w, s, e, n, from, to] in &reaches {
+            total += few.query_row((w, s, e, n, from, to, FEW + 1), |r| r.get::<_, i64>(0))?;
         }
         if total > FEW {
             near = &[];
@@ -317,6 +318,7 @@ mod tests {
         assert_eq!(count("collection IN ('odd', 'nothing')"), 25);
         assert_eq!(count("deprecated OR end_datetime IS NULL"), 0);
         assert_eq!(count("graticule:bytes / 0 = 1"), 0);
+        assert_eq!((count("eo:cloud_cover < 10"), count("eo:cloud_cover IS NULL")), (0, 50));
         // A value is never text of the query.
         assert_eq!(count("id = ''' OR 1=1 --'"), 0);
         let words = |w: &str| names(&c, &Search { words: vec![w.to_owned()], ..all() }).len();

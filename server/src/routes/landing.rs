@@ -8,14 +8,37 @@ use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
 use super::respond::Document;
-use super::{App, doc};
+use super::{App, doc, stac};
 use crate::problem::{Answer, Problem};
 
 /// Only what is true of this server.
-pub const CONFORMS_TO: [&str; 12] = [
+pub const CONFORMS_TO: &[&str] = &[
     "https://api.stacspec.org/v1.0.0/core",
     "https://api.stacspec.org/v1.0.0/collections",
     "https://api.stacspec.org/v1.0.0/ogcapi-features",
+    "https://api.stacspec.org/v1.0.0/item-search",
+    "https://api.stacspec.org/v1.0.0/item-search#filter",
+    "https://api.stacspec.org/v1.0.0/item-search#sort",
+    "https://api.stacspec.org/v1.0.0/item-search#fields",
+    "https://api.stacspec.org/v1.0.0/item-search#query",
+    "https://api.stacspec.org/v1.0.0-rc.1/item-search#free-text",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features#sort",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features#fields",
+    "https://api.stacspec.org/v1.0.0-rc.1/ogcapi-features#free-text",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-text",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
+    "http://www.opengis.net/spec/cql2/1.0/conf/advanced-comparison-operators",
+    "http://www.opengis.net/spec/cql2/1.0/conf/case-insensitive-comparison",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions-plus",
+    "http://www.opengis.net/spec/cql2/1.0/conf/spatial-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/temporal-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/property-property",
+    "http://www.opengis.net/spec/cql2/1.0/conf/arithmetic",
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/landing-page",
     "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
@@ -37,6 +60,9 @@ pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Resp
         json!({"rel": "data", "type": "application/json", "href": format!("{base}/api/collections")}),
         json!({"rel": "service-desc", "type": "application/vnd.oai.openapi+json;version=3.1",
             "href": format!("{base}/api/openapi.json")}),
+        json!({"rel": "search", "type": "application/geo+json", "method": "GET", "href": format!("{base}/api/search")}),
+        json!({"rel": "search", "type": "application/geo+json", "method": "POST", "href": format!("{base}/api/search")}),
+        json!({"rel": stac::QUERYABLES, "type": "application/schema+json", "href": format!("{base}/api/queryables")}),
         json!({"rel": "service-doc", "type": "text/html", "href": format!("{base}/api/docs")}),
     ];
     links.extend(all.iter().map(|c| {

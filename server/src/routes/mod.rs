@@ -21,6 +21,7 @@ mod recipes;
 pub mod respond;
 mod rules;
 mod runs;
+mod search;
 mod stac;
 mod table_versions;
 mod tables;
@@ -162,6 +163,17 @@ pub fn table() -> Vec<Route> {
         route("/api/docs", get(docs_page::get), &[("get", docs_page::describe)]),
         route("/api/collections", get(collections::list), &[("get", collections::describe_list)]),
         route("/api/collections/{id}", get(collections::one), &[("get", collections::describe_one)]),
+        route(
+            "/api/search",
+            get(search::get).post(search::post),
+            &[("get", search::describe_get), ("post", search::describe_post)],
+        ),
+        route("/api/queryables", get(search::queryables), &[("get", search::describe_queryables)]),
+        route(
+            "/api/collections/{id}/queryables",
+            get(search::queryables_of),
+            &[("get", search::describe_queryables_of)],
+        ),
         route("/api/collections/{id}/items", get(items::list), &[("get", items::describe_list)]),
         route("/api/collections/{id}/items/{item}", get(items::one), &[("get", items::describe_one)]),
         route("/api/collections/{id}/versions", get(versions::list), &[("get", versions::describe_list)]),

@@ -3,6 +3,7 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::stac::path_segment;
 use crate::problem::Problem;
 
 pub struct Query(Vec<(String, String)>);
@@ -43,6 +44,18 @@ impl Query {
     /// The first value of `key` that is not empty.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, v)| v.as_str())
+    }
+
+    /// `href` with these parameters, and `token` in the place of the one that was given.
+    pub fn link(&self, href: &str, token: Option<&str>) -> String {
+        let pairs = self.0.iter().filter(|(k, _)| token.is_none() || k != "token");
+        let pairs = pairs.map(|(k, v)| (k.as_str(), v.as_str())).chain(token.map(|t| ("token", t)));
+        let mut out = href.to_owned();
+        for (i, (k, v)) in pairs.enumerate() {
+            out += if i == 0 { "?" } else { "&" };
+            out += &format!("{}={}", path_segment(k), path_segment(v));
+        }
+        out
     }
 
     /// Parameters `prefix…`, without the prefix.

@@ -13,6 +13,7 @@ use crate::tables::facts::ColumnFacts;
 pub const ZARR_TYPE: &str = "application/vnd.zarr; version=3";
 pub const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
 const TABLE: &str = "https://stac-extensions.github.io/table/v1.2.0/schema.json";
+pub const QUERYABLES: &str = "http://www.opengis.net/def/rel/ogc/1.0/queryables";
 const STAC_VERSION: &str = "1.1.0";
 const CUBE: &str = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json";
 const VERSION: &str = "https://stac-extensions.github.io/version/v1.2.0/schema.json";
@@ -68,7 +69,7 @@ pub fn collection(c: &Collection, base: &str) -> Value {
             link("items", &format!("{here}/items"), "application/geo+json"),
             link("version-history", &format!("{here}/versions"), "application/json"),
             link("data", &format!("{base}/zarr/{}", c.id), ZARR_TYPE),
-            link("http://www.opengis.net/def/rel/ogc/1.0/queryables", &format!("{base}/api/openapi.json"), "application/vnd.oai.openapi+json;version=3.1"),
+            link(QUERYABLES, &format!("{here}/queryables"), "application/schema+json"),
         ],
     });
     if let Some(o) = out.as_object_mut() {

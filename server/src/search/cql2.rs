@@ -197,6 +197,11 @@ impl Scalar {
         }
     }
 
+    /// Of this kind, or of none.
+    pub fn may_be(&self, kind: Kind) -> bool {
+        matches!(self.kind(), k if k == kind || k == Kind::Nothing)
+    }
+
     /// Beside a value of another kind: a text may say an instant.
     fn beside(self, other: Kind) -> Result<Self, String> {
         match (&self, other) {
@@ -223,12 +228,13 @@ pub fn comparable(a: Scalar, b: Scalar) -> Result<(Scalar, Scalar), String> {
         Kind::Time => "an instant",
         Kind::Bool => "true or false",
         Kind::Geometry => "a geometry",
+        Kind::Nothing => "nothing",
     };
     match (a.kind(), b.kind()) {
         (Kind::Geometry, _) | (_, Kind::Geometry) => {
             Err("a geometry is compared by S_INTERSECTS and the other spatial functions".to_owned())
         }
-        (x, y) if x == y => Ok((a, b)),
+        (x, y) if x == y || x == Kind::Nothing || y == Kind::Nothing => Ok((a, b)),
         (x, y) => Err(format!("{} cannot be compared with {}", word(x), word(y))),
     }
 }

@@ -9,6 +9,8 @@ pub enum Kind {
     Time,
     Bool,
     Geometry,
+    /// Of a property that no item has.
+    Nothing,
 }
 
 /// A queryable of every collection (OGC API Features part 3, requirement "queryables").
@@ -55,24 +57,43 @@ pub static PROPERTIES: [Property; 12] = [
     property("graticule:checksum", Kind::Text, "('sha256:' || i.checksum)", "Checksum of that file"),
 ];
 
+/// What no item has: it is null wherever it is asked for, as STAC API's filters want it.
+pub static NOTHING: Property = property("", Kind::Nothing, "NULL", "");
+
 impl Property {
-    /// By its name, which may be said from the item's root: `properties.datetime`.
+    /// By its name, which may be said from the item's root: `properties.datetime`. Another name is
+    /// [`NOTHING`].
+    ///
+    /// # Errors
+    /// A name that is nearly one of those there are: which.
+    pub fn find(name: &str) -> Result<&'static Self, String> {
+        let (short, near) = nearest(name);
+        match PROPERTIES.iter().find(|p| p.name == short) {
+            Some(p) => Ok(p),
+            None if near.1 > 0.9 => Err(format!("no property {:?}; did you mean {:?}?", cut(name), near.0)),
+            None => Ok(&NOTHING),
+        }
+    }
+
+    /// The same, where it must be one that items have.
     ///
     /// # Errors
     /// There is none; which there are, and which is nearest.
-    pub fn find(name: &str) -> Result<&'static Self, String> {
-        let short = name.strip_prefix("properties.").unwrap_or(name);
+    pub fn known(name: &str) -> Result<&'static Self, String> {
+        let (short, near) = nearest(name);
         PROPERTIES.iter().find(|p| p.name == short).ok_or_else(|| {
-            let near = PROPERTIES
-                .iter()
-                .map(|p| p.name)
-                .max_by(|a, b| strsim::jaro_winkler(a, short).total_cmp(&strsim::jaro_winkler(b, short)));
-            let near = near.filter(|n| strsim::jaro_winkler(n, short) > 0.75);
-            let near = near.map_or(String::new(), |n| format!("; did you mean {n:?}?"));
+            let near = if near.1 > 0.75 { format!("; did you mean {:?}?", near.0) } else { String::new() };
             let all: Vec<&str> = PROPERTIES.iter().map(|p| p.name).collect();
             format!("no property {:?}; there are {}{near}", cut(name), all.join(", "))
         })
     }
+}
+
+/// The name without its root, and the known one that is most like it.
+fn nearest(name: &str) -> (&str, (&'static str, f64)) {
+    let short = name.strip_prefix("properties.").unwrap_or(name);
+    let like = PROPERTIES.iter().map(|p| (p.name, strsim::jaro_winkler(p.name, short)));
+    (short, like.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("", 0.0)))
 }
 
 /// Of what a request says, as much as a message shows.

@@ -52,7 +52,7 @@ impl Key {
     }
 
     fn of(name: &str, descending: bool) -> Result<Self, String> {
-        let property = Property::find(name)?;
+        let property = Property::known(name)?;
         if property.kind == Kind::Geometry {
             return Err("a geometry has no order".to_owned());
         }
@@ -65,9 +65,9 @@ impl Key {
 
     /// What is sorted by: never NULL, so that a page can begin after any of it.
     pub fn sql(&self) -> String {
-        match self.property.kind {
-            Kind::Text => format!("coalesce({}, '')", self.property.sql),
-            _ => format!("coalesce({}, -1e300)", self.property.sql),
+        match self.property.name {
+            "start_datetime" | "end_datetime" => format!("coalesce({}, -1e300)", self.property.sql),
+            _ => self.property.sql.to_owned(),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::cql2::{Arithmetic, Comparison, Expr, Scalar, Span, Spatial, Temporal}
 use super::geometry::Shape;
 use super::properties::{DATETIME, END};
 use super::{Search, Token};
+use crate::catalog::items::SCALE_SECS;
 
 /// Part of a query, and the values of its question marks.
 #[derive(Debug, Clone, Default)]
@@ -39,43 +40,55 @@ impl Clause {
     }
 }
 
-/// What an R*Tree can leave out before anything else is looked at: items beyond all of these boxes.
-pub fn boxes(search: &Search) -> Vec<[f64; 4]> {
-    let split = |[w, s, e, n]: [f64; 4]| {
-        if w > e { vec![[w, s, 180.0, n], [-180.0, s, e, n]] } else { vec![[w, s, e, n]] }
-    };
-    if let Some(b) = search.bbox {
-        return split(b);
-    }
-    if let Some(shape) = &search.intersects {
-        return vec![shape.bounds()];
-    }
-    fn inner(e: &Expr) -> Option<[f64; 4]> {
+/// West, south, east, north, from, to; times in the R*Tree's unit.
+pub type Reach = [f64; 6];
+
+/// What an R*Tree can leave out before anything else is looked at: items beyond all of these.
+pub fn reaches(search: &Search) -> Vec<Reach> {
+    fn of_filter(e: &Expr) -> Option<[f64; 4]> {
         match e {
             Expr::Spatial(op, shape) if *op != Spatial::Disjoint => Some(shape.bounds()),
-            Expr::And(list) => list.iter().find_map(inner),
+            Expr::And(list) => list.iter().find_map(of_filter),
             _ => None,
         }
     }
-    search.filter.as_ref().and_then(inner).map_or(Vec::new(), |b| vec![b])
+    let boxes = match (search.bbox, &search.intersects) {
+        (Some([w, s, e, n]), _) if w > e => vec![[w, s, 180.0, n], [-180.0, s, e, n]],
+        (Some(b), _) => vec![b],
+        (None, Some(shape)) => vec![shape.bounds()],
+        (None, None) => search.filter.as_ref().and_then(of_filter).into_iter().collect(),
+    };
+    let (from, to) = search.time.unwrap_or((-FAR, FAR));
+    let (from, to) = ((from / SCALE_SECS).clamp(-FAR, FAR), (to / SCALE_SECS).clamp(-FAR, FAR));
+    match boxes.as_slice() {
+        [] if search.time.is_none() => Vec::new(),
+        [] => vec![[-FAR, -FAR, FAR, FAR, from, to]],
+        boxes => boxes.iter().map(|[w, s, e, n]| [*w, *s, *e, *n, from, to]).collect(),
+    }
 }
 
+/// Beyond every place and time; a number that float32 has too.
+const FAR: f64 = 1e30;
+
 /// The conditions of a search over `items i`; `near` where the R*Tree drives.
-pub fn conditions(search: &Search, near: &[[f64; 4]]) -> Clause {
+pub fn conditions(search: &Search, near: &[Reach]) -> Clause {
     let mut c = Clause { sql: "1".to_owned(), values: Vec::new() };
     if !search.ids.is_empty() {
         c.push(" AND i.name IN ").list(&search.ids);
     }
     if !search.collections.is_empty() {
-        c.push(" AND i.collection IN ").list(&search.collections);
+        // Where the R*Tree drives, no index of collections helps.
+        c.push(if near.is_empty() { " AND i.collection IN " } else { " AND +i.collection IN " });
+        c.list(&search.collections);
     }
     if !near.is_empty() {
         c.push(" AND i.rowid IN (");
-        for (n, [w, s, e, north]) in near.iter().enumerate() {
+        for (n, [w, s, e, north, from, to]) in near.iter().enumerate() {
             c.push(if n > 0 { " UNION " } else { "" });
             c.push("SELECT rowid FROM items_bbox WHERE west <= ").number(*e);
             c.push(" AND east >= ").number(*w).push(" AND south <= ").number(*north);
-            c.push(" AND north >= ").number(*s);
+            c.push(" AND north >= ").number(*s).push(" AND start <= ").number(*to);
+            c.push(" AND end >= ").number(*from);
         }
         c.push(")");
     }
@@ -116,7 +129,13 @@ pub fn conditions(search: &Search, near: &[[f64; 4]]) -> Clause {
 /// `ORDER BY` of a search.
 pub fn order(search: &Search) -> String {
     let keys = search.sort.iter().map(|k| format!("{}{}", k.sql(), if k.descending { " DESC" } else { "" }));
-    keys.chain(std::iter::once("i.rowid".to_owned())).collect::<Vec<_>>().join(", ")
+    let row = if falls(search) { "i.rowid DESC" } else { "i.rowid" };
+    keys.chain(std::iter::once(row.to_owned())).collect::<Vec<_>>().join(", ")
+}
+
+/// Rows in the direction of the last key: an index then has the whole order.
+fn falls(search: &Search) -> bool {
+    search.sort.last().is_some_and(|k| k.descending)
 }
 
 /// True behind the last item of a page, in the order of the search.
@@ -136,7 +155,8 @@ fn beyond(c: &mut Clause, search: &Search, after: &Token) {
                 c.push(&k.sql()).push(if k.descending { " < " } else { " > " }).bind(value(v));
             }
             None => {
-                c.push("i.rowid > ").bind(Sql::Integer(after.row));
+                let sign = if falls(search) { "i.rowid < " } else { "i.rowid > " };
+                c.push(sign).bind(Sql::Integer(after.row));
             }
         }
         c.push(")");

@@ -1,0 +1,500 @@
+//! `/api/search`: items of all collections (STAC API, item search with filter, sort,
+//! fields, query and free text), and what can be asked of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, Response};
+use serde_json::{Map, Value, json};
+
+use super::query::Query;
+use super::respond::{Document, GEOJSON};
+use super::{App, collections, doc, stac};
+use crate::catalog::Collection;
+use crate::catalog::search::{Page, TooLong};
+use crate::problem::{Answer, Kind, Problem};
+use crate::search::{self, Expr, Fields, Key, MAX_LISTED, PROPERTIES, Search, Shape, Token, instants};
+
+const SCHEMA_JSON: &str = "application/schema+json";
+const MOST: u32 = 10_000;
+const DEFAULT: u32 = 10;
+
+/// Parameters of a search by GET.
+pub const PARAMETERS: [&str; 14] = [
+    "bbox",
+    "intersects",
+    "datetime",
+    "ids",
+    "collections",
+    "limit",
+    "token",
+    "q",
+    "sortby",
+    "fields",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+    "f",
+];
+/// Members of the body of a search by POST.
+const MEMBERS: [&str; 14] = [
+    "bbox",
+    "intersects",
+    "datetime",
+    "ids",
+    "collections",
+    "limit",
+    "token",
+    "q",
+    "sortby",
+    "fields",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+    "query",
+];
+const CRS84: [&str; 3] = [
+    "http://www.opengis.net/def/crs/OGC/1.3/CRS84",
+    "https://www.opengis.net/def/crs/OGC/1.3/CRS84",
+    "CRS84",
+];
+pub const EXPECTED_TIME: &str = "expected an instant such as 2020-01-31T12:00:00Z, or an interval such as 2020-01-01T00:00:00Z/.. with .. for an open end";
+
+pub async fn get(
+    State(app): State<Arc<App>>,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    let query = Query::parse(text.as_deref(), &PARAMETERS)?;
+    let (wanted, fields) = of_query(&query)?;
+    let base = app.base(&headers);
+    let here = format!("{base}/api/search");
+    let links = vec![
+        stac::link("self", &query.link(&here, None), GEOJSON),
+        stac::link("root", &format!("{base}/api"), "application/json"),
+    ];
+    let next = |token: &str| stac::link("next", &query.link(&here, Some(token)), GEOJSON);
+    answer(&app, wanted, &fields, links, &next, &headers).await
+}
+
+pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Answer<Response<Body>> {
+    let asked: Value = if body.is_empty() {
+        json!({})
+    } else {
+        serde_json::from_slice(&body)
+            .map_err(|e| Problem::bad_request(format!("the body is no JSON: {e}")))?
+    };
+    let Value::Object(asked) = asked else {
+        return Err(Problem::bad_request(
+            "expected a JSON object such as {\"bbox\": [-30, -20, 30, 20], \"limit\": 10}",
+        ));
+    };
+    let (wanted, fields) = of_object(&asked)?;
+    let base = app.base(&headers);
+    let here = format!("{base}/api/search");
+    let links = vec![
+        stac::link("self", &here, GEOJSON),
+        stac::link("root", &format!("{base}/api"), "application/json"),
+    ];
+    let next = |token: &str| {
+        let mut body = asked.clone();
+        body.insert("token".into(), json!(token));
+        json!({"rel": "next", "href": here, "type": GEOJSON, "method": "POST", "merge": false, "body": body})
+    };
+    answer(&app, wanted, &fields, links, &next, &headers).await
+}
+
+/// A page of items, with a link to the next.
+pub async fn answer(
+    app: &App,
+    wanted: Search,
+    fields: &Fields,
+    mut links: Vec<Value>,
+    next: &(dyn Fn(&str) -> Value + Sync),
+    headers: &HeaderMap,
+) -> Answer<Response<Body>> {
+    let first = wanted.after.is_none();
+    type Found = (Page, HashMap<String, Collection>);
+    let found: anyhow::Result<Found> = app
+        .catalog
+        .call_with(move |c| {
+            let page = c.search(&wanted)?;
+            let mut collections = HashMap::new();
+            for i in &page.items {
+                if !collections.contains_key(&i.collection)
+                    && let Some(found) = c.collection(&i.collection)?
+                {
+                    collections.insert(i.collection.clone(), found);
+                }
+            }
+            Ok((page, collections))
+        })
+        .await;
+    let (page, of) = found.map_err(|e| match e.downcast::<TooLong>() {
+        Ok(e) => Problem::new(
+            Kind::TooLarge,
+            format!("{e}; ask for fewer collections, a smaller box or a shorter time"),
+        ),
+        Err(e) => Problem::internal(e),
+    })?;
+    let base = app.base(headers);
+    let mut features = Vec::with_capacity(page.items.len());
+    for i in &page.items {
+        // One whose collection has just gone is gone with it.
+        if let Some(c) = of.get(&i.collection) {
+            features.push(fields.apply(stac::item(i, c, &base)));
+        }
+    }
+    let mut body = json!({"type": "FeatureCollection", "numberReturned": features.len()});
+    if first && page.next.is_none() {
+        body["numberMatched"] = json!(features.len());
+    }
+    if let Some(token) = &page.next {
+        links.push(next(&token.to_text()));
+    }
+    body["features"] = features.into();
+    body["links"] = links.into();
+    Ok(Document::json(&body)?.content_type(GEOJSON).answer(headers))
+}
+
+fn wrong<'a>(name: &'a str, value: &'a str) -> impl Fn(String) -> Problem + 'a {
+    move |why| Problem::parameter(name, value, why)
+}
+
+/// A search as its parameters say it.
+///
+/// # Errors
+/// The first parameter that cannot be understood.
+pub fn of_query(query: &Query) -> Answer<(Search, Fields)> {
+    let list = |key: &str| -> Answer<Vec<String>> {
+        let Some(text) = query.get(key) else { return Ok(Vec::new()) };
+        listed(key, text.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect())
+    };
+    let mut out = Search {
+        ids: list("ids")?,
+        collections: list("collections")?,
+        bbox: query.bbox()?,
+        words: list("q")?,
+        limit: query.limit(DEFAULT, MOST)?,
+        ..Search::default()
+    };
+    if let Some(text) = query.get("intersects") {
+        let no = wrong("intersects", text);
+        let value: Value = serde_json::from_str(text).map_err(|e| no(format!("no JSON: {e}")))?;
+        out.intersects = Some(Shape::from_geojson(&value).map_err(no)?);
+    }
+    if let Some(text) = query.get("datetime") {
+        out.time =
+            Some(instants::interval(text).ok_or_else(|| wrong("datetime", text)(EXPECTED_TIME.to_owned()))?);
+    }
+    if let Some(text) = query.get("filter") {
+        let no = wrong("filter", text);
+        out.filter = Some(match query.get("filter-lang").unwrap_or("cql2-text") {
+            "cql2-text" => Expr::from_text(text).map_err(no)?,
+            "cql2-json" => {
+                let value: Value = serde_json::from_str(text).map_err(|e| no(format!("no JSON: {e}")))?;
+                Expr::from_json(&value).map_err(no)?
+            }
+            other => return Err(Problem::parameter("filter-lang", other, "expected cql2-text or cql2-json")),
+        });
+    }
+    if let Some(crs) = query.get("filter-crs").filter(|c| !CRS84.contains(c)) {
+        return Err(Problem::parameter("filter-crs", crs, format!("expected {}", CRS84[0])));
+    }
+    if let Some(text) = query.get("sortby") {
+        out.sort = Key::list(text).map_err(wrong("sortby", text))?;
+    }
+    let fields = match query.get("fields") {
+        None => Fields::default(),
+        Some(text) => Fields::list(text).map_err(wrong("fields", text))?,
+    };
+    if let Some(text) = query.get("token") {
+        out.after = Some(Token::from_text(text, &out.sort).map_err(wrong("token", text))?);
+    }
+    Ok((checked(out)?, fields))
+}
+
+fn listed(key: &str, list: Vec<String>) -> Answer<Vec<String>> {
+    if list.len() > MAX_LISTED {
+        return Err(Problem::parameter(
+            key,
+            &format!("{} values", list.len()),
+            format!("at most {MAX_LISTED}"),
+        ));
+    }
+    Ok(list)
+}
+
+fn checked(search: Search) -> Answer<Search> {
+    if search.bbox.is_some() && search.intersects.is_some() {
+        return Err(Problem::bad_request(
+            "bbox and intersects together say two places; expected one of them",
+        ));
+    }
+    Ok(search)
+}
+
+/// A search as the body of a POST says it.
+///
+/// # Errors
+/// The first member that cannot be understood.
+fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
+    for key in asked.keys() {
+        if !MEMBERS.contains(&key.as_str()) {
+            let near = MEMBERS
+                .iter()
+                .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+            let near = near
+                .filter(|n| strsim::jaro_winkler(n, key) > 0.7)
+                .map_or(String::new(), |n| format!("; did you mean {n:?}?"));
+            return Err(Problem::parameter(
+                key,
+                "",
+                format!("no such member here; known are {}{near}", MEMBERS.join(", ")),
+            ));
+        }
+    }
+    let value = |key: &str| asked.get(key).filter(|v| !v.is_null());
+    let no = |key: &str, why: &str| {
+        Problem::parameter(key, &value(key).map(Value::to_string).unwrap_or_default(), why)
+    };
+    let texts = |key: &str| -> Answer<Vec<String>> {
+        let Some(v) = value(key) else { return Ok(Vec::new()) };
+        let list = v.as_array().ok_or_else(|| no(key, "expected a list of texts"))?;
+        let list = list.iter().map(|t| t.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
+        listed(key, list.ok_or_else(|| no(key, "expected a list of texts"))?)
+    };
+    let text = |key: &str| -> Answer<Option<&str>> {
+        value(key).map(|v| v.as_str().ok_or_else(|| no(key, "expected a text"))).transpose()
+    };
+    let mut out = Search {
+        ids: texts("ids")?,
+        collections: texts("collections")?,
+        limit: DEFAULT,
+        ..Search::default()
+    };
+    if let Some(v) = value("bbox") {
+        let numbers = v.as_array().and_then(|l| l.iter().map(Value::as_f64).collect::<Option<Vec<_>>>());
+        let finite = |b: &[f64]| b.iter().all(|n| n.is_finite());
+        out.bbox = Some(match numbers.as_deref() {
+            Some(b @ (&[w, s, e, n] | &[w, s, _, e, n, _])) if s <= n && finite(b) => [w, s, e, n],
+            _ => {
+                return Err(no(
+                    "bbox",
+                    "expected [west, south, east, north] in degrees, with south at most north",
+                ));
+            }
+        });
+    }
+    if let Some(v) = value("intersects") {
+        out.intersects = Some(Shape::from_geojson(v).map_err(|e| no("intersects", &e))?);
+    }
+    if let Some(t) = text("datetime")? {
+        out.time = Some(instants::interval(t).ok_or_else(|| no("datetime", EXPECTED_TIME))?);
+    }
+    if let Some(v) = value("limit") {
+        out.limit = match v.as_u64() {
+            Some(n @ 1..) => u32::try_from(n).unwrap_or(MOST).min(MOST),
+            _ => return Err(no("limit", &format!("expected a whole number from 1 to {MOST}"))),
+        };
+    }
+    out.words = match value("q") {
+        Some(Value::String(t)) => {
+            listed("q", t.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect())?
+        }
+        _ => texts("q")?,
+    };
+    let mut conditions = Vec::new();
+    if let Some(v) = value("filter") {
+        let given = text("filter-lang")?;
+        let said = |e: String| no("filter", &e);
+        conditions.push(match (given, v) {
+            (None | Some("cql2-json"), Value::Object(_) | Value::Bool(_)) => {
+                Expr::from_json(v).map_err(said)?
+            }
+            (None | Some("cql2-text"), Value::String(t)) => Expr::from_text(t).map_err(said)?,
+            (Some("cql2-json"), _) => {
+                return Err(no("filter", "expected an object with \"op\" and \"args\""));
+            }
+            (Some("cql2-text"), _) => return Err(no("filter", "expected CQL2 as a text")),
+            (None, _) => return Err(no("filter", "expected CQL2 as an object or a text")),
+            (Some(_), _) => return Err(no("filter-lang", "expected cql2-text or cql2-json")),
+        });
+    }
+    if let Some(v) = value("query") {
+        conditions.push(query_extension(v).map_err(|e| no("query", &e))?);
+    }
+    out.filter = match conditions.len() {
+        0 => None,
+        1 => conditions.pop(),
+        _ => Some(Expr::And(conditions)),
+    };
+    if text("filter-crs")?.is_some_and(|c| !CRS84.contains(&c)) {
+        return Err(no("filter-crs", &format!("expected {}", CRS84[0])));
+    }
+    out.sort = match value("sortby") {
+        None => Vec::new(),
+        Some(Value::String(t)) => Key::list(t).map_err(|e| no("sortby", &e))?,
+        Some(v) => Key::objects(v).map_err(|e| no("sortby", &e))?,
+    };
+    let fields = match value("fields") {
+        None => Fields::default(),
+        Some(Value::String(t)) => Fields::list(t).map_err(|e| no("fields", &e))?,
+        Some(v) => Fields::object(v).map_err(|e| no("fields", &e))?,
+    };
+    if let Some(t) = text("token")? {
+        out.after = Some(Token::from_text(t, &out.sort).map_err(|e| no("token", &e))?);
+    }
+    Ok((checked(out)?, fields))
+}
+
+/// STAC API's older `query`: `{"graticule:bytes": {"gt": 10}}`, said in CQL2.
+fn query_extension(v: &Value) -> Result<Expr, String> {
+    let wrong = || "expected an object such as {\"version\": {\"eq\": \"A\"}}".to_owned();
+    let mut list = Vec::new();
+    for (name, tests) in v.as_object().ok_or_else(wrong)? {
+        for (op, value) in tests.as_object().ok_or_else(wrong)? {
+            let escaped = || {
+                let t = value.as_str().ok_or_else(|| format!("{op} compares texts"))?;
+                Ok::<_, String>(t.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+            };
+            let property = json!({"property": name});
+            let cql = match op.as_str() {
+                "eq" => json!({"op": "=", "args": [property, value]}),
+                "neq" => json!({"op": "<>", "args": [property, value]}),
+                "gt" => json!({"op": ">", "args": [property, value]}),
+                "gte" => json!({"op": ">=", "args": [property, value]}),
+                "lt" => json!({"op": "<", "args": [property, value]}),
+                "lte" => json!({"op": "<=", "args": [property, value]}),
+                "in" => json!({"op": "in", "args": [property, value]}),
+                "startsWith" => json!({"op": "like", "args": [property, format!("{}%", escaped()?)]}),
+                "endsWith" => json!({"op": "like", "args": [property, format!("%{}", escaped()?)]}),
+                "contains" => json!({"op": "like", "args": [property, format!("%{}%", escaped()?)]}),
+                _ => {
+                    return Err(format!(
+                        "{op:?}: there are eq, neq, gt, gte, lt, lte, in, startsWith, endsWith, contains"
+                    ));
+                }
+            };
+            list.push(Expr::from_json(&cql)?);
+        }
+    }
+    if list.is_empty() { Ok(Expr::Is(true)) } else { Ok(Expr::And(list)) }
+}
+
+pub async fn queryables(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
+    let id = format!("{}/api/queryables", app.base(&headers));
+    Ok(Document::json(&schema(&id, "Queryables of all collections"))?
+        .content_type(SCHEMA_JSON)
+        .answer(&headers))
+}
+
+pub async fn queryables_of(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    let c = collections::find(&app, &id).await?;
+    let here = format!("{}/api/collections/{id}/queryables", app.base(&headers));
+    Ok(Document::json(&schema(&here, &format!("Queryables of {}", c.title)))?
+        .content_type(SCHEMA_JSON)
+        .answer(&headers))
+}
+
+/// As JSON Schema (OGC API Features part 3, section 6).
+fn schema(id: &str, title: &str) -> Value {
+    let properties: Map<String, Value> = PROPERTIES
+        .iter()
+        .map(|p| {
+            let mut of = match p.kind {
+                search::Kind::Text => json!({"type": "string"}),
+                search::Kind::Number => json!({"type": "number"}),
+                search::Kind::Time => json!({"type": "string", "format": "date-time"}),
+                search::Kind::Bool => json!({"type": "boolean"}),
+                search::Kind::Nothing => json!({}),
+                search::Kind::Geometry => json!({"$ref": "https://geojson.org/schema/Geometry.json"}),
+            };
+            of["title"] = json!(p.name);
+            of["description"] = json!(p.description);
+            (p.name.to_owned(), of)
+        })
+        .collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": id,
+        "type": "object",
+        "title": title,
+        "properties": properties,
+        // Another is null for every item.
+        "additionalProperties": true,
+    })
+}
+
+/// Parameters beyond those of place and time, as OpenAPI has them.
+pub fn parameters() -> Vec<Value> {
+    vec![
+        doc::query("ids", "Ids of items, separated by commas", "a"),
+        doc::query(
+            "q",
+            "Words, separated by commas: items of which any is said, or of whose collection",
+            "temperature",
+        ),
+        doc::query("sortby", "Properties, separated by commas, each with - for a falling order", "-datetime"),
+        doc::query(
+            "fields",
+            "Members of the items to include, or with - to leave out",
+            "id,properties.datetime",
+        ),
+        doc::query("filter", "CQL2", "graticule:bytes > 1000"),
+        json!({"name": "filter-lang", "in": "query", "description": "The form of the filter",
+            "schema": {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"}}),
+        doc::query("token", "Where the page starts, from a \"next\" link", "0"),
+    ]
+}
+
+pub fn describe_get() -> Value {
+    let mut all = vec![
+        doc::bbox(),
+        doc::query("intersects", "A GeoJSON geometry", "{\"type\":\"Point\",\"coordinates\":[0,0]}"),
+        doc::datetime(),
+        doc::query("collections", "Ids of collections, separated by commas", "a"),
+        doc::limit(),
+    ];
+    all.extend(parameters());
+    doc::get("Catalog", "Items of all collections that fit", &all, GEOJSON)
+}
+
+pub fn describe_post() -> Value {
+    let mut operation =
+        doc::get("Catalog", "Items of all collections that fit, asked for in JSON", &[], GEOJSON);
+    let text = json!({"type": "string"});
+    let texts = json!({"type": "array", "items": text, "maxItems": MAX_LISTED});
+    operation["requestBody"] = json!({"content": {"application/json": {"schema": {
+    "type": "object",
+    "additionalProperties": false,
+    "properties": {
+        "bbox": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
+        "intersects": {"type": "object", "description": "A GeoJSON geometry"},
+        "datetime": text, "ids": texts, "collections": texts, "q": texts,
+        "limit": {"type": "integer", "minimum": 1},
+        "filter": {"type": "object", "description": "CQL2 JSON, or CQL2 text as a string"},
+        "filter-lang": {"type": "string", "enum": ["cql2-text", "cql2-json"]},
+        "filter-crs": text,
+        "query": {"type": "object"},
+        "sortby": {"type": "array", "items": {"type": "object", "required": ["field"],
+            "properties": {"field": text, "direction": {"type": "string", "enum": ["asc", "desc"]}}}},
+        "fields": {"type": "object", "properties": {"include": texts, "exclude": texts}},
+        "token": text
+    }}}}});
+    operation
+}
+
+pub fn describe_queryables() -> Value {
+    doc::get("Catalog", "What items of any collection can be filtered by", &[], SCHEMA_JSON)
+}
+
+pub fn describe_queryables_of() -> Value {
+    doc::get("Catalog", "What items of a collection can be filtered by", &[doc::id()], SCHEMA_JSON)
+}
