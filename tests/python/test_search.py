@@ -161,3 +161,22 @@ def test_a_body_that_cannot_be_meant_is_a_problem_in_words(api):
         with pytest.raises(urllib.error.HTTPError) as e:
             urllib.request.urlopen(request)
         assert e.value.code == 400 and json.loads(e.value.read())["detail"], body
+
+
+def test_collections_are_found_by_words_and_come_in_pages(client, api):
+    def found(**query):
+        url = f"{api}/collections?{urllib.parse.urlencode(query)}"
+        pages = []
+        while url:
+            page = json.loads(urllib.request.urlopen(url).read())
+            pages.append([c["id"] for c in page["collections"]])
+            url = next((l["href"] for l in page["links"] if l["rel"] == "next"), None)
+        return pages
+
+    assert found() == [["daily", "dateline"]]
+    assert found(q="DATELINE one") == [["dateline"]] and found(q="nothing,daily") == [["daily"]]
+    assert found(limit=1) == [["daily"], ["dateline"]] and found(limit=1, sortby="-id") == [["dateline"], ["daily"]]
+    assert found(bbox="175,-29,-175,-28") == [["dateline"]] and found(datetime="2021-01-01/..") == [[]]
+    assert [c.id for c in client.collection_search(q="daily").collections()] == ["daily"]
+    short = json.loads(urllib.request.urlopen(f"{api}/collections?fields=id,-links").read())["collections"][0]
+    assert "links" not in short and "cube:dimensions" not in short and short["type"] == "Collection"

@@ -1,5 +1,6 @@
 //! `/api/collections` and `/api/collections/{id}`.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -13,6 +14,7 @@ use super::{App, doc, stac};
 use crate::catalog::Collection;
 use crate::problem::{Answer, Problem};
 use crate::reference;
+use crate::search::Fields;
 use crate::store::StoreError;
 
 pub async fn list(
@@ -20,10 +22,25 @@ pub async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
-    let query = Query::parse(query.as_deref(), &["bbox", "datetime", "limit", "f"])?;
+    let query = Query::parse(
+        query.as_deref(),
+        &["bbox", "datetime", "q", "sortby", "fields", "limit", "token", "f"],
+    )?;
     let wanted = query.bbox()?;
     let time = super::items::interval(&query)?;
     let limit = query.limit(1000, 10_000)? as usize;
+    let words: Vec<String> = query
+        .get("q")
+        .map(|q| q.split(',').map(|w| w.trim().to_lowercase()).filter(|w| !w.is_empty()).collect())
+        .unwrap_or_default();
+    let order = match query.get("sortby") {
+        None => Vec::new(),
+        Some(text) => orders(text).map_err(|why| Problem::parameter("sortby", text, why))?,
+    };
+    let fields = match query.get("fields") {
+        None => Fields::default(),
+        Some(text) => Fields::of_collections(text).map_err(|why| Problem::parameter("fields", text, why))?,
+    };
     let base = app.base(&headers);
     let all = app.catalog.call_with(|c| c.collections()).await.map_err(Problem::internal)?;
     let overlaps = |c: &Collection| {
@@ -35,25 +52,82 @@ pub async fn list(
             (Some((from, to)), Some(t)) => t.start_secs <= to && t.end_secs >= from,
             _ => true,
         };
-        space && when
+        space && when && (words.is_empty() || said(c, &words))
     };
-    let matched: Vec<&Collection> = all.iter().filter(|c| overlaps(c)).collect();
+    let mut matched: Vec<&Collection> = all.iter().filter(|c| overlaps(c)).collect();
+    let before = |a: &&Collection, b: &&Collection| {
+        let by = order.iter().map(|(key, falls)| {
+            let ordering = key(a).cmp(key(b));
+            if *falls { ordering.reverse() } else { ordering }
+        });
+        by.fold(Ordering::Equal, Ordering::then).then_with(|| a.id.cmp(&b.id))
+    };
+    matched.sort_by(before);
+    // A page begins after a collection, which may be gone by then: after where it would be.
+    let first = match query.get("token") {
+        None => 0,
+        Some(id) => {
+            let wrong =
+                || Problem::parameter("token", id, "expected the one of a \"next\" link of this listing");
+            let after = all.iter().find(|c| c.id == id).ok_or_else(wrong)?;
+            matched.partition_point(|c| before(c, &after) != Ordering::Greater)
+        }
+    };
     let mut shown = Vec::with_capacity(matched.len().min(limit));
-    for c in matched.iter().take(limit) {
-        shown.push(described(&app, c, &base).await);
+    for c in matched.iter().skip(first).take(limit) {
+        shown.push(fields.apply(described(&app, c, &base).await));
     }
     let here = format!("{base}/api/collections");
+    let mut links = vec![
+        stac::link("self", &query.link(&here, None), "application/json"),
+        stac::link("root", &format!("{base}/api"), "application/json"),
+        stac::link("parent", &format!("{base}/api"), "application/json"),
+    ];
+    if let Some(last) = matched.get(first + limit - 1).filter(|_| first + limit < matched.len()) {
+        links.push(stac::link("next", &query.link(&here, Some(&last.id)), "application/json"));
+    }
     let body = json!({
         "collections": shown,
         "numberMatched": matched.len(),
         "numberReturned": shown.len(),
-        "links": [
-            stac::link("self", &here, "application/json"),
-            stac::link("root", &format!("{base}/api"), "application/json"),
-            stac::link("parent", &format!("{base}/api"), "application/json"),
-        ],
+        "links": links,
     });
     Ok(Document::json(&body)?.answer(&headers))
+}
+
+type Order = (fn(&Collection) -> &str, bool);
+
+/// What collections are sorted by.
+fn orders(text: &str) -> Result<Vec<Order>, String> {
+    let keys = text.split(',').map(str::trim).filter(|k| !k.is_empty()).take(8);
+    keys.map(|k| {
+        let key: fn(&Collection) -> &str = match k.trim_start_matches(['-', '+']).trim() {
+            "id" => |c| &c.id,
+            "title" => |c| &c.title,
+            "updated" => |c| &c.updated,
+            _ => {
+                return Err("expected some of id, title, updated, each with - for a falling order".to_owned());
+            }
+        };
+        Ok((key, k.starts_with('-')))
+    })
+    .collect()
+}
+
+/// Whether any of the words is said of the collection.
+fn said(c: &Collection, words: &[String]) -> bool {
+    let variables = c
+        .facts
+        .variables
+        .iter()
+        .flat_map(|v| [Some(v.path.as_str()), Some(v.label.as_str()), v.standard_name.as_deref()]);
+    let keywords = c.facts.attributes.get("keywords").and_then(Value::as_str);
+    let all =
+        [Some(c.id.as_str()), Some(&c.title), Some(&c.description), keywords].into_iter().chain(variables);
+    all.flatten().any(|text| {
+        let text = text.to_lowercase();
+        words.iter().any(|w| text.contains(w.as_str()))
+    })
 }
 
 /// True where two ranges of longitude share a meridian; either may cross the antimeridian.
@@ -104,7 +178,16 @@ pub async fn find(app: &App, id: &str) -> Answer<Collection> {
 }
 
 pub fn describe_list() -> Value {
-    doc::get("Catalog", "All collections", &[doc::bbox(), doc::datetime(), doc::limit()], "application/json")
+    let parameters = [
+        doc::bbox(),
+        doc::datetime(),
+        doc::query("q", "Words, separated by commas: collections of which any is said", "temperature"),
+        doc::query("sortby", "id, title, updated; with - for a falling order", "-updated"),
+        doc::query("fields", "Members of the collections to include, or with - to leave out", "id,title"),
+        doc::limit(),
+        doc::query("token", "Where the page starts, from a \"next\" link", "a"),
+    ];
+    doc::get("Catalog", "All collections, or those that fit", &parameters, "application/json")
 }
 
 pub fn describe_one() -> Value {

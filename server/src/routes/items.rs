@@ -20,7 +20,7 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
     let query = Query::parse(text.as_deref(), &search::PARAMETERS)?;
-    let (mut wanted, fields) = search::of_query(&query)?;
+    let (mut wanted, fields) = search::of_query(&query, instants::dates)?;
     collections::find(&app, &id).await?;
     // Clients repeat what the path says.
     if !wanted.collections.is_empty() && wanted.collections != [id.as_str()] {
@@ -66,9 +66,7 @@ pub async fn one(
 /// `datetime` as seconds since 1970, `..` or nothing for an open end.
 pub fn interval(query: &Query) -> Result<Option<(f64, f64)>, Problem> {
     let Some(text) = query.get("datetime") else { return Ok(None) };
-    instants::interval(text)
-        .map(Some)
-        .ok_or_else(|| Problem::parameter("datetime", text, search::EXPECTED_TIME))
+    instants::dates(text).map(Some).ok_or_else(|| Problem::parameter("datetime", text, search::EXPECTED_TIME))
 }
 
 pub fn describe_list() -> Value {

@@ -68,7 +68,7 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
     let query = Query::parse(text.as_deref(), &PARAMETERS)?;
-    let (wanted, fields) = of_query(&query)?;
+    let (wanted, fields) = of_query(&query, instants::interval)?;
     let base = app.base(&headers);
     let here = format!("{base}/api/search");
     let links = vec![
@@ -163,11 +163,11 @@ fn wrong<'a>(name: &'a str, value: &'a str) -> impl Fn(String) -> Problem + 'a {
     move |why| Problem::parameter(name, value, why)
 }
 
-/// A search as its parameters say it.
+/// A search as its parameters say it; `time` reads `datetime`.
 ///
 /// # Errors
 /// The first parameter that cannot be understood.
-pub fn of_query(query: &Query) -> Answer<(Search, Fields)> {
+pub fn of_query(query: &Query, time: fn(&str) -> Option<(f64, f64)>) -> Answer<(Search, Fields)> {
     let list = |key: &str| -> Answer<Vec<String>> {
         let Some(text) = query.get(key) else { return Ok(Vec::new()) };
         listed(key, text.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect())
@@ -186,8 +186,7 @@ pub fn of_query(query: &Query) -> Answer<(Search, Fields)> {
         out.intersects = Some(Shape::from_geojson(&value).map_err(no)?);
     }
     if let Some(text) = query.get("datetime") {
-        out.time =
-            Some(instants::interval(text).ok_or_else(|| wrong("datetime", text)(EXPECTED_TIME.to_owned()))?);
+        out.time = Some(time(text).ok_or_else(|| wrong("datetime", text)(EXPECTED_TIME.to_owned()))?);
     }
     if let Some(text) = query.get("filter") {
         let no = wrong("filter", text);

@@ -18,8 +18,13 @@ const ALWAYS: [&str; 9] = [
 ];
 const MAX_FIELDS: usize = 100;
 
+/// The same of a collection.
+const OF_COLLECTIONS: [&str; 8] =
+    ["type", "stac_version", "id", "description", "license", "extent", "links", "title"];
+
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields {
+    of_collections: bool,
     include: Vec<Vec<String>>,
     exclude: Vec<Vec<String>>,
 }
@@ -45,6 +50,14 @@ impl Fields {
         out.checked()
     }
 
+    /// [`Fields::list`] of collections.
+    ///
+    /// # Errors
+    /// Too many.
+    pub fn of_collections(text: &str) -> Result<Self, String> {
+        Ok(Self { of_collections: true, ..Self::list(text)? })
+    }
+
     /// `{"include": [..], "exclude": [..]}`.
     ///
     /// # Errors
@@ -64,7 +77,7 @@ impl Fields {
         if let Some(odd) = known.keys().find(|k| !matches!(k.as_str(), "include" | "exclude")) {
             return Err(format!("{:?} is neither include nor exclude", cut(odd)));
         }
-        Self { include: names("include")?, exclude: names("exclude")? }.checked()
+        Self { include: names("include")?, exclude: names("exclude")?, ..Self::default() }.checked()
     }
 
     fn checked(self) -> Result<Self, String> {
@@ -80,7 +93,8 @@ impl Fields {
             item
         } else {
             let mut out = Value::Object(Map::new());
-            let all = ALWAYS.iter().map(|n| path(n));
+            let always: &[&str] = if self.of_collections { &OF_COLLECTIONS } else { &ALWAYS };
+            let all = always.iter().map(|n| path(n));
             for p in all.filter(|p| !self.exclude.contains(p)).chain(self.include.iter().cloned()) {
                 copy(&item, &mut out, &p);
             }

@@ -54,14 +54,29 @@ pub fn date(text: &str) -> Option<f64> {
 
 /// `datetime` of a search: an instant, or an interval with `..` or nothing for an open end.
 pub fn interval(text: &str) -> Option<(f64, f64)> {
+    let open = |s: &str| s.is_empty() || s == "..";
+    if text.split_once('/').is_some_and(|(a, b)| open(a) && open(b)) {
+        return None;
+    }
+    between(text, instant)
+}
+
+/// The same where people ask: a date, or less of one, is its first instant.
+pub fn dates(text: &str) -> Option<(f64, f64)> {
+    let calendar = Calendar::ProlepticGregorian;
+    between(text, |s| {
+        instant(s).or_else(|| Some(CfTime::parse(s.trim(), calendar).ok()?.epoch_secs(calendar)))
+    })
+}
+
+fn between(text: &str, at: impl Fn(&str) -> Option<f64>) -> Option<(f64, f64)> {
     let end = |s: &str, open: f64| match s {
         "" | ".." => Some(open),
-        s => instant(s),
+        s => at(s),
     };
     let (from, to) = match text.split_once('/') {
-        Some((a, b)) if (a.is_empty() || a == "..") && (b.is_empty() || b == "..") => return None,
         Some((a, b)) => (end(a, f64::NEG_INFINITY)?, end(b, f64::INFINITY)?),
-        None => (instant(text)?, instant(text)?),
+        None => (at(text)?, at(text)?),
     };
     (from <= to).then_some((from, to))
 }
@@ -105,5 +120,8 @@ mod tests {
         {
             assert_eq!(interval(bad), None, "{bad}");
         }
+        assert_eq!(dates("1970-01-02/.."), Some((86_400.0, f64::INFINITY)));
+        assert_eq!(dates("1970-01-02T00:00:00+01:00"), Some((82_800.0, 82_800.0)));
+        assert_eq!((dates("soon"), dates("2020-01-02/2020-01-01")), (None, None));
     }
 }
