@@ -129,7 +129,6 @@ def test_a_collection_has_its_own_listing_and_says_what_can_be_asked(client):
         ("filter=" + "(" * 3000, "brackets"),
         ("filter=" + "a" * 20000, "bytes"),
         ("sortby=nothing", "there are id"),
-        ("token=abc", "next"),
         ("colections=a", "collections"),
         ("bbox=1,2,3,4&intersects=" + urllib.parse.quote('{"type":"Point","coordinates":[1,2]}'), "one of them"),
         ("filter-lang=sql&filter=a", "cql2-text"),
@@ -141,6 +140,13 @@ def test_what_cannot_be_meant_is_a_problem_in_words(api, query, said):
         urllib.request.urlopen(f"{api}/search?{urllib.parse.quote(query, safe='=&,%')}")
     problem = json.loads(e.value.read())
     assert e.value.code == 400 and said in problem["detail"], problem
+
+
+def test_no_page_begins_at_a_token_that_no_page_gave(api):
+    for path in ("search?token=abc", "search?sortby=id&token=7", "collections?token=nobody"):
+        with pytest.raises(urllib.error.HTTPError) as e:
+            urllib.request.urlopen(f"{api}/{path}")
+        assert e.value.code == 404 and "next" in json.loads(e.value.read())["detail"]
 
 
 def test_a_body_that_cannot_be_meant_is_a_problem_in_words(api):

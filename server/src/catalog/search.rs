@@ -238,7 +238,7 @@ mod tests {
     fn pages_in_any_order_have_every_item_once_while_others_arrive() {
         let (_dir, c) = catalog(100);
         for sort in ["", "-datetime", "collection,-graticule:bytes", "updated", "-collection,-updated,id"] {
-            let sort = Key::list(sort).unwrap();
+            let sort = if sort.is_empty() { Vec::new() } else { Key::list(sort).unwrap() };
             let whole = names(&c, &Search { sort: sort.clone(), ..all() });
             assert_eq!(whole.len(), 100);
             let mut search = Search { sort, limit: 7, ..Search::default() };

@@ -33,7 +33,7 @@ pub async fn list(
         .get("q")
         .map(|q| q.split(',').map(|w| w.trim().to_lowercase()).filter(|w| !w.is_empty()).collect())
         .unwrap_or_default();
-    let order = match query.get("sortby") {
+    let order = match query.given("sortby") {
         None => Vec::new(),
         Some(text) => orders(text).map_err(|why| Problem::parameter("sortby", text, why))?,
     };
@@ -63,12 +63,11 @@ pub async fn list(
         by.fold(Ordering::Equal, Ordering::then).then_with(|| a.id.cmp(&b.id))
     };
     matched.sort_by(before);
-    // A page begins after a collection, which may be gone by then: after where it would be.
+    // A page begins after a collection, not at a number: others may come before it meanwhile.
     let first = match query.get("token") {
         None => 0,
         Some(id) => {
-            let wrong =
-                || Problem::parameter("token", id, "expected the one of a \"next\" link of this listing");
+            let wrong = || super::search::no_page(id, "expected the one of a \"next\" link of this listing");
             let after = all.iter().find(|c| c.id == id).ok_or_else(wrong)?;
             matched.partition_point(|c| before(c, &after) != Ordering::Greater)
         }
@@ -100,6 +99,9 @@ type Order = (fn(&Collection) -> &str, bool);
 /// What collections are sorted by.
 fn orders(text: &str) -> Result<Vec<Order>, String> {
     let keys = text.split(',').map(str::trim).filter(|k| !k.is_empty()).take(8);
+    if text.trim().is_empty() {
+        return Err("expected some of id, title, updated".to_owned());
+    }
     keys.map(|k| {
         let key: fn(&Collection) -> &str = match k.trim_start_matches(['-', '+']).trim() {
             "id" => |c| &c.id,
@@ -182,10 +184,10 @@ pub fn describe_list() -> Value {
         doc::bbox(),
         doc::datetime(),
         doc::query("q", "Words, separated by commas: collections of which any is said", "temperature"),
-        doc::query("sortby", "id, title, updated; with - for a falling order", "-updated"),
+        doc::sortby(&["id", "title", "updated"], "-updated"),
         doc::query("fields", "Members of the collections to include, or with - to leave out", "id,title"),
         doc::limit(),
-        doc::query("token", "Where the page starts, from a \"next\" link", "a"),
+        doc::token(),
     ];
     doc::get("Catalog", "All collections, or those that fit", &parameters, "application/json")
 }

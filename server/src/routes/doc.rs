@@ -67,6 +67,19 @@ pub fn coords() -> Value {
     p
 }
 
+/// Names to sort by.
+pub fn sortby(names: &[&str], example: &str) -> Value {
+    let one = format!("[+-]?({})", names.join("|"));
+    let description = "Properties, separated by commas, each with - for a falling order";
+    formed("sortby", description, example, &format!("^{one}(,{one}){{0,3}}$"))
+}
+
+/// Where a page begins; without an example, for it is nobody's to make up.
+pub fn token() -> Value {
+    json!({"name": "token", "in": "query", "description": "Where the page starts, from a \"next\" link; another is a 404",
+        "schema": {"type": "string"}})
+}
+
 pub fn limit() -> Value {
     json!({"name": "limit", "in": "query", "description": "At most this many; more than the greatest is the greatest",
         "schema": {"type": "integer", "minimum": 1}})

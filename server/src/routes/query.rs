@@ -41,6 +41,11 @@ impl Query {
         Ok(Self(pairs))
     }
 
+    /// A value of `key`, which may be empty: of what an empty one cannot mean.
+    pub fn given(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
     /// The first value of `key` that is not empty.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, v)| v.as_str())
@@ -83,7 +88,7 @@ impl Query {
     /// # Errors
     /// Not four or six finite numbers, or upside down.
     pub fn bbox(&self) -> Result<Option<[f64; 4]>, Problem> {
-        let Some(text) = self.get("bbox") else { return Ok(None) };
+        let Some(text) = self.given("bbox") else { return Ok(None) };
         let wrong = || {
             Problem::parameter(
                 "bbox",

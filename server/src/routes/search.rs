@@ -60,6 +60,7 @@ const CRS84: [&str; 3] = [
     "https://www.opengis.net/def/crs/OGC/1.3/CRS84",
     "CRS84",
 ];
+const LANGUAGES: [&str; 2] = ["cql2-text", "cql2-json"];
 pub const EXPECTED_TIME: &str = "expected an instant such as 2020-01-31T12:00:00Z, or an interval such as 2020-01-01T00:00:00Z/.. with .. for an open end";
 
 pub async fn get(
@@ -185,7 +186,7 @@ pub fn of_query(query: &Query, time: fn(&str) -> Option<(f64, f64)>) -> Answer<(
         let value: Value = serde_json::from_str(text).map_err(|e| no(format!("no JSON: {e}")))?;
         out.intersects = Some(Shape::from_geojson(&value).map_err(no)?);
     }
-    if let Some(text) = query.get("datetime") {
+    if let Some(text) = query.given("datetime") {
         out.time = Some(time(text).ok_or_else(|| wrong("datetime", text)(EXPECTED_TIME.to_owned()))?);
     }
     if let Some(text) = query.get("filter") {
@@ -199,10 +200,13 @@ pub fn of_query(query: &Query, time: fn(&str) -> Option<(f64, f64)>) -> Answer<(
             other => return Err(Problem::parameter("filter-lang", other, "expected cql2-text or cql2-json")),
         });
     }
+    if let Some(lang) = query.given("filter-lang").filter(|l| !LANGUAGES.contains(l)) {
+        return Err(Problem::parameter("filter-lang", lang, "expected cql2-text or cql2-json"));
+    }
     if let Some(crs) = query.get("filter-crs").filter(|c| !CRS84.contains(c)) {
         return Err(Problem::parameter("filter-crs", crs, format!("expected {}", CRS84[0])));
     }
-    if let Some(text) = query.get("sortby") {
+    if let Some(text) = query.given("sortby") {
         out.sort = Key::list(text).map_err(wrong("sortby", text))?;
     }
     let fields = match query.get("fields") {
@@ -210,9 +214,14 @@ pub fn of_query(query: &Query, time: fn(&str) -> Option<(f64, f64)>) -> Answer<(
         Some(text) => Fields::list(text).map_err(wrong("fields", text))?,
     };
     if let Some(text) = query.get("token") {
-        out.after = Some(Token::from_text(text, &out.sort).map_err(wrong("token", text))?);
+        out.after = Some(Token::from_text(text, &out.sort).map_err(|why| no_page(text, &why))?);
     }
     Ok((checked(out)?, fields))
+}
+
+/// No page begins there.
+pub fn no_page(token: &str, why: &str) -> Problem {
+    Problem::not_found(format!("token={:?}: {why}", search::cut(token))).with("parameter", "token")
 }
 
 fn listed(key: &str, list: Vec<String>) -> Answer<Vec<String>> {
@@ -305,6 +314,9 @@ fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
         }
         _ => texts("q")?,
     };
+    if text("filter-lang")?.is_some_and(|l| !LANGUAGES.contains(&l)) {
+        return Err(no("filter-lang", "expected cql2-text or cql2-json"));
+    }
     let mut conditions = Vec::new();
     if let Some(v) = value("filter") {
         let given = text("filter-lang")?;
@@ -344,7 +356,7 @@ fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
         Some(v) => Fields::object(v).map_err(|e| no("fields", &e))?,
     };
     if let Some(t) = text("token")? {
-        out.after = Some(Token::from_text(t, &out.sort).map_err(|e| no("token", &e))?);
+        out.after = Some(Token::from_text(t, &out.sort).map_err(|why| no_page(t, &why))?);
     }
     Ok((checked(out)?, fields))
 }
@@ -433,6 +445,8 @@ fn schema(id: &str, title: &str) -> Value {
 
 /// Parameters beyond those of place and time, as OpenAPI has them.
 pub fn parameters() -> Vec<Value> {
+    let sorted = PROPERTIES.iter().filter(|p| p.kind != search::Kind::Geometry).map(|p| p.name);
+    let sorted: Vec<&str> = sorted.collect();
     vec![
         doc::query("ids", "Ids of items, separated by commas", "a"),
         doc::query(
@@ -440,7 +454,7 @@ pub fn parameters() -> Vec<Value> {
             "Words, separated by commas: items of which any is said, or of whose collection",
             "temperature",
         ),
-        doc::query("sortby", "Properties, separated by commas, each with - for a falling order", "-datetime"),
+        doc::sortby(&sorted, "-datetime"),
         doc::query(
             "fields",
             "Members of the items to include, or with - to leave out",
@@ -449,7 +463,7 @@ pub fn parameters() -> Vec<Value> {
         doc::query("filter", "CQL2", "graticule:bytes > 1000"),
         json!({"name": "filter-lang", "in": "query", "description": "The form of the filter",
             "schema": {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"}}),
-        doc::query("token", "Where the page starts, from a \"next\" link", "0"),
+        doc::token(),
     ]
 }
 

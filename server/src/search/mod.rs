@@ -16,7 +16,7 @@ mod text;
 pub use cql2::Expr;
 pub use fields::Fields;
 pub use geometry::Shape;
-pub use properties::{Kind, PROPERTIES, Property};
+pub use properties::{Kind, PROPERTIES, Property, cut};
 pub use sort::{Key, Token};
 
 /// Longest filter in CQL2 text, bytes.

@@ -29,7 +29,12 @@ impl Key {
             };
             Self::of(name.trim(), descending)
         });
-        Self::checked(keys.collect::<Result<_, _>>()?)
+        let keys: Vec<Self> = keys.collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            Err("expected properties such as -datetime,id".to_owned())
+        } else {
+            Self::checked(keys)
+        }
     }
 
     /// `[{"field": "datetime", "direction": "desc"}]`.
