@@ -9,6 +9,7 @@
 //! that they are tested natively. Restyling starts at the shader: it makes no
 //! request.
 
+#[cfg(target_arch = "wasm32")]
 mod breath;
 pub mod chunks;
 #[cfg(target_arch = "wasm32")]
