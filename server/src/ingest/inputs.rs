@@ -31,6 +31,12 @@ pub fn expand(inputs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         }
         if input.is_dir() && graticule_formats::is_hierarchy(input) {
             out.push(input.clone());
+        } else if input.join("snapshots").is_dir()
+            && (input.join("refs").is_dir() || input.join("repo").is_file())
+        {
+            bail!(
+                "{text}: this is an Icechunk repository, which is not read; ingest what it was made from, or a Zarr copy"
+            );
         } else if input.is_dir() {
             let found = listed(input, |n| {
                 n.ends_with(".zarr.zip")
@@ -153,6 +159,16 @@ pub fn checksum_until(path: &Path, stop: &AtomicBool) -> std::io::Result<(String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_icechunk_repository_is_called_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["snapshots", "refs"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        let e = expand(&[dir.path().to_owned()]).unwrap_err().to_string();
+        assert!(e.contains("an Icechunk repository"), "{e}");
+    }
 
     #[test]
     fn patterns_match_as_a_shell_has_them() {
