@@ -27,3 +27,4 @@ pub mod serve;
 pub mod store;
 pub mod tables;
 pub mod web;
+mod wildcards;

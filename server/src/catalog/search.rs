@@ -10,6 +10,7 @@ use super::Catalog;
 use super::items::{COLUMNS, Item, read};
 use crate::search::cql2::Spatial;
 use crate::search::{Search, Shape, Token, sql};
+use crate::wildcards::{Part, fits};
 
 /// Beyond so many items in the boxes, walking all of them in order finds a page sooner.
 const FEW: i64 = 4000;
@@ -111,16 +112,8 @@ pub(super) fn functions(c: &Connection) -> rusqlite::Result<()> {
             ctx.get_or_create_aux(4, |v| -> Result<Shape, Box<dyn std::error::Error + Send + Sync>> {
                 Ok(Shape::from_geojson(&serde_json::from_str(v.as_str()?)?)?)
             })?;
-        let of = match ctx.get::<i64>(5)? {
-            n if n == Spatial::Disjoint as i64 => Spatial::Disjoint,
-            n if n == Spatial::Within as i64 => Spatial::Within,
-            n if n == Spatial::Contains as i64 => Spatial::Contains,
-            n if n == Spatial::Equals as i64 => Spatial::Equals,
-            n if n == Spatial::Touches as i64 => Spatial::Touches,
-            n if n == Spatial::Crosses as i64 => Spatial::Crosses,
-            n if n == Spatial::Overlaps as i64 => Spatial::Overlaps,
-            _ => Spatial::Intersects,
-        };
+        let of = usize::try_from(ctx.get::<i64>(5)?).ok().and_then(|n| Spatial::ALL.get(n));
+        let of = *of.ok_or_else(|| rusqlite::Error::UserFunctionError("no spatial relation".into()))?;
         Ok(Some(Shape::of_box([w, s, e, n]).relates(of, &shape)))
     })?;
     c.create_scalar_function("graticule_fold", 1, flags, |ctx| {
@@ -146,14 +139,8 @@ pub(super) fn functions(c: &Connection) -> rusqlite::Result<()> {
 
 /// CQL2's LIKE: `%` is any run of characters, `_` one, `\` takes the next as it is.
 fn like(text: &str, pattern: &str) -> bool {
-    #[derive(PartialEq)]
-    enum Part {
-        Any,
-        One,
-        Just(char),
-    }
-    let mut parts = Vec::new();
     let mut chars = pattern.chars();
+    let mut parts = Vec::new();
     while let Some(c) = chars.next() {
         parts.push(match c {
             '%' => Part::Any,
@@ -162,23 +149,7 @@ fn like(text: &str, pattern: &str) -> bool {
             c => Part::Just(c),
         });
     }
-    let text: Vec<char> = text.chars().collect();
-    let (mut i, mut j, mut star) = (0, 0, None);
-    while j < text.len() {
-        match parts.get(i) {
-            Some(Part::Any) => {
-                star = Some((i, j));
-                i += 1;
-            }
-            Some(p) if *p == Part::One || *p == Part::Just(text[j]) => (i, j) = (i + 1, j + 1),
-            _ => {
-                let Some((s, t)) = star else { return false };
-                star = Some((s, t + 1));
-                (i, j) = (s + 1, t + 1);
-            }
-        }
-    }
-    parts[i..].iter().all(|p| *p == Part::Any)
+    fits(&parts, text)
 }
 
 #[cfg(test)]

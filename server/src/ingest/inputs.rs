@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
 use crate::store::hex;
+use crate::wildcards::{Part, fits};
 
 /// Names that a folder is searched for.
 const EXTENSIONS: [&str; 22] = [
@@ -84,26 +85,12 @@ fn listed(folder: &Path, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Pa
 
 /// `*` is any run of characters, `?` one character.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let (p, n): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut i, mut j, mut star) = (0, 0, None);
-    while j < n.len() {
-        match p.get(i) {
-            Some('*') => {
-                star = Some((i, j));
-                i += 1;
-            }
-            Some(c) if *c == '?' || *c == n[j] => {
-                i += 1;
-                j += 1;
-            }
-            _ => {
-                let Some((s, t)) = star else { return false };
-                star = Some((s, t + 1));
-                (i, j) = (s + 1, t + 1);
-            }
-        }
-    }
-    p[i..].iter().all(|c| *c == '*')
+    let part = |c| match c {
+        '*' => Part::Any,
+        '?' => Part::One,
+        c => Part::Just(c),
+    };
+    fits(&pattern.chars().map(part).collect::<Vec<_>>(), name)
 }
 
 /// SHA-256 in hexadecimal, and the length. Of a folder: of the sorted lines `SHA-256  PATH` of the

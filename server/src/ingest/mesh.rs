@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use graticule_formats::{AttrValue, FormatError, Header, Source, Variable};
 use graticule_shared::dtype::DataType;
+use graticule_shared::grid::angle;
 use graticule_shared::grid::sphere::{is_place, unit_vector};
 
 use super::bins::MAX_CELLS;
-use super::plan;
+use super::{attributes, plan};
 
 /// Rows of a connectivity table read at once.
 const ROWS: u64 = 1 << 18;
@@ -151,8 +152,10 @@ impl<'h> Table<'h> {
             return None;
         }
         let nodes = named("node_coordinates");
-        let angle = |north: bool| nodes.iter().find_map(|v| Some((*v, radians(v, north)?)));
-        let (longitude, latitude) = (angle(false)?, angle(true)?);
+        let holds = |north: bool| {
+            nodes.iter().find_map(|v| Some((*v, angle(&attributes::global(&v.attributes), north)?)))
+        };
+        let (longitude, latitude) = (holds(false)?, holds(true)?);
         let usable = |v: &Variable| v.shape.len() == 1 && v.shape[0] > 0 && v.shape[0] <= MAX_CELLS;
         if !usable(longitude.0) || !usable(latitude.0) || longitude.0.shape != latitude.0.shape {
             return None;
@@ -204,26 +207,6 @@ impl<'h> Table<'h> {
             from += n;
         }
         Ok((out_lon, out_lat))
-    }
-}
-
-/// Whether a coordinate of the nodes is in radians; `None` where it is not the one asked for.
-fn radians(v: &Variable, north: bool) -> Option<bool> {
-    let text = |k: &str| v.attribute(k).and_then(AttrValue::as_text).unwrap_or_default();
-    let (standard, units) = (text("standard_name"), text("units").to_ascii_lowercase());
-    let wanted = if north {
-        ("latitude", ["degrees_north", "degree_north"])
-    } else {
-        ("longitude", ["degrees_east", "degree_east"])
-    };
-    if wanted.1.contains(&units.as_str()) {
-        return Some(false);
-    }
-    match units.as_str() {
-        _ if standard != wanted.0 => None,
-        "radian" | "radians" | "rad" => Some(true),
-        "" | "degree" | "degrees" => Some(false),
-        _ => None,
     }
 }
 

@@ -8,6 +8,14 @@ use crate::problem::Problem;
 
 pub struct Query(Vec<(String, String)>);
 
+/// A name that is none of `known`: which are, and which is nearest.
+pub fn unknown(key: &str, value: &str, what: &str, known: &[&str]) -> Problem {
+    let likeness = |k: &str| strsim::jaro_winkler(k, key);
+    let near = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let near = near.filter(|k| likeness(k) > 0.7).map_or(String::new(), |k| format!("; did you mean {k:?}?"));
+    Problem::parameter(key, value, format!("no such {what} here; known are {}{near}", known.join(", ")))
+}
+
 impl Query {
     /// # Errors
     /// A parameter that is not in `known`, and names the nearest that is.
@@ -24,18 +32,7 @@ impl Query {
             let fits =
                 known.iter().any(|k| *k == key || k.strip_suffix('*').is_some_and(|p| key.starts_with(p)));
             if !fits {
-                let list = known.join(", ");
-                let near = known
-                    .iter()
-                    .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-                let near = near
-                    .filter(|k| strsim::jaro_winkler(k, key) > 0.7)
-                    .map_or(String::new(), |k| format!("; did you mean {k:?}?"));
-                return Err(Problem::parameter(
-                    key,
-                    value,
-                    format!("no such parameter here; known are {list}{near}"),
-                ));
+                return Err(unknown(key, value, "parameter", known));
             }
         }
         Ok(Self(pairs))

@@ -74,6 +74,18 @@ pub enum Spatial {
 }
 
 impl Spatial {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Intersects,
+        Self::Disjoint,
+        Self::Within,
+        Self::Contains,
+        Self::Equals,
+        Self::Touches,
+        Self::Crosses,
+        Self::Overlaps,
+    ];
+
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {
             "s_intersects" => Self::Intersects,

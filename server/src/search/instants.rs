@@ -4,47 +4,10 @@ use graticule_shared::time::{Calendar, CfTime};
 
 /// Seconds since 1970 of `2020-01-31T12:00:00Z`; `None` for anything less.
 pub fn instant(text: &str) -> Option<f64> {
-    let b = text.as_bytes();
-    let digits = |from: usize, to: usize| b.get(from..to).is_some_and(|s| s.iter().all(u8::is_ascii_digit));
-    let at = |i: usize, any: &[u8]| b.get(i).is_some_and(|c| any.contains(c));
-    let formed = digits(0, 4)
-        && at(4, b"-")
-        && digits(5, 7)
-        && at(7, b"-")
-        && digits(8, 10)
-        && at(10, b"Tt")
-        && digits(11, 13)
-        && at(13, b":")
-        && digits(14, 16)
-        && at(16, b":")
-        && digits(17, 19);
-    if !formed || b.len() > 64 {
-        return None;
-    }
-    let mut zone = 19;
-    if at(zone, b".") {
-        zone += 1 + b[zone + 1..].iter().take_while(|c| c.is_ascii_digit()).count();
-        if zone == 20 {
-            return None;
-        }
-    }
-    let offset_secs = match &b[zone..] {
-        b"Z" | b"z" => 0.0,
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
-            let number = |a: &u8, b: &u8| {
-                (a.is_ascii_digit() && b.is_ascii_digit()).then(|| f64::from((a - b'0') * 10 + b - b'0'))
-            };
-            let (h, m) = (number(h1, h2)?, number(m1, m2)?);
-            if h > 23.0 || m > 59.0 {
-                return None;
-            }
-            (h * 3600.0 + m * 60.0) * if *sign == b'-' { -1.0 } else { 1.0 }
-        }
-        _ => return None,
-    };
-    let local = text.get(..zone)?.to_ascii_uppercase();
-    let time = CfTime::parse(&local, Calendar::ProlepticGregorian).ok()?;
-    Some(time.epoch_secs(Calendar::ProlepticGregorian) - offset_secs)
+    // RFC 3339 would let a space stand for the T; STAC does not.
+    matches!(text.as_bytes().get(10), Some(b'T' | b't')).then_some(())?;
+    let at = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+    Some(at.timestamp() as f64 + f64::from(at.timestamp_subsec_nanos()) / 1e9)
 }
 
 /// A date alone: its first second.

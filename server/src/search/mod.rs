@@ -12,6 +12,7 @@ mod properties;
 pub mod sort;
 pub mod sql;
 mod text;
+mod tokens;
 
 pub use cql2::Expr;
 pub use fields::Fields;

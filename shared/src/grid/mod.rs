@@ -20,7 +20,7 @@ use healpix::Healpix;
 use projection::Projection;
 
 pub use locate::{Found, Locator};
-pub use recognise::{horizontal, is_angle};
+pub use recognise::{angle, horizontal, is_angle};
 
 /// The grid of a variable: its last two dimensions, of [`Horizontal::Cells`] the last one.
 #[derive(Debug, Clone, PartialEq)]

@@ -272,12 +272,15 @@ fn angle_units(units: &str) -> Option<bool> {
     }
 }
 
-fn angle(c: &ArrayMeta, north: bool, standard: &str) -> Option<bool> {
-    let units = text(c, "units").to_ascii_lowercase();
+/// Whether a variable with these attributes holds latitudes (`north`) or longitudes, and if so whether
+/// they are in radians.
+pub fn angle(attributes: &Map<String, Value>, north: bool) -> Option<bool> {
+    let get = |k: &str| attributes.get(k).and_then(Value::as_str).unwrap_or_default();
+    let units = get("units").to_ascii_lowercase();
     if angle_units(&units) == Some(north) {
         return Some(false);
     }
-    if text(c, "standard_name") != standard {
+    if get("standard_name") != if north { "latitude" } else { "longitude" } {
         return None;
     }
     match units.as_str() {
@@ -287,13 +290,12 @@ fn angle(c: &ArrayMeta, north: bool, standard: &str) -> Option<bool> {
     }
 }
 
-/// Whether `c` holds latitudes, and if so whether they are in radians.
 fn latitude(c: &ArrayMeta) -> Option<bool> {
-    angle(c, true, "latitude")
+    angle(&c.attributes, true)
 }
 
 fn longitude(c: &ArrayMeta) -> Option<bool> {
-    angle(c, false, "longitude")
+    angle(&c.attributes, false)
 }
 
 /// True where a variable's attributes say that it holds latitudes or longitudes.
