@@ -14,8 +14,8 @@ use graticule_shared::grid::Horizontal;
 use graticule_shared::range;
 use graticule_shared::raster::plate;
 
+use crate::edr::axes;
 use crate::opened::{Opened, element_size, unravel};
-use crate::position::axes;
 use crate::problem::{Answer, Kind, Problem};
 
 /// Pixels along the longer side; no more than the level has cells, since whoever

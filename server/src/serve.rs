@@ -88,6 +88,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         chunks: Chunks::new(Arc::clone(&store), catalog.follow()),
         opened: quick_cache::sync::Cache::new(routes::KEPT_OPENED),
         previews: quick_cache::sync::Cache::new(routes::KEPT_PREVIEWS),
+        budget: tokio::sync::Semaphore::new(routes::edr::BUDGET_KIB),
         queue,
         config,
         store,

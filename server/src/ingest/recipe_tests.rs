@@ -530,10 +530,13 @@ async fn the_second_layout_holds_the_same_values_and_follows_what_is_appended() 
     let opened = Arc::new(crate::opened::Opened::new(snapshot));
     assert_eq!(opened.cube.variables.len(), 1);
     assert_eq!(opened.array("series/tas").unwrap().block_shape(), [1024, 6, 8]);
-    let request = crate::position::Request { points: vec![(30.0, -50.0)], ..Default::default() };
-    let places = crate::position::answer(&opened, &request).await.unwrap();
-    let expected: Vec<Option<f64>> = (0..100).map(|d| Some(f64::from(value(d, 3)))).collect();
-    assert_eq!(places[0].series[0].values, expected);
+    let request = crate::edr::Request::new(crate::edr::Query::Points(vec![(30.0, -50.0)]));
+    let plan = crate::edr::Plan::new(&opened, &request).await.unwrap();
+    // 64 steps lie in the second layout, each of the others in a chunk of its own.
+    assert!(plan.cost.chunks < 100, "{:?}", plan.cost);
+    let found = plan.read(&opened, u64::MAX).await.unwrap();
+    let expected: Vec<f64> = (0..100).map(|d| f64::from(value(d, 3))).collect();
+    assert_eq!(found[0].fields[0].values, expected);
     // Added to a collection that was made without it, it begins with what is there.
     let h = House::new();
     for (n, recipe) in ["", "[cube]\nseries = true"].into_iter().enumerate() {

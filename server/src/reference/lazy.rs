@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::contents::Contents;
 use super::export::Export;
 use super::origin;
-use super::parquet::{self, Column};
+use crate::parquet::{self, Column};
 use crate::store::{Location, Snapshot};
 
 /// References in one file that fsspec writes by itself.

@@ -10,8 +10,6 @@ mod intact;
 mod lazy;
 mod made;
 pub mod origin;
-mod parquet;
-mod thrift;
 mod transcode;
 mod v2;
 

@@ -144,9 +144,19 @@ pub async fn one(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
-    Query::parse(query.as_deref(), &["f"])?;
+    let query = Query::parse(query.as_deref(), &["f"])?;
     let collection = find(&app, &id).await?;
-    let body = described(&app, &collection, &app.base(&headers)).await;
+    let body = match query.get("f") {
+        None | Some("json") => described(&app, &collection, &app.base(&headers)).await,
+        Some("edr") => stac::edr_collection(&collection, &app.base(&headers)),
+        Some(other) => {
+            return Err(Problem::parameter(
+                "f",
+                other,
+                "expected json, or edr for what OGC API EDR has of it alone",
+            ));
+        }
+    };
     Ok(Document::json(&body)?
         .header(HeaderName::from_static("graticule-version"), &collection.version)
         .answer(&headers))

@@ -52,7 +52,15 @@ pub const CONFORMS_TO: &[&str] = &[
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/core",
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/collections",
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/covjson",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/edr-geojson",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/queries",
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/position",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/area",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/cube",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/radius",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/trajectory",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/locations",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/instances",
 ];
 
 pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {

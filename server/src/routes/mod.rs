@@ -8,12 +8,12 @@ pub mod chunks;
 mod collections;
 mod doc;
 mod docs_page;
+pub mod edr;
 mod events;
 mod health;
 mod items;
 mod landing;
 mod openapi;
-mod position;
 mod preview;
 mod query;
 mod range;
@@ -44,7 +44,7 @@ use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 use quick_cache::sync::Cache;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower::Service;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -67,6 +67,8 @@ pub struct App {
     pub opened: Cache<String, Arc<Opened>>,
     /// Pictures of versions, by what was asked for.
     pub previews: Cache<String, Arc<Vec<u8>>>,
+    /// Memory for answers being made, in KiB.
+    pub budget: Semaphore,
     pub queue: Arc<Jobs>,
     /// Becomes true when the server is to end, so that endless responses end too.
     pub stopping: watch::Receiver<bool>,
@@ -83,7 +85,19 @@ impl App {
     /// # Errors
     /// There is no such collection; its metadata cannot be read.
     pub async fn opened(&self, id: &str) -> Answer<Arc<Opened>> {
-        let snapshot = self.store.open_version(id, None).await.map_err(|e| self.not_a_cube(id, e))?;
+        self.opened_version(id, None).await
+    }
+
+    /// A version of a collection, as [`App::opened`] its latest.
+    ///
+    /// # Errors
+    /// There is no such collection or version; its metadata cannot be read.
+    pub async fn opened_at(&self, id: &str, version: &str) -> Answer<Arc<Opened>> {
+        self.opened_version(id, Some(version)).await
+    }
+
+    async fn opened_version(&self, id: &str, version: Option<&str>) -> Answer<Arc<Opened>> {
+        let snapshot = self.store.open_version(id, version).await.map_err(|e| self.not_a_cube(id, e))?;
         let key = format!("{id}@{}", snapshot.version());
         if let Some(opened) = self.opened.get(&key) {
             return Ok(opened);
@@ -156,6 +170,42 @@ fn route(
 
 /// All but `/zarr`, which goes without middleware.
 pub fn table() -> Vec<Route> {
+    let mut all = documents();
+    all.extend(queries());
+    all
+}
+
+/// The queries of EDR, of a collection and of each of its versions.
+fn queries() -> Vec<Route> {
+    use edr::{What, describe, instances, locations, statistics};
+    let mut all = vec![
+        route("/api/collections/{id}/instances", get(instances::list), &[("get", instances::describe_list)]),
+        route(
+            "/api/collections/{id}/instances/{version}",
+            get(instances::one),
+            &[("get", instances::describe_one)],
+        ),
+        route("/api/collections/{id}/locations", get(locations::list), &[("get", locations::describe_list)]),
+        route(
+            "/api/collections/{id}/locations/{location}",
+            get(locations::one),
+            &[("get", locations::describe_one)],
+        ),
+        route("/api/collections/{id}/statistics", post(statistics::post), &[("post", statistics::describe)]),
+    ];
+    for what in What::ALL {
+        let asked = move || {
+            get(move |s, p, m, q, h| edr::get(what, s, p, m, q, h))
+                .post(move |s, p, h, b| edr::post(what, s, p, h, b))
+        };
+        let (by_get, by_post) = describe::of(what);
+        all.push(route(what.path(), asked(), &[("get", by_get), ("post", by_post)]));
+        all.push(route(what.instance_path(), asked(), &[("get", describe::of_instance(what))]));
+    }
+    all
+}
+
+fn documents() -> Vec<Route> {
     vec![
         route("/api", get(landing::get), &[("get", landing::describe)]),
         route("/api/conformance", get(landing::conformance), &[("get", landing::describe_conformance)]),
@@ -188,7 +238,6 @@ pub fn table() -> Vec<Route> {
             &[("post", versions::describe_roll_back)],
         ),
         route("/api/collections/{id}/preview.png", get(preview::get), &[("get", preview::describe)]),
-        route("/api/collections/{id}/position", get(position::get), &[("get", position::describe)]),
         route("/api/tables", get(tables::list), &[("get", tables::describe_list)]),
         route("/api/tables/{id}", get(tables::one), &[("get", tables::describe_one)]),
         route(

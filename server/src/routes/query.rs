@@ -1,10 +1,13 @@
 //! Query parameters, parsed once and strictly: a misspelt one that is silently
 //! ignored gives a wrong answer that looks right.
 
+use axum::http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
+use super::respond::JSON;
 use super::stac::path_segment;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 pub struct Query(Vec<(String, String)>);
 
@@ -28,6 +31,14 @@ impl Query {
             .map(|p| p.split_once('=').unwrap_or((p, "")))
             .map(|(k, v)| (decode(k), decode(v)))
             .collect();
+        Self::of(pairs, known)
+    }
+
+    /// From pairs that are decoded already.
+    ///
+    /// # Errors
+    /// As [`Query::parse`].
+    pub fn of(pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, Problem> {
         for (key, value) in &pairs {
             let fits =
                 known.iter().any(|k| *k == key || k.strip_suffix('*').is_some_and(|p| key.starts_with(p)));
@@ -36,6 +47,37 @@ impl Query {
             }
         }
         Ok(Self(pairs))
+    }
+
+    /// From the body of a POST: a JSON object with the same members, or a form.
+    ///
+    /// # Errors
+    /// Another type of body, one that is not well formed, and as [`Query::parse`].
+    pub fn of_body(headers: &HeaderMap, body: &[u8], known: &[&str]) -> Result<Self, Problem> {
+        let given = headers.get(header::CONTENT_TYPE).and_then(|t| t.to_str().ok()).unwrap_or(JSON);
+        let kind = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if kind == "application/x-www-form-urlencoded" {
+            return Self::parse(Some(&String::from_utf8_lossy(body)), known);
+        }
+        if kind != JSON && !kind.ends_with("+json") {
+            return Err(Problem::new(
+                Kind::UnsupportedMediaType,
+                format!("Content-Type {given:?}; expected {JSON} or application/x-www-form-urlencoded"),
+            ));
+        }
+        let asked: Value = serde_json::from_slice(body)
+            .map_err(|e| Problem::bad_request(format!("the body is no JSON: {e}")))?;
+        let Value::Object(asked) = asked else {
+            return Err(Problem::bad_request(
+                "expected a JSON object with the query's parameters as members",
+            ));
+        };
+        let pairs = asked.iter().filter_map(|(k, v)| Some((k.clone(), super::edr::as_text(v)?))).collect();
+        Self::of(pairs, known)
+    }
+
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
     }
 
     /// A value of `key`, which may be empty: of what an empty one cannot mean.

@@ -4,9 +4,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::edr::What;
 use crate::catalog::facts::{DimFacts, VariableFacts};
 use crate::catalog::items::Item;
 use crate::catalog::{Collection, Facts};
+use crate::edr::formats::Format;
 use crate::tables::TableFacts;
 use crate::tables::facts::ColumnFacts;
 
@@ -30,10 +32,11 @@ pub fn collection(c: &Collection, base: &str) -> Value {
     let locatable: Vec<&VariableFacts> = f.variables.iter().filter(|v| v.locatable).collect();
     let mut extent = json!({
         "spatial": {"bbox": [bbox], "crs": CRS84},
-        "temporal": {"interval": [interval], "trs": trs(f)},
+        "temporal": {"interval": [interval], "values": times(f), "trs": trs(f)},
     });
     if let Some(z) = f.dims.values().find(|d| d.role == "z" && d.first.is_some()) {
-        extent["vertical"] = json!({"interval": [[z.first, z.last]], "values": strings(&z.values),
+        let end = |v: Option<f64>| v.map_or_else(String::new, |v| v.to_string());
+        extent["vertical"] = json!({"interval": [[end(z.first), end(z.last)]], "values": strings(&z.values),
             "vrs": z.units.clone().unwrap_or_else(|| "unknown".to_owned())});
     }
     let mut out = json!({
@@ -156,24 +159,83 @@ pub fn table_column(c: &ColumnFacts) -> Value {
     out
 }
 
+/// A collection as OGC API EDR alone has it (19-086r6, annex C): STAC's members are none of its own.
+pub fn edr_collection(c: &Collection, base: &str) -> Value {
+    edr_only(c, base, &c.id, &format!("{base}/api/collections/{}", c.id), true)
+}
+
+/// A version as an EDR instance: what it covers and what can be asked of it.
+pub fn instance(c: &Collection, base: &str) -> Value {
+    let here = format!("{base}/api/collections/{}/instances/{}", c.id, c.version);
+    edr_only(c, base, &c.version, &here, false)
+}
+
+fn edr_only(c: &Collection, base: &str, id: &str, here: &str, whole: bool) -> Value {
+    let mut out = collection(c, base);
+    let locatable: Vec<&VariableFacts> = c.facts.variables.iter().filter(|v| v.locatable).collect();
+    if let Some(o) = out.as_object_mut() {
+        o.retain(|k, _| ["title", "description", "keywords", "extent"].contains(&k.as_str()));
+        o.shift_insert(0, "id".into(), json!(id));
+        let zarr = if whole { c.id.clone() } else { format!("{}@{}", c.id, c.version) };
+        let links = json!([
+            link("self", here, "application/json"),
+            link("collection", &format!("{base}/api/collections/{}", c.id), "application/json"),
+            link("data", &format!("{base}/zarr/{zarr}"), ZARR_TYPE),
+        ]);
+        o.insert("links".into(), links);
+        edr(o, &c.facts, &locatable, here);
+        let Some(queries) = o.get_mut("data_queries").and_then(Value::as_object_mut) else { return out };
+        queries.retain(|k, _| whole || !["instances", "locations"].contains(&k.as_str()));
+        if let Some(Value::Array(links)) = o.get_mut("links") {
+            links.truncate(3);
+        }
+        // What has no time has no temporal extent.
+        if c.facts.time.is_none()
+            && let Some(extent) = o.get_mut("extent").and_then(Value::as_object_mut)
+        {
+            extent.shift_remove("temporal");
+        }
+    }
+    out
+}
+
 /// The EDR members; a collection of which no position can be asked has none.
 fn edr(out: &mut Map<String, Value>, f: &Facts, locatable: &[&VariableFacts], here: &str) {
-    let formats = json!(["CoverageJSON", "CSV"]);
+    let formats = json!(Format::ALL.map(Format::name));
     let crs_details = json!([{"crs": "CRS84", "wkt": CRS84_WKT}]);
     let mut queries = Map::new();
+    let mut heights: Vec<&str> =
+        f.dims.values().filter(|d| d.role == "z").filter_map(|d| d.units.as_deref()).collect();
+    heights.dedup();
     if !locatable.is_empty() {
-        let href = format!("{here}/position?coords=POINT(0 0)");
-        queries.insert(
-            "position".into(),
-            json!({"link": {"href": href.replace(' ', "%20"), "rel": "data", "type": "application/vnd.cov+json",
-                "variables": {"title": "Values at a place", "query_type": "position",
-                    "output_formats": formats, "default_output_format": "CoverageJSON", "crs_details": crs_details}}}),
-        );
+        let mut add = |name: &str, title: &str, href: String, more: Value| {
+            let mut variables = json!({"title": title, "query_type": name, "output_formats": formats,
+                "default_output_format": "CoverageJSON", "crs_details": crs_details});
+            if let (Some(v), Value::Object(more)) = (variables.as_object_mut(), more) {
+                v.extend(more);
+            }
+            let link = json!({"href": href, "rel": "data", "type": "application/vnd.cov+json", "variables": variables});
+            queries.insert(name.to_owned(), json!({"link": link}));
+        };
+        for (what, title) in [
+            (What::Position, "Values at places"),
+            (What::Area, "Values in a polygon"),
+            (What::Cube, "Values in a box"),
+            (What::Radius, "Values within a distance"),
+            (What::Trajectory, "Values along a path"),
+        ] {
+            let more = match what {
+                What::Radius => json!({"within_units": ["km", "m", "mi", "nmi"]}),
+                What::Cube => json!({"height_units": heights}),
+                _ => json!({}),
+            };
+            add(what.name(), title, format!("{here}/{}", what.name()), more);
+        }
+        add("locations", "Places by name", format!("{here}/locations"), json!({}));
+        add("instances", "Versions", format!("{here}/instances"), json!({}));
         if let Some(Value::Array(links)) = out.get_mut("links") {
-            links.push(
-                json!({"rel": "data", "href": href.replace(' ', "%20"), "type": "application/vnd.cov+json",
-                "title": "Values at a place"}),
-            );
+            let href = format!("{here}/position?coords=POINT(0%200)");
+            links.push(json!({"rel": "data", "href": href, "type": "application/vnd.cov+json", "title": "Values at a place"}));
         }
     }
     out.insert("data_queries".into(), queries.into());
@@ -196,15 +258,16 @@ const CRS84_WKT: &str = "GEOGCRS[\"WGS 84 (CRS84)\",DATUM[\"World Geodetic Syste
     AXIS[\"longitude\",east,ORDER[1]],AXIS[\"latitude\",north,ORDER[2]],ANGLEUNIT[\"degree\",0.0174532925199433],\
     ID[\"OGC\",\"CRS84\"]]";
 
-/// A CoverageJSON and EDR parameter.
-pub fn parameter(v: &VariableFacts) -> Value {
-    let mut observed = json!({"label": {"en": v.label}});
+/// An EDR parameter.
+fn parameter(v: &VariableFacts) -> Value {
+    let mut observed = json!({"label": v.label});
     if let Some(s) = &v.standard_name {
         observed["id"] = json!(format!("http://vocab.nerc.ac.uk/standard_name/{s}/"));
     }
-    let mut p = json!({"type": "Parameter", "description": {"en": v.label}, "observedProperty": observed});
-    if let Some(u) = &v.units {
-        p["unit"] = json!({"label": {"en": u}, "symbol": u});
+    let mut p =
+        json!({"type": "Parameter", "label": v.label, "description": v.label, "observedProperty": observed});
+    if let Some(u) = v.units.as_ref().filter(|u| !u.trim().is_empty()) {
+        p["unit"] = json!({"label": u, "symbol": u});
     }
     if !v.flags.is_empty() {
         // CoverageJSON section 3.2: a categorical parameter has categories and no unit.
@@ -212,7 +275,7 @@ pub fn parameter(v: &VariableFacts) -> Value {
         let categories = v.flags.iter().enumerate();
         p["observedProperty"]["categories"] = categories
             .clone()
-            .map(|(i, (_, meaning))| json!({"id": category(i), "label": {"en": meaning.replace('_', " ")}}))
+            .map(|(i, (_, meaning))| json!({"id": category(i), "label": meaning.replace('_', " ")}))
             .collect();
         p["categoryEncoding"] = categories
             .map(|(i, (value, _))| (category(i), json!(*value as i64)))
@@ -371,6 +434,16 @@ fn trs(f: &Facts) -> String {
             "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian".to_owned()
         }
         other => other.to_owned(),
+    }
+}
+
+/// Every step where they are few, the interval where not.
+fn times(f: &Facts) -> Vec<String> {
+    let listed = f.dims.values().find(|d| d.role == "t" && d.calendar.is_some() && !d.values.is_empty());
+    match (listed, &f.time) {
+        (Some(d), _) => d.values.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        (None, Some(t)) => vec![format!("{}/{}", t.start, t.end)],
+        (None, None) => Vec::new(),
     }
 }
 

@@ -1,8 +1,10 @@
-//! As much of Apache Parquet as references need: one row group, one page a column, gzip.
+//! As much of Apache Parquet as references and answers need: one row group, one page a column, gzip.
 //!
 //! Format version 2.x as in `parquet.thrift` of apache/parquet-format; numbers of fields and enums
 //! are those given there. Texts are written through a dictionary in runs, since one file is
 //! referred to many times in a row.
+
+mod thrift;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -10,17 +12,22 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::thrift::Thrift;
+use thrift::Thrift;
 
 /// Values of one column.
-pub(super) enum Column<'a> {
+pub enum Column<'a> {
     Texts(Vec<Option<&'a str>>),
     Ints(Vec<i64>),
     Blobs(Vec<Option<&'a [u8]>>),
+    /// NaN is null.
+    Doubles(Vec<f64>),
+    /// Microseconds since 1970, UTC.
+    Instants(Vec<Option<i64>>),
 }
 
 /// `Type`
 const INT64: i32 = 2;
+const DOUBLE: i32 = 5;
 const BYTE_ARRAY: i32 = 6;
 /// `Encoding`
 const PLAIN: i32 = 0;
@@ -40,11 +47,17 @@ impl Column<'_> {
             Self::Texts(v) => v.len(),
             Self::Ints(v) => v.len(),
             Self::Blobs(v) => v.len(),
+            Self::Doubles(v) => v.len(),
+            Self::Instants(v) => v.len(),
         }
     }
 
     fn kind(&self) -> i32 {
-        if matches!(self, Self::Ints(_)) { INT64 } else { BYTE_ARRAY }
+        match self {
+            Self::Ints(_) | Self::Instants(_) => INT64,
+            Self::Doubles(_) => DOUBLE,
+            Self::Texts(_) | Self::Blobs(_) => BYTE_ARRAY,
+        }
     }
 
     fn is_optional(&self) -> bool {
@@ -56,7 +69,7 @@ impl Column<'_> {
 ///
 /// # Errors
 /// Columns of different lengths, more than 2 GiB in one.
-pub(super) fn file(columns: &[(&str, Column<'_>)]) -> anyhow::Result<Vec<u8>> {
+pub fn file(columns: &[(&str, Column<'_>)]) -> anyhow::Result<Vec<u8>> {
     let rows = columns.first().map_or(0, |(_, c)| c.len());
     anyhow::ensure!(columns.iter().all(|(_, c)| c.len() == rows), "columns of different lengths");
     let mut out = MAGIC.to_vec();
@@ -86,6 +99,17 @@ fn chunk(column: &Column<'_>, out: &mut Vec<u8>) -> anyhow::Result<Chunk> {
     let encoding = match column {
         Column::Ints(values) => {
             values.iter().for_each(|v| body.extend_from_slice(&v.to_le_bytes()));
+            PLAIN
+        }
+        Column::Doubles(values) => {
+            levels(values.iter().map(|v| !v.is_nan()), &mut body)?;
+            let there = values.iter().filter(|v| !v.is_nan());
+            there.for_each(|v| body.extend_from_slice(&v.to_le_bytes()));
+            PLAIN
+        }
+        Column::Instants(values) => {
+            levels(values.iter().map(Option::is_some), &mut body)?;
+            values.iter().flatten().for_each(|v| body.extend_from_slice(&v.to_le_bytes()));
             PLAIN
         }
         Column::Blobs(values) => {
@@ -169,6 +193,7 @@ fn page(kind: i32, values: usize, encoding: i32, body: &[u8], out: &mut Vec<u8>)
 
 fn footer(columns: &[(&str, Column<'_>)], chunks: &[Chunk], rows: i64) -> Vec<u8> {
     const UTF8: i32 = 0;
+    const TIMESTAMP_MICROS: i32 = 10;
     let mut m = Thrift::default();
     m.int(1, 2).list(2, columns.len() + 1);
     m.element().text(4, "schema").int(5, columns.len() as i32).close();
@@ -176,6 +201,9 @@ fn footer(columns: &[(&str, Column<'_>)], chunks: &[Chunk], rows: i64) -> Vec<u8
         m.element().int(1, column.kind()).int(3, i32::from(column.is_optional())).text(4, name);
         if matches!(column, Column::Texts(_)) {
             m.int(6, UTF8);
+        }
+        if matches!(column, Column::Instants(_)) {
+            m.int(6, TIMESTAMP_MICROS);
         }
         m.close();
     }

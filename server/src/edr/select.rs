@@ -5,7 +5,8 @@ use std::sync::Arc;
 use graticule_shared::cube::{Dim, Role};
 use graticule_shared::time::{Calendar, CfTime, TimeUnits};
 
-use super::{Labels, Request, Selected};
+use super::Request;
+use super::coverage::{Labels, Selected};
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
 
@@ -34,6 +35,7 @@ pub async fn along(opened: &Arc<Opened>, dim: &Dim, request: &Request) -> Answer
             let labels = Labels::Times {
                 values: indices.iter().map(label).collect(),
                 calendar: units.calendar.name(),
+                stored: indices.iter().filter_map(|i| values.get(*i as usize).copied()).collect(),
             };
             (indices, labels)
         }
@@ -66,6 +68,14 @@ pub async fn along(opened: &Arc<Opened>, dim: &Dim, request: &Request) -> Answer
 /// A date without a clock, a month or a year means all of it.
 fn times(text: &str, values: &[f64], units: &TimeUnits) -> Answer<Vec<u64>> {
     let wrong = |why: String| Problem::parameter("datetime", text, why);
+    if let Some((method, asked)) = method_of(text) {
+        let at = CfTime::parse(asked.trim(), units.calendar)
+            .map_err(|_| wrong("expected an instant such as nearest::2024-01-31T12:00:00Z".to_owned()))?;
+        let found = method.find(values, units.encode(at));
+        return found
+            .map(|i| vec![i])
+            .ok_or_else(|| wrong(format!("there is no such step {}", method.side())));
+    }
     let example = "expected an instant such as 2024-01-31T12:00:00Z, a date, or an interval such as 2024-01-01/2024-02-01 or ../2024-02-01";
     let span = |part: &str| span_of(part, units.calendar).ok_or_else(|| wrong(example.to_owned()));
     let (from, to) = match text.split_once('/') {
@@ -138,7 +148,76 @@ fn span_of(text: &str, calendar: Calendar) -> Option<(CfTime, CfTime)> {
     Some((start, end))
 }
 
-/// A value, a list `a,b`, or an interval `low/high`, on the dimension's values.
+/// How a value that the dimension does not have is found, in the words of `xarray.Dataset.sel`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Method {
+    Exact,
+    Nearest,
+    /// The last value not above.
+    Ffill,
+    /// The first value not below.
+    Bfill,
+}
+
+/// `nearest::500`: the method and the value.
+fn method_of(text: &str) -> Option<(Method, &str)> {
+    let (name, value) = text.split_once("::")?;
+    let method = match name.trim().to_ascii_lowercase().as_str() {
+        "exact" => Method::Exact,
+        "nearest" => Method::Nearest,
+        "ffill" | "pad" => Method::Ffill,
+        "bfill" | "backfill" => Method::Bfill,
+        _ => return None,
+    };
+    Some((method, value))
+}
+
+impl Method {
+    /// Index of the value found; the first of two that are equally near.
+    fn find(self, values: &[f64], asked: f64) -> Option<u64> {
+        let same = |v: f64| (v - asked).abs() <= 1e-6 * asked.abs().max(1.0);
+        let suits = |v: f64| match self {
+            Self::Exact => same(v),
+            Self::Nearest => v.is_finite(),
+            Self::Ffill => v <= asked || same(v),
+            Self::Bfill => v >= asked || same(v),
+        };
+        let all = values.iter().enumerate().filter(|(_, v)| suits(**v));
+        all.min_by(|a, b| (a.1 - asked).abs().total_cmp(&(b.1 - asked).abs())).map(|(i, _)| i as u64)
+    }
+
+    fn side(self) -> &'static str {
+        match self {
+            Self::Exact => "exactly there",
+            Self::Nearest => "near it",
+            Self::Ffill => "before it",
+            Self::Bfill => "after it",
+        }
+    }
+}
+
+/// The step nearest to an instant, and the level nearest to a height: what a path asks for.
+/// `None` further outside than half a step.
+pub fn nearest(values: &[f64], asked: f64) -> Option<usize> {
+    let at = Method::Nearest.find(values, asked)? as usize;
+    let (low, high) =
+        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    let beside = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|i| values.get(i));
+    let step = beside.map(|v| (v - values[at]).abs()).fold(0.0, f64::max);
+    (asked >= low - step / 2.0 && asked <= high + step / 2.0).then_some(at)
+}
+
+/// `Rn/start/step` of EDR: n values from `start` on.
+fn recurring(text: &str) -> Option<Vec<f64>> {
+    let mut parts = text.strip_prefix(['R', 'r'])?.split('/');
+    let count: usize = parts.next()?.trim().parse().ok().filter(|n| (1..=10_000).contains(n))?;
+    let mut number = || parts.next()?.trim().parse::<f64>().ok().filter(|v| v.is_finite());
+    let (start, step) = (number()?, number()?);
+    parts.next().is_none().then(|| (0..count).map(|i| start + step * i as f64).collect())
+}
+
+/// A value, a list `a,b`, an interval `low/high`, a sequence `Rn/start/step`, or a value by a
+/// method such as `nearest::500`, on the dimension's values.
 fn numbers(name: &str, text: &str, values: &[f64]) -> Answer<Vec<u64>> {
     let list = || {
         let some: Vec<String> = values.iter().take(40).map(f64::to_string).collect();
@@ -146,6 +225,17 @@ fn numbers(name: &str, text: &str, values: &[f64]) -> Answer<Vec<u64>> {
     };
     let wrong = |why: &str| Problem::parameter(name, text, format!("{why}; the values are {}", list()));
     let number = |s: &str| s.trim().parse::<f64>().ok().filter(|v| v.is_finite());
+    if let Some((method, asked)) = method_of(text) {
+        let asked = number(asked).ok_or_else(|| wrong("expected a number after the method"))?;
+        let found = method.find(values, asked);
+        return found
+            .map(|i| vec![i])
+            .ok_or_else(|| wrong(&format!("there is no such value {}", method.side())));
+    }
+    if let Some(all) = recurring(text) {
+        let found: Option<Vec<u64>> = all.iter().map(|v| Method::Exact.find(values, *v)).collect();
+        return found.ok_or_else(|| wrong("not all of these values are there"));
+    }
     if let Some((a, b)) = text.split_once('/') {
         let (Some(a), Some(b)) = (number(a), number(b)) else {
             return Err(wrong("expected an interval low/high"));
@@ -163,12 +253,7 @@ fn numbers(name: &str, text: &str, values: &[f64]) -> Answer<Vec<u64>> {
         .map(|part| {
             let asked =
                 number(part).ok_or_else(|| wrong("expected a number, a list a,b or an interval low/high"))?;
-            let near = |v: f64| (v - asked).abs() <= 1e-6 * asked.abs().max(1.0);
-            values
-                .iter()
-                .position(|v| near(*v))
-                .map(|i| i as u64)
-                .ok_or_else(|| wrong("there is no such value"))
+            Method::Exact.find(values, asked).ok_or_else(|| wrong("there is no such value"))
         })
         .collect()
 }
@@ -189,6 +274,10 @@ mod tests {
         assert_eq!(n("2014-10-30/..").unwrap(), 8);
         assert_eq!(n("../2014-10-01T12:00:00Z").unwrap(), 3);
         assert_eq!(n("2014-10-01T00:00:00Z/2014-10-01T23:00:00Z").unwrap(), 4);
+        let one = |t: &str| times(t, &values, &units).unwrap();
+        assert_eq!(one("nearest::2014-10-01T04:00:00Z"), [1]);
+        assert_eq!(one("ffill::2014-10-01T04:00:00Z"), [0]);
+        assert_eq!(one("bfill::2014-10-01T07:00:00Z"), [2]);
         let e = n("2015-01-01").unwrap_err();
         assert!(e.detail.contains("from 2014-10-01T00:00:00Z to 2014-10-31T18:00:00Z"), "{}", e.detail);
         assert!(n("yesterday").unwrap_err().detail.contains("expected an instant"));
@@ -208,6 +297,12 @@ mod tests {
         assert_eq!(numbers("z", "850", &values).unwrap(), [1]);
         assert_eq!(numbers("z", "500,1000", &values).unwrap(), [2, 0]);
         assert_eq!(numbers("z", "200/900", &values).unwrap(), [1, 2, 3]);
+        assert_eq!(numbers("z", "nearest::640", &values).unwrap(), [2]);
+        assert_eq!(numbers("z", "ffill::640", &values).unwrap(), [2]);
+        assert_eq!(numbers("z", "bfill::640", &values).unwrap(), [1]);
+        assert_eq!(numbers("z", "R2/200/300", &values).unwrap(), [3, 2]);
+        assert!(numbers("z", "exact::640", &values).is_err());
+        assert!(numbers("z", "bfill::1001", &values).is_err());
         let e = numbers("z", "851", &values).unwrap_err();
         assert!(e.detail.contains("1000, 850, 500, 200"), "{}", e.detail);
     }

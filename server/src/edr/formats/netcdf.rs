@@ -1,0 +1,383 @@
+//! NetCDF-4 by CF-1.11: dimensions of latitude and longitude for a grid, one of cells, samples or
+//! stations for places in a list (CF section 9, "multidimensional array representation").
+
+use std::borrow::Cow;
+
+use graticule_shared::cube::{Role, Variable};
+use graticule_shared::dtype::DataType;
+use netcdf_core::NcAttrValue;
+use netcdf_writer::{DimensionId, NcFileBuilder, NcWriteFormat, NcWriteOptions, VariableId};
+use sha2::{Digest, Sha256};
+
+use super::super::coverage::{Coverage, Domain, Field, Labels, Selected};
+use crate::catalog::tokens::hex;
+use crate::opened::unravel;
+use crate::problem::{Answer, Problem};
+
+/// What the file says of where it comes from: attributes of the whole, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    pub attributes: Vec<(String, String)>,
+}
+
+type Result<T> = std::result::Result<T, netcdf_writer::Error>;
+
+pub fn write(coverages: &[Coverage], source: &Source) -> Answer<Vec<u8>> {
+    File::default().whole(coverages, source).map_err(Problem::internal)
+}
+
+#[derive(Default)]
+struct File {
+    builder: NcFileBuilder,
+    /// Dimensions by name, with their coordinates' values, so that those which are the same are one.
+    dims: Vec<(String, Vec<u64>, DimensionId)>,
+    /// Names of variables.
+    names: Vec<String>,
+}
+
+impl File {
+    fn whole(mut self, coverages: &[Coverage], source: &Source) -> Result<Vec<u8>> {
+        for (name, value) in [("Conventions", "CF-1.11")]
+            .into_iter()
+            .chain(source.attributes.iter().map(|(n, v)| (n.as_str(), v.as_str())))
+        {
+            self.builder.add_attribute(name, NcAttrValue::Chars(value.to_owned()))?;
+        }
+        let crs = self.builder.add_variable::<i32>("crs", &[])?;
+        self.names.push("crs".to_owned());
+        self.builder.write_variable(crs, &[0i32])?;
+        self.text(crs, "grid_mapping_name", "latitude_longitude")?;
+        for (name, value) in [
+            ("semi_major_axis", 6_378_137.0),
+            ("inverse_flattening", 298.257_223_563),
+            ("longitude_of_prime_meridian", 0.0),
+        ] {
+            self.builder.add_variable_attribute(crs, name, NcAttrValue::Doubles(vec![value]))?;
+        }
+        let mut left: Vec<&Coverage> = coverages.iter().collect();
+        while !left.is_empty() {
+            let first = left.remove(0);
+            if let Domain::Point { .. } = first.domain {
+                // Points of the same kind are stations along one dimension.
+                let alike = |c: &&Coverage| {
+                    matches!(c.domain, Domain::Point { .. })
+                        && c.dims == first.dims
+                        && c.fields
+                            .iter()
+                            .map(|f| &f.variable.path)
+                            .eq(first.fields.iter().map(|f| &f.variable.path))
+                };
+                let (mut same, rest): (Vec<&Coverage>, Vec<&Coverage>) = left.into_iter().partition(alike);
+                same.insert(0, first);
+                left = rest;
+                self.stations(&same)?;
+            } else {
+                self.coverage(first)?;
+            }
+        }
+        let options = NcWriteOptions { format: NcWriteFormat::Nc4 };
+        self.builder.to_vec(options).map(|(_, bytes)| bytes)
+    }
+
+    fn text(&mut self, variable: VariableId, name: &str, value: &str) -> Result<()> {
+        self.builder.add_variable_attribute(variable, name, NcAttrValue::Chars(value.to_owned()))
+    }
+
+    /// A name that no variable has yet.
+    fn free(&self, name: &str) -> String {
+        let plain: String = name.chars().map(|c| if c == '/' { '_' } else { c }).collect();
+        let taken = |n: &str| self.names.iter().any(|k| k == n) || self.dims.iter().any(|(k, ..)| k == n);
+        if !taken(&plain) {
+            return plain;
+        }
+        (2..).map(|i| format!("{plain}_{i}")).find(|n| !taken(n)).unwrap_or(plain)
+    }
+
+    /// A dimension and its coordinate variable; the one that is there already where it is the same.
+    fn dimension(
+        &mut self,
+        name: &str,
+        values: &[f64],
+        attributes: &[(&str, String)],
+    ) -> Result<DimensionId> {
+        let bits: Vec<u64> = values.iter().map(|v| v.to_bits()).collect();
+        let known = self
+            .dims
+            .iter()
+            .find(|(n, b, _)| *b == bits && (n == name || n.starts_with(&format!("{name}_"))));
+        if let Some((.., id)) = known {
+            return Ok(*id);
+        }
+        let name = self.free(name);
+        let id = self.builder.add_dimension(name.clone(), values.len() as u64)?;
+        let variable = self.builder.add_variable::<f64>(name.clone(), &[id])?;
+        self.builder.write_variable(variable, values)?;
+        for (key, value) in attributes {
+            self.text(variable, key, value)?;
+        }
+        self.dims.push((name, bits, id));
+        Ok(id)
+    }
+
+    /// A dimension without coordinates.
+    fn list(&mut self, name: &str, len: usize) -> Result<DimensionId> {
+        let name = self.free(name);
+        let id = self.builder.add_dimension(name.clone(), len as u64)?;
+        self.dims.push((name, Vec::new(), id));
+        Ok(id)
+    }
+
+    fn selected(&mut self, d: &Selected) -> Result<DimensionId> {
+        self.dimension(&d.name, stored(&d.labels), &attributes(d))
+    }
+
+    /// An auxiliary coordinate; its name.
+    fn auxiliary(
+        &mut self,
+        name: &str,
+        dims: &[DimensionId],
+        values: &[f64],
+        attributes: &[(&str, String)],
+    ) -> Result<String> {
+        let name = self.free(name);
+        let variable = self.builder.add_variable::<f64>(name.clone(), dims)?;
+        self.builder.write_variable(variable, values)?;
+        for (key, value) in attributes {
+            self.text(variable, key, value)?;
+        }
+        self.names.push(name.clone());
+        Ok(name)
+    }
+
+    fn stations(&mut self, points: &[&Coverage]) -> Result<()> {
+        let Some(first) = points.first() else { return Ok(()) };
+        let mut dims = Vec::new();
+        if points.len() > 1 {
+            dims.push(self.list("station", points.len())?);
+        }
+        let places: Vec<(f64, f64)> = points.iter().filter_map(|c| c.domain.place(0)).collect();
+        let (x, y): (Vec<f64>, Vec<f64>) = places.into_iter().unzip();
+        let longitude = self.auxiliary("longitude", &dims, &x, &longitude_attributes())?;
+        let latitude = self.auxiliary("latitude", &dims, &y, &latitude_attributes())?;
+        for d in &first.dims {
+            dims.push(self.selected(d)?);
+        }
+        for (i, field) in first.fields.iter().enumerate() {
+            let values: Vec<f64> = points
+                .iter()
+                .filter_map(|c| c.fields.get(i))
+                .flat_map(|f| f.values.iter().copied())
+                .collect();
+            self.field(&field.variable, &dims, &values, &format!("{latitude} {longitude}"))?;
+        }
+        Ok(())
+    }
+
+    fn coverage(&mut self, c: &Coverage) -> Result<()> {
+        let order = order(&c.dims);
+        let mut dims = Vec::new();
+        for i in &order {
+            if let Some(d) = c.dims.get(*i) {
+                dims.push(self.selected(d)?);
+            }
+        }
+        let coordinates = match &c.domain {
+            Domain::Point { .. } => String::new(),
+            Domain::Grid { latitude, longitude, .. } => {
+                dims.push(self.dimension("latitude", latitude, &latitude_attributes())?);
+                dims.push(self.dimension("longitude", longitude, &longitude_attributes())?);
+                String::new()
+            }
+            Domain::Cells { longitude, latitude } => {
+                let cells = self.list("cell", longitude.len())?;
+                dims.insert(0, cells);
+                let longitude = self.auxiliary("longitude", &[cells], longitude, &longitude_attributes())?;
+                let latitude = self.auxiliary("latitude", &[cells], latitude, &latitude_attributes())?;
+                format!("{latitude} {longitude}")
+            }
+            Domain::Path { longitude, latitude, times, heights } => {
+                let samples = self.list("sample", longitude.len())?;
+                dims.insert(0, samples);
+                let longitude =
+                    self.auxiliary("longitude", &[samples], longitude, &longitude_attributes())?;
+                let latitude = self.auxiliary("latitude", &[samples], latitude, &latitude_attributes())?;
+                let mut names = vec![latitude, longitude];
+                if let Some(labels @ Labels::Times { values, .. }) = times {
+                    let units = "seconds since 1970-01-01 00:00:00".to_owned();
+                    let seconds: Vec<f64> = values.iter().map(|t| epoch_seconds(t, labels)).collect();
+                    let mut about = time_attributes(units, labels);
+                    about.retain(|(k, _)| *k != "axis");
+                    names.push(self.auxiliary("time", &[samples], &seconds, &about)?);
+                }
+                if let Some(d) = heights {
+                    let mut about = attributes(d);
+                    about.retain(|(k, _)| *k != "axis");
+                    names.push(self.auxiliary(&d.name, &[samples], stored(&d.labels), &about)?);
+                }
+                names.join(" ")
+            }
+        };
+        for Field { variable, values } in &c.fields {
+            let values = ordered(c, &order, values);
+            self.field(variable, &dims, &values, &coordinates)?;
+        }
+        Ok(())
+    }
+
+    /// A variable, in float32 where that is what is stored.
+    fn field(&mut self, v: &Variable, dims: &[DimensionId], values: &[f64], coordinates: &str) -> Result<()> {
+        let name = self.free(&v.path);
+        self.names.push(name.clone());
+        let single = v.packing.dtype == DataType::Float32 && v.packing.is_identity();
+        let (id, digest) = if single {
+            let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+            let id = self.builder.add_variable::<f32>(name, dims)?;
+            self.builder.set_variable_fill_value(id, f32::NAN)?;
+            self.builder.write_variable(id, &values)?;
+            (id, digest(values.iter().flat_map(|v| v.to_le_bytes())))
+        } else {
+            let id = self.builder.add_variable::<f64>(name, dims)?;
+            self.builder.set_variable_fill_value(id, f64::NAN)?;
+            self.builder.write_variable(id, values)?;
+            (id, digest(values.iter().flat_map(|v| v.to_le_bytes())))
+        };
+        for (key, value) in &v.attributes {
+            if let (true, Some(text)) = (is_kept(key), value.as_str()) {
+                self.text(id, key, text)?;
+            }
+        }
+        if !v.flags.is_empty() {
+            let flags: Vec<f64> = v.flags.iter().map(|(f, _)| *f).collect();
+            let flags = if single {
+                NcAttrValue::Floats(flags.iter().map(|f| *f as f32).collect())
+            } else {
+                NcAttrValue::Doubles(flags)
+            };
+            self.builder.add_variable_attribute(id, "flag_values", flags)?;
+            let meanings: Vec<&str> = v.flags.iter().map(|(_, m)| m.as_str()).collect();
+            self.text(id, "flag_meanings", &meanings.join(" "))?;
+        }
+        self.text(id, "grid_mapping", "crs")?;
+        if !coordinates.is_empty() {
+            self.text(id, "coordinates", coordinates)?;
+        }
+        self.text(id, "graticule_sha256", &digest)
+    }
+}
+
+/// Dimensions in the order that CF recommends (section 2.4): time and height last, before a
+/// grid's rows and columns.
+fn order(dims: &[Selected]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..dims.len()).collect();
+    order.sort_by_key(|i| match dims[*i].role {
+        Role::T => 1,
+        Role::Z => 2,
+        _ => 0,
+    });
+    order
+}
+
+/// Values with their dimensions in that order; of places in a list the place first.
+fn ordered<'a>(c: &Coverage, order: &[usize], values: &'a [f64]) -> Cow<'a, [f64]> {
+    let listed = matches!(c.domain, Domain::Cells { .. } | Domain::Path { .. });
+    if !listed && order.is_sorted() {
+        return Cow::Borrowed(values);
+    }
+    let shape: Vec<u64> = c.dims.iter().map(|d| d.indices.len() as u64).collect();
+    let wanted: Vec<u64> = order.iter().filter_map(|i| shape.get(*i).copied()).collect();
+    let (places, steps) = (c.domain.len(), c.steps());
+    let mut out = vec![f64::NAN; values.len()];
+    for to in 0..steps {
+        let at = unravel(to as u64, &wanted);
+        let mut index = vec![0; shape.len()];
+        order.iter().zip(at).for_each(|(dim, i)| index[*dim] = i);
+        let from = index.iter().zip(&shape).fold(0, |from, (i, n)| from * n + i) as usize;
+        for (place, value) in values.iter().skip(from * places).take(places).enumerate() {
+            let slot = if listed { place * steps + to } else { to * places + place };
+            if let Some(slot) = out.get_mut(slot) {
+                *slot = *value;
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Of the values as they lie in the file.
+fn digest(bytes: impl Iterator<Item = u8>) -> String {
+    let mut hash = Sha256::new();
+    let mut block = Vec::with_capacity(1 << 16);
+    for b in bytes {
+        block.push(b);
+        if block.len() == 1 << 16 {
+            hash.update(&block);
+            block.clear();
+        }
+    }
+    hash.update(&block);
+    hex(&hash.finalize())
+}
+
+/// What is said of a variable and still holds of a part of it. Names of other variables, of
+/// dimensions and of how it was stored do not.
+fn is_kept(key: &str) -> bool {
+    ["units", "standard_name", "long_name", "comment", "references", "source", "institution", "description"]
+        .contains(&key)
+}
+
+fn stored(labels: &Labels) -> &[f64] {
+    match labels {
+        Labels::Times { stored, .. } => stored,
+        Labels::Numbers(values) => values,
+    }
+}
+
+fn epoch_seconds(text: &str, labels: &Labels) -> f64 {
+    use graticule_shared::time::{Calendar, CfTime};
+    let calendar = match labels {
+        Labels::Times { calendar, .. } => Calendar::parse(calendar).unwrap_or_default(),
+        Labels::Numbers(_) => Calendar::default(),
+    };
+    CfTime::parse(text, calendar).map_or(f64::NAN, |t| t.epoch_secs(calendar))
+}
+
+fn time_attributes(units: String, labels: &Labels) -> Vec<(&'static str, String)> {
+    let calendar = match labels {
+        Labels::Times { calendar, .. } => *calendar,
+        Labels::Numbers(_) => "standard",
+    };
+    let mut out = vec![
+        ("standard_name", "time".to_owned()),
+        ("long_name", "time".to_owned()),
+        ("axis", "T".to_owned()),
+        ("units", units),
+        ("calendar", calendar.to_owned()),
+    ];
+    if calendar == "standard" {
+        // Section 4.4.1: no source says whether it counted them.
+        out.push(("units_metadata", "leap_seconds: unknown".to_owned()));
+    }
+    out
+}
+
+fn attributes(d: &Selected) -> Vec<(&'static str, String)> {
+    let units = d.units.clone().unwrap_or_else(|| "1".to_owned());
+    if let Labels::Times { .. } = d.labels {
+        return time_attributes(units, &d.labels);
+    }
+    let mut out = vec![("long_name", d.name.replace('_', " ")), ("units", units)];
+    if d.role == Role::Z {
+        out.push(("axis", "Z".to_owned()));
+        out.push(("positive", d.positive.clone().unwrap_or_else(|| "up".to_owned())));
+    }
+    out
+}
+
+fn longitude_attributes() -> Vec<(&'static str, String)> {
+    let of = |a: &'static str, b: &str| (a, b.to_owned());
+    vec![of("standard_name", "longitude"), of("long_name", "longitude"), of("units", "degrees_east")]
+}
+
+fn latitude_attributes() -> Vec<(&'static str, String)> {
+    let of = |a: &'static str, b: &str| (a, b.to_owned());
+    vec![of("standard_name", "latitude"), of("long_name", "latitude"), of("units", "degrees_north")]
+}

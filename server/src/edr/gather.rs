@@ -1,0 +1,288 @@
+//! Reads chosen cells through all selected steps, each stored block once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use graticule_shared::cube::{Role, Variable};
+use graticule_shared::zarr::ArrayMeta;
+use tokio::task::JoinSet;
+
+use super::cost::Cost;
+use super::coverage::Selected;
+use crate::opened::{Opened, element_size, unravel};
+use crate::problem::{Answer, Kind, Problem};
+
+/// Blocks being decoded at once for one request: bounds its memory.
+const AT_ONCE: usize = 4;
+/// A request that reads more blocks than this is asked for in parts.
+pub const MAX_BLOCKS: u64 = 20_000;
+
+/// Cells of a grid by their indices.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Where {
+    /// All of these rows in all of these columns.
+    Window { rows: Vec<u64>, columns: Vec<u64> },
+    /// Cells counted in C order over the grid's dimensions.
+    List(Vec<u64>),
+}
+
+impl Where {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Window { rows, columns } => rows.len() * columns.len(),
+            Self::List(cells) => cells.len(),
+        }
+    }
+
+    /// Blocks that hold these cells.
+    fn count(&self, grid: &[u64], block: &[u64]) -> u64 {
+        let distinct =
+            |of: &[u64], n: u64| of.iter().map(|i| i / n.max(1)).collect::<BTreeSet<u64>>().len() as u64;
+        match (self, block) {
+            (Self::Window { rows, columns }, [tall, wide]) => {
+                distinct(rows, *tall) * distinct(columns, *wide)
+            }
+            _ => self.blocks(grid, block).len() as u64,
+        }
+    }
+
+    fn blocks(&self, grid: &[u64], block: &[u64]) -> BTreeMap<Vec<u64>, Inside> {
+        let mut out = BTreeMap::new();
+        match (self, block) {
+            (Self::Window { rows, columns }, [tall, wide]) => {
+                let (rows, across) = (runs(rows, *tall), runs(columns, *wide));
+                for r in &rows {
+                    for c in &across {
+                        let inside = Inside::Rect {
+                            rows: r.members.clone(),
+                            columns: c.members.clone(),
+                            stride: columns.len(),
+                        };
+                        out.insert(vec![r.block, c.block], inside);
+                    }
+                }
+            }
+            (Self::List(cells), _) => {
+                for (slot, cell) in cells.iter().enumerate() {
+                    let at = unravel(*cell, grid);
+                    let index: Vec<u64> = at.iter().zip(block).map(|(i, n)| i / (*n).max(1)).collect();
+                    let offset = at.iter().zip(block).fold(0, |o, (i, n)| o * n + i % (*n).max(1));
+                    let inside = out.entry(index).or_insert_with(|| Inside::List(Vec::new()));
+                    if let Inside::List(list) = inside {
+                        list.push((slot, offset as usize));
+                    }
+                }
+            }
+            // A grid of cells has no rows.
+            (Self::Window { .. }, _) => {}
+        }
+        out
+    }
+}
+
+/// What is wanted of one block: where it goes, and where in the block's plane it is.
+enum Inside {
+    Rect { rows: Vec<(usize, u64)>, columns: Vec<(usize, u64)>, stride: usize },
+    List(Vec<(usize, usize)>),
+}
+
+/// Positions along one dimension that lie in the same block.
+struct Run {
+    block: u64,
+    /// Position in the selection, and offset in the block.
+    members: Vec<(usize, u64)>,
+}
+
+fn runs(indices: &[u64], block_len: u64) -> Vec<Run> {
+    let block_len = block_len.max(1);
+    let mut out: BTreeMap<u64, Run> = BTreeMap::new();
+    for (position, index) in indices.iter().enumerate() {
+        let block = index / block_len;
+        let run = out.entry(block).or_insert_with(|| Run { block, members: Vec::new() });
+        run.members.push((position, index % block_len));
+    }
+    out.into_values().collect()
+}
+
+/// A layout that holds a variable: from where it is read, and what that costs.
+struct Layout {
+    path: String,
+    /// The dimension of time and how much of it this layout has, where that is not all.
+    short: Option<(usize, u64)>,
+    cost: Cost,
+}
+
+/// The layout of which the least is decoded.
+fn planned(opened: &Opened, variable: &Variable, dims: &[Selected], at: &Where) -> anyhow::Result<Layout> {
+    let flat = opened.array(&variable.path)?;
+    let first = Layout { path: variable.path.clone(), short: None, cost: cost_of(flat, dims, at) };
+    let Some((path, along)) = opened
+        .cube
+        .series
+        .as_ref()
+        .map(|s| format!("{s}/{}", variable.path))
+        .zip(dims.iter().position(|d| d.role == Role::T))
+    else {
+        return Ok(first);
+    };
+    let Ok(long) = opened.array(&path) else { return Ok(first) };
+    let same = long.dtype == flat.dtype
+        && long.dims == flat.dims
+        && long.shape.iter().zip(&flat.shape).enumerate().all(|(a, (l, f))| a == along || l == f);
+    let cost = cost_of(long, dims, at);
+    if !same || cost.bytes >= first.cost.bytes {
+        return Ok(first);
+    }
+    let stored = long.shape.get(along).copied().unwrap_or(0);
+    Ok(Layout { path, short: Some((along, stored)), cost })
+}
+
+fn cost_of(array: &ArrayMeta, dims: &[Selected], at: &Where) -> Cost {
+    let block = array.block_shape();
+    let rank = block.len().saturating_sub(dims.len());
+    let (leading, plane) = block.split_at(block.len() - rank);
+    let grid = array.shape.split_at(array.shape.len().saturating_sub(rank)).1;
+    let steps = dims.iter().zip(leading).map(|(d, n)| runs(&d.indices, *n).len() as u64);
+    let chunks = steps.fold(at.count(grid, plane), u64::saturating_mul);
+    let size = block.iter().fold(element_size(array) as u64, |n, len| n.saturating_mul(*len));
+    let values = dims.iter().map(|d| d.indices.len() as u64).fold(at.len() as u64, u64::saturating_mul);
+    Cost { chunks, bytes: chunks.saturating_mul(size), values }
+}
+
+/// What reading these cells will cost.
+///
+/// # Errors
+/// The variable's array is not there.
+pub fn cost(opened: &Opened, variable: &Variable, dims: &[Selected], at: &Where) -> Answer<Cost> {
+    Ok(planned(opened, variable, dims, at).map_err(Problem::internal)?.cost)
+}
+
+/// The values of cells, C order over `dims` and then the cells, from the layout of which the
+/// least is decoded; NaN for no data.
+///
+/// # Errors
+/// Too many chunks, one that does not read.
+pub async fn values(
+    opened: &Arc<Opened>,
+    variable: &Variable,
+    dims: &[Selected],
+    at: &Where,
+) -> Answer<Vec<f64>> {
+    let layout = planned(opened, variable, dims, at).map_err(Problem::internal)?;
+    let Some((along, stored)) = layout.short else {
+        return read(opened, variable, &layout.path, dims, at).await;
+    };
+    // What the second layout does not have yet comes from the first.
+    let all = 0..dims[along].indices.len();
+    let (early, late): (Vec<usize>, Vec<usize>) = all.partition(|p| dims[along].indices[*p] < stored);
+    if late.is_empty() {
+        return read(opened, variable, &layout.path, dims, at).await;
+    }
+    let mut shape: Vec<u64> = dims.iter().map(|d| d.indices.len() as u64).collect();
+    shape.push(at.len() as u64);
+    let mut out = vec![f64::NAN; shape.iter().product::<u64>() as usize];
+    for (positions, path) in [(early, layout.path.as_str()), (late, variable.path.as_str())] {
+        if positions.is_empty() {
+            continue;
+        }
+        let mut some = dims.to_vec();
+        some[along] = dims[along].pick(&positions);
+        let values = read(opened, variable, path, &some, at).await?;
+        let mut inside = shape.clone();
+        inside[along] = positions.len() as u64;
+        for (flat, value) in values.into_iter().enumerate() {
+            let mut index = unravel(flat as u64, &inside);
+            index[along] = positions[index[along] as usize] as u64;
+            let slot = index.iter().zip(&shape).fold(0, |slot, (i, n)| slot * n + i);
+            out[slot as usize] = value;
+        }
+    }
+    Ok(out)
+}
+
+async fn read(
+    opened: &Arc<Opened>,
+    variable: &Variable,
+    path: &str,
+    dims: &[Selected],
+    at: &Where,
+) -> Answer<Vec<f64>> {
+    let array = opened.array(path).map_err(Problem::internal)?;
+    let block = array.block_shape().to_vec();
+    let Some((leading, plane)) = block.split_at_checked(dims.len()) else {
+        return Err(Problem::internal("a variable with fewer dimensions than its answer"));
+    };
+    let grid = array.shape.get(dims.len()..).unwrap_or_default();
+    let picks: Vec<(Vec<u64>, Inside)> = at.blocks(grid, plane).into_iter().collect();
+    let runs: Vec<Vec<Run>> = dims.iter().zip(leading).map(|(d, len)| runs(&d.indices, *len)).collect();
+    let mut order: Vec<u64> = runs.iter().map(|r| r.len() as u64).collect();
+    order.push(picks.len() as u64);
+    let count = order.iter().fold(1, |n: u64, m| n.saturating_mul(*m));
+    if count > MAX_BLOCKS {
+        return Err(Problem::new(
+            Kind::TooLarge,
+            format!(
+                "{count} chunks would be read, more than {MAX_BLOCKS}: ask for a shorter datetime interval"
+            ),
+        ));
+    }
+    let shape: Vec<usize> = dims.iter().map(|d| d.indices.len()).collect();
+    let (cells, per_plane) = (at.len(), plane.iter().product::<u64>());
+    let mut out = vec![f64::NAN; shape.iter().product::<usize>() * cells];
+    let dtype = variable.packing.read_as();
+    let mut tasks: JoinSet<anyhow::Result<(u64, Vec<u8>)>> = JoinSet::new();
+    let mut next = 0;
+    loop {
+        while next < count && tasks.len() < AT_ONCE {
+            let which = unravel(next, &order);
+            let mut index: Vec<u64> =
+                which.iter().zip(&runs).filter_map(|(i, r)| r.get(*i as usize)).map(|r| r.block).collect();
+            let pick = which.last().and_then(|i| picks.get(*i as usize));
+            index.extend(pick.iter().flat_map(|(block, _)| block));
+            let (opened, path, flat) = (Arc::clone(opened), path.to_owned(), next);
+            tasks.spawn(async move {
+                let array = opened.array(&path)?;
+                Ok((flat, opened.snapshot.read_block(array, &index).await?))
+            });
+            next += 1;
+        }
+        let Some(done) = tasks.join_next().await else { break };
+        let (flat, bytes) = done.map_err(Problem::internal)?.map_err(Problem::of)?;
+        let which = unravel(flat, &order);
+        let members: Vec<&[(usize, u64)]> = which
+            .iter()
+            .zip(&runs)
+            .filter_map(|(i, r)| r.get(*i as usize))
+            .map(|r| r.members.as_slice())
+            .collect();
+        let Some((_, inside)) = which.last().and_then(|i| picks.get(*i as usize)) else { continue };
+        let steps: Vec<u64> = members.iter().map(|m| m.len() as u64).collect();
+        for flat in 0..steps.iter().product::<u64>() {
+            let pick = unravel(flat, &steps);
+            let chosen: Vec<(usize, u64)> =
+                pick.iter().zip(&members).filter_map(|(i, m)| m.get(*i as usize).copied()).collect();
+            let base = chosen.iter().zip(leading).fold(0, |at, ((_, offset), n)| at * n + offset) * per_plane;
+            let slot = chosen.iter().zip(&shape).fold(0, |at, ((p, _), n)| at * n + p) * cells;
+            let Some(to) = out.get_mut(slot..slot + cells) else { continue };
+            let mut put = |slot: usize, element: usize| {
+                let raw = dtype.get_f64(&bytes, base as usize + element);
+                let value = raw.and_then(|r| variable.packing.value(r)).filter(|v| v.is_finite());
+                if let (Some(slot), Some(v)) = (to.get_mut(slot), value) {
+                    *slot = v;
+                }
+            };
+            match inside {
+                Inside::List(list) => list.iter().for_each(|(slot, element)| put(*slot, *element)),
+                Inside::Rect { rows, columns, stride } => {
+                    let wide = plane.last().copied().unwrap_or(1);
+                    for (to_row, row) in rows {
+                        for (to_column, column) in columns {
+                            put(to_row * stride + to_column, (row * wide + column) as usize);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(out)
+}

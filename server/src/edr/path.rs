@@ -1,0 +1,202 @@
+//! Cells along a path, as a ship or a float meets them.
+//!
+//! A path is straight on longitude and latitude between its vertices. Each cell that it enters
+//! is a sample; heights and times of its vertices run evenly along a leg.
+
+use std::sync::Arc;
+
+use graticule_shared::cube::Role;
+use graticule_shared::time::{CfTime, TimeUnits};
+
+use super::cost::Cost;
+use super::coverage::{Coverage, Domain, Field, Labels, Selected};
+use super::gather::{self, Where};
+use super::places::{Cell, Grid};
+use super::plan::Part;
+use super::select;
+use super::shape::Vertex;
+use crate::opened::Opened;
+use crate::problem::{Answer, Problem};
+
+/// Places of a path that are looked at.
+const MAX_LOOKS: usize = 1 << 20;
+
+pub struct Path {
+    pub samples: Vec<Sample>,
+}
+
+pub struct Sample {
+    pub cell: Cell,
+    /// Where the path first meets the cell.
+    z: Option<f64>,
+    /// Seconds since 1970.
+    m: Option<f64>,
+}
+
+/// The cells that a path enters; `None` where all of it lies beside the grid.
+///
+/// # Errors
+/// A path too long for cells of this size.
+pub fn samples(grid: &Grid, lines: &[Vec<Vertex>]) -> Answer<Option<Path>> {
+    let step = grid.spacing_deg() / 4.0;
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut looks = 0usize;
+    for line in lines {
+        for (leg, (a, b)) in line.iter().zip(line.iter().skip(1)).enumerate() {
+            let length = (b.longitude - a.longitude).abs().max((b.latitude - a.latitude).abs());
+            let count = (length / step).ceil().min(MAX_LOOKS as f64 + 1.0) as usize;
+            let count = count.max(1);
+            looks = looks.saturating_add(count);
+            if looks > MAX_LOOKS {
+                return Err(Problem::parameter(
+                    "coords",
+                    &format!("{} vertices", lines.iter().map(Vec::len).sum::<usize>()),
+                    format!("a path across more than {} cells; ask for it in parts", MAX_LOOKS / 4),
+                ));
+            }
+            for i in usize::from(leg > 0)..=count {
+                let part = i as f64 / count as f64;
+                let between = |a: f64, b: f64| a + (b - a) * part;
+                let both = |a: Option<f64>, b: Option<f64>| Some(between(a?, b?));
+                let (longitude, latitude) =
+                    (between(a.longitude, b.longitude), between(a.latitude, b.latitude));
+                let Some(cell) = grid.cell(longitude, latitude) else { continue };
+                let (z, m) = (both(a.z, b.z), both(a.m, b.m));
+                // Within one cell a vertex counts where it is at another time or height.
+                let vertex = i == count && (z.is_some() || m.is_some());
+                let same = samples.last().is_some_and(|s| s.cell.flat == cell.flat);
+                if !same || (vertex && samples.last().is_some_and(|s| s.z != z || s.m != m)) {
+                    samples.push(Sample { cell, z, m });
+                }
+            }
+        }
+    }
+    Ok((!samples.is_empty()).then_some(Path { samples }))
+}
+
+/// The dimensions that the path itself goes along, by place in the list, and for each sample
+/// the step of each.
+struct Own {
+    time: Option<usize>,
+    height: Option<usize>,
+    steps: Vec<(usize, usize)>,
+}
+
+fn own(part: &Part, path: &Path) -> Answer<Own> {
+    let first = path.samples.first();
+    let dim =
+        |role: Role, drawn: bool| drawn.then(|| part.dims.iter().position(|d| d.role == role)).flatten();
+    let time = dim(Role::T, first.is_some_and(|s| s.m.is_some()));
+    let height = dim(Role::Z, first.is_some_and(|s| s.z.is_some()));
+    let stored = |i: usize| match &part.dims[i].labels {
+        Labels::Times { stored, .. } => stored.as_slice(),
+        Labels::Numbers(values) => values.as_slice(),
+    };
+    let units = time.and_then(|i| {
+        let d = &part.dims[i];
+        let calendar = match &d.labels {
+            Labels::Times { calendar, .. } => Some(*calendar),
+            Labels::Numbers(_) => None,
+        };
+        TimeUnits::parse(d.units.as_deref()?, calendar).ok()
+    });
+    let mut steps = Vec::with_capacity(path.samples.len());
+    for sample in &path.samples {
+        let mut at = (0, 0);
+        if let (Some(i), Some(units), Some(m)) = (time, &units, sample.m) {
+            let outside = || {
+                Problem::parameter(
+                    "coords",
+                    &format!("M {m}"),
+                    "seconds since 1970 of a time that the collection does not cover",
+                )
+            };
+            let epoch = CfTime { year: 1970, month: 1, day: 1, micros_of_day: 0 };
+            let second = units.encode(CfTime { micros_of_day: 1_000_000, ..epoch }) - units.encode(epoch);
+            let value = units.encode(epoch) + m * second;
+            at.0 = select::nearest(stored(i), value).ok_or_else(outside)?;
+        }
+        if let (Some(i), Some(z)) = (height, sample.z) {
+            at.1 = select::nearest(stored(i), z).ok_or_else(|| {
+                Problem::parameter("coords", &format!("Z {z}"), "a height that the collection does not cover")
+            })?;
+        }
+        steps.push(at);
+    }
+    Ok(Own { time, height, steps })
+}
+
+/// Samples at one step of the path's own dimensions: what is selected, and which samples.
+fn groups(part: &Part, own: &Own) -> Vec<(Vec<Selected>, Vec<usize>)> {
+    let mut out: Vec<((usize, usize), Vec<usize>)> = Vec::new();
+    for (i, step) in own.steps.iter().enumerate() {
+        match out.iter_mut().rev().find(|(s, _)| s == step) {
+            Some((_, list)) => list.push(i),
+            None => out.push((*step, vec![i])),
+        }
+    }
+    out.into_iter()
+        .map(|((t, z), list)| {
+            let mut dims = part.dims.clone();
+            if let Some(i) = own.time {
+                dims[i] = dims[i].pick(&[t]);
+            }
+            if let Some(i) = own.height {
+                dims[i] = dims[i].pick(&[z]);
+            }
+            (dims, list)
+        })
+        .collect()
+}
+
+fn cells(path: &Path, which: &[usize]) -> Where {
+    Where::List(which.iter().filter_map(|i| path.samples.get(*i)).map(|s| s.cell.flat).collect())
+}
+
+pub(super) fn cost(opened: &Opened, part: &Part, path: &Path) -> Answer<Cost> {
+    let mut cost = Cost::default();
+    for (dims, which) in groups(part, &own(part, path)?) {
+        cost.add(gather::cost(opened, &part.variable, &dims, &cells(path, &which))?);
+    }
+    Ok(cost)
+}
+
+pub(super) async fn coverages(opened: &Arc<Opened>, path: &Path, parts: &[&Part]) -> Answer<Vec<Coverage>> {
+    let mut out: Vec<Coverage> = Vec::new();
+    for part in parts {
+        let own = own(part, path)?;
+        let left: Vec<Selected> = (part.dims.iter().enumerate())
+            .filter(|(i, _)| Some(*i) != own.time && Some(*i) != own.height)
+            .map(|(_, d)| d.clone())
+            .collect();
+        let count = path.samples.len();
+        let steps: usize = left.iter().map(|d| d.indices.len()).product();
+        let mut values = vec![f64::NAN; steps * count];
+        for (dims, which) in groups(part, &own) {
+            // The path's own dimensions are one step long here, so what is left keeps its order.
+            let read = gather::values(opened, &part.variable, &dims, &cells(path, &which)).await?;
+            for (step, row) in read.chunks(which.len().max(1)).enumerate() {
+                for (value, sample) in row.iter().zip(&which) {
+                    if let Some(slot) = values.get_mut(step * count + sample) {
+                        *slot = *value;
+                    }
+                }
+            }
+        }
+        let picked = |dim: Option<usize>, step: fn(&(usize, usize)) -> usize| {
+            dim.map(|i| part.dims[i].pick(&own.steps.iter().map(step).collect::<Vec<_>>()))
+        };
+        let domain = Domain::Path {
+            longitude: path.samples.iter().map(|s| s.cell.longitude).collect(),
+            latitude: path.samples.iter().map(|s| s.cell.latitude).collect(),
+            times: picked(own.time, |s| s.0).map(|d| d.labels),
+            heights: picked(own.height, |s| s.1),
+        };
+        let field = Field { variable: part.variable.clone(), values };
+        match out.iter_mut().find(|c| c.dims == left && c.domain == domain) {
+            Some(c) => c.fields.push(field),
+            None => out.push(Coverage { domain, dims: left, fields: vec![field] }),
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,558 @@
+//! Cells of a variable's grid by place: the one at a point, those in a region, those along a path.
+
+use std::sync::Arc;
+
+use graticule_shared::axis::Axis;
+use graticule_shared::cube::Variable;
+use graticule_shared::grid::healpix::Healpix;
+use graticule_shared::grid::locate::ProjectedGrid;
+use graticule_shared::grid::sphere::{unit_vector, wrap_longitude};
+use graticule_shared::grid::{Horizontal, Locator};
+
+use super::coverage::Domain;
+use super::gather::Where;
+use super::region::Region;
+use crate::opened::Opened;
+use crate::problem::{Answer, Problem};
+
+/// A degree that no longitude or latitude in float64 is known to.
+const TINY: f64 = 1e-9;
+/// Of a projected grid with more cells only those near the region are looked at.
+const SCANNED: usize = 1 << 18;
+
+/// A cell: where it is in C order over the grid's dimensions, and its centre.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cell {
+    pub flat: u64,
+    /// Within -180 <= x < 180.
+    pub longitude: f64,
+    pub latitude: f64,
+}
+
+/// The grid of a variable, with its coordinates at hand.
+#[derive(Clone)]
+pub struct Grid {
+    shape: Vec<u64>,
+    kind: GridKind,
+}
+
+#[derive(Clone)]
+enum GridKind {
+    Axes(Arc<(Axis, Axis)>),
+    Found(Arc<Locator>),
+}
+
+/// Cells of a region.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    pub at: Where,
+    pub domain: Domain,
+    /// Area of each in steradians, in the order of the domain; `None` where the grid says nothing of it.
+    pub areas: Option<Vec<f64>>,
+}
+
+/// Cells listed by name; a list of more is no list of stations.
+const MAX_LISTED: u64 = 100_000;
+
+/// The cells of a collection whose grid is a list of places: of its first variable that has one.
+///
+/// # Errors
+/// Coordinates that do not read.
+pub async fn listed_cells(opened: &Arc<Opened>) -> Answer<Vec<Cell>> {
+    use graticule_shared::grid::Cells;
+    let listed = |v: &&Variable| {
+        matches!(v.horizontal(), Some(Horizontal::Cells(Cells::Listed { .. })))
+            && v.dims.last().is_some_and(|d| d.len <= MAX_LISTED)
+    };
+    let Some(variable) = super::readable(opened).find(listed) else { return Ok(Vec::new()) };
+    let grid = Grid::of(opened, variable).await?;
+    let GridKind::Found(locator) = &grid.kind else { return Ok(Vec::new()) };
+    let Locator::Cells { longitude, latitude, .. } = locator.as_ref() else { return Ok(Vec::new()) };
+    let places = longitude.iter().zip(latitude).enumerate();
+    let there = places.filter(|(_, (x, y))| x.is_finite() && y.is_finite());
+    Ok(there
+        .map(|(i, (x, y))| Cell { flat: i as u64, longitude: wrap_longitude(*x), latitude: *y })
+        .collect())
+}
+
+impl Grid {
+    /// # Errors
+    /// Coordinates that do not read.
+    pub async fn of(opened: &Arc<Opened>, variable: &Variable) -> Answer<Self> {
+        let grid = variable.horizontal().ok_or_else(|| Problem::internal("a variable without a grid"))?;
+        let lens = variable.dims.iter().map(|d| d.len);
+        let shape = lens.skip(variable.dims.len() - grid.rank().min(variable.dims.len())).collect();
+        let kind = match grid {
+            Horizontal::Separable { .. } => GridKind::Axes(Arc::new(super::axes(opened, variable).await?)),
+            other => GridKind::Found(opened.locator(other).await.map_err(Problem::of)?),
+        };
+        Ok(Self { shape, kind })
+    }
+
+    /// The cell that a place lies in.
+    pub fn cell(&self, longitude: f64, latitude: f64) -> Option<Cell> {
+        match &self.kind {
+            GridKind::Axes(axes) => {
+                let (y, x) = axes.as_ref();
+                let (row, column) = (y.cell(latitude)?, x.cell(longitude)?);
+                Some(Cell {
+                    flat: row as u64 * x.len() as u64 + column as u64,
+                    longitude: wrap_longitude(*x.values().get(column)?),
+                    latitude: *y.values().get(row)?,
+                })
+            }
+            GridKind::Found(locator) => {
+                let found = locator.locate(longitude, latitude)?;
+                let flat = found.index.iter().zip(&self.shape).fold(0, |at, (i, n)| at * n + i);
+                Some(Cell { flat, longitude: found.longitude_deg, latitude: found.latitude_deg })
+            }
+        }
+    }
+
+    /// The four cells around a place and their weights, which add up to 1.
+    ///
+    /// # Errors
+    /// A grid between whose cells nothing is interpolated; a place outside.
+    pub fn around(&self, longitude: f64, latitude: f64) -> Result<[(u64, f64); 4], String> {
+        let outside = || "it is outside the grid".to_owned();
+        let (y, x, at_y, at_x) = match &self.kind {
+            GridKind::Axes(axes) => (&axes.0, &axes.1, latitude, longitude),
+            GridKind::Found(locator) => {
+                match locator.as_ref() {
+                    Locator::Projected(grid) => {
+                        let (y, x, projection) = grid.parts();
+                        let (px, py) = projection.forward(longitude, latitude).ok_or_else(outside)?;
+                        (y, x, py, px)
+                    }
+                    _ => {
+                        return Err("this grid has no rows and columns to interpolate between; ask with method=nearest"
+                        .to_owned());
+                    }
+                }
+            }
+        };
+        let between = |axis: &Axis, at: f64, wraps: bool| -> Option<(usize, usize, f64)> {
+            axis.cell(at)?;
+            let f = axis.fractional(axis.normalise(at));
+            let n = axis.len();
+            let low = f.floor();
+            if low < 0.0 || low as usize + 1 >= n {
+                // Beyond the centres of the outermost cells: across the seam, or as they are.
+                return match (wraps, low < 0.0) {
+                    (true, true) => Some((n - 1, 0, seam(axis, at))),
+                    (true, false) => Some((n - 1, 0, seam(axis, at))),
+                    (false, true) => Some((0, 0, 0.0)),
+                    (false, false) => Some((n - 1, n - 1, 0.0)),
+                };
+            }
+            Some((low as usize, low as usize + 1, f - low))
+        };
+        let (r0, r1, fy) = between(y, at_y, false).ok_or_else(outside)?;
+        let (c0, c1, fx) = between(x, at_x, x.wraps()).ok_or_else(outside)?;
+        let flat = |r: usize, c: usize| r as u64 * x.len() as u64 + c as u64;
+        Ok([
+            (flat(r0, c0), (1.0 - fy) * (1.0 - fx)),
+            (flat(r0, c1), (1.0 - fy) * fx),
+            (flat(r1, c0), fy * (1.0 - fx)),
+            (flat(r1, c1), fy * fx),
+        ])
+    }
+
+    /// Why a place is outside, and what the grid spans.
+    pub fn outside(&self, variable: &Variable, longitude: f64, latitude: f64) -> Problem {
+        let wrong = |why: String| Problem::parameter("coords", &format!("{longitude} {latitude}"), why);
+        match &self.kind {
+            GridKind::Axes(axes) => {
+                let (name, value, axis) = match axes.0.cell(latitude) {
+                    None => ("latitude", latitude, &axes.0),
+                    Some(_) => ("longitude", longitude, &axes.1),
+                };
+                let (a, b) = axis.edges();
+                wrong(format!("{name} {value} is outside the grid, which spans {} to {}", a.min(b), a.max(b)))
+            }
+            GridKind::Found(locator) => {
+                let spans = locator.extent().bbox().map_or_else(
+                    || "none of its cells has a place".to_owned(),
+                    |[w, s, e, n]| {
+                        format!("its cells lie between {s} and {n} north and from {w} to {e} east")
+                    },
+                );
+                wrong(format!("{longitude} {latitude} is outside the grid of {:?}: {spans}", variable.path))
+            }
+        }
+    }
+
+    /// Cells whose centres lie in a region; of one that has none, the cell that its middle lies in.
+    /// `None` where that is beside the grid.
+    pub async fn within(&self, region: &Region) -> Answer<Option<Chosen>> {
+        if let GridKind::Axes(axes) = &self.kind {
+            return Ok(window(axes, region).or_else(|| self.middle(region)));
+        }
+        let (grid, region) = (self.clone(), region.clone());
+        let found =
+            tokio::task::spawn_blocking(move || grid.listed(&region).or_else(|| grid.middle(&region)));
+        found.await.map_err(Problem::internal)
+    }
+
+    fn middle(&self, region: &Region) -> Option<Chosen> {
+        let [w, s, e, n] = region.bounds();
+        let cell = self.cell((w + e) / 2.0, (s + n) / 2.0)?;
+        let domain = match &self.kind {
+            GridKind::Axes(_) => {
+                Domain::Grid { latitude: vec![cell.latitude], longitude: vec![cell.longitude], outside: None }
+            }
+            GridKind::Found(_) => {
+                Domain::Cells { longitude: vec![cell.longitude], latitude: vec![cell.latitude] }
+            }
+        };
+        let at = match (&self.kind, self.shape.as_slice()) {
+            (GridKind::Axes(_), [_, columns]) => {
+                Where::Window { rows: vec![cell.flat / columns], columns: vec![cell.flat % columns] }
+            }
+            _ => Where::List(vec![cell.flat]),
+        };
+        Some(Chosen { at, domain, areas: Some(vec![1.0]) })
+    }
+
+    fn listed(&self, region: &Region) -> Option<Chosen> {
+        let GridKind::Found(locator) = &self.kind else { return None };
+        let mut list = Listed::new(region);
+        match locator.as_ref() {
+            Locator::Projected(grid) => list.projected(grid),
+            Locator::Curvilinear { places, .. } => {
+                for flat in 0..places.longitude.len() {
+                    let (row, column) = (flat / places.columns.max(1), flat % places.columns.max(1));
+                    if list.is_near(places.longitude[flat], places.latitude[flat])
+                        && let Some(place) = places.get(row, column)
+                    {
+                        list.offer(flat as u64, place, || {
+                            places.steps(row, column).map_or(0.0, |(a, b)| size(cross(a, b)))
+                        });
+                    }
+                }
+            }
+            Locator::Cells { longitude, latitude, .. } => {
+                list.areas = None;
+                for (flat, place) in longitude.iter().zip(latitude).enumerate() {
+                    list.offer(flat as u64, (*place.0, *place.1), || 0.0);
+                }
+            }
+            Locator::Healpix(grid) => list.healpix(grid),
+        }
+        let Listed { cells, longitude, latitude, areas, .. } = list;
+        (!cells.is_empty()).then(|| Chosen {
+            at: Where::List(cells),
+            domain: Domain::Cells { longitude, latitude },
+            areas,
+        })
+    }
+
+    /// About how many degrees cells are apart.
+    pub fn spacing_deg(&self) -> f64 {
+        match &self.kind {
+            GridKind::Axes(axes) => {
+                let of = |a: &Axis| {
+                    let (from, to) = a.edges();
+                    (to - from).abs() / a.len().max(1) as f64
+                };
+                of(&axes.0).min(of(&axes.1))
+            }
+            GridKind::Found(locator) => {
+                let cells: u64 = self.shape.iter().product();
+                let [w, s, e, n] = locator.extent().bbox().unwrap_or([-180.0, -90.0, 180.0, 90.0]);
+                let wide = if w > e { e + 360.0 - w } else { e - w };
+                (wide.max(0.1) * (n - s).max(0.1) / cells.max(1) as f64).sqrt()
+            }
+        }
+        .max(1e-6)
+    }
+}
+
+/// How far between the last and the first value of a longitude axis around the globe a place lies.
+fn seam(axis: &Axis, at: f64) -> f64 {
+    let (last, first) = (axis.last(), axis.first());
+    let turn = |from: f64, to: f64| (to - from).rem_euclid(360.0);
+    if axis.is_rising() { turn(last, at) / turn(last, first) } else { turn(at, last) / turn(first, last) }
+}
+
+/// The rows and columns of a regular grid that a region covers, and which of their cells it does not.
+fn window(axes: &(Axis, Axis), region: &Region) -> Option<Chosen> {
+    let (y, x) = axes;
+    let [west, south, east, north] = region.bounds();
+    let inside = |lat: f64| lat >= south - TINY && lat <= north + TINY;
+    let rows: Vec<usize> = (0..y.len()).filter(|r| inside(y.values()[*r])).collect();
+    let mut columns: Vec<(f64, usize)> = x
+        .values()
+        .iter()
+        .enumerate()
+        .map(|(c, v)| (v + ((west - TINY - v) / 360.0).ceil() * 360.0, c))
+        .filter(|(v, _)| *v <= east + TINY)
+        .collect();
+    columns.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if rows.is_empty() || columns.is_empty() {
+        return None;
+    }
+    let latitude: Vec<f64> = rows.iter().map(|r| y.values()[*r]).collect();
+    let longitude: Vec<f64> = columns.iter().map(|(v, _)| *v).collect();
+    let outside = match region {
+        Region::Box(_) => None,
+        _ => {
+            let mut outside = Vec::with_capacity(rows.len() * columns.len());
+            for lat in &latitude {
+                let along = region.along(*lat);
+                outside.extend(longitude.iter().map(|lon| !along.contains(*lon, *lat)));
+            }
+            if outside.iter().all(|o| *o) {
+                return None;
+            }
+            Some(outside).filter(|o| o.contains(&true))
+        }
+    };
+    let band = |r: usize| {
+        let edge = |i| y.edge(i).clamp(-90.0, 90.0).to_radians().sin();
+        (edge(r + 1) - edge(r)).abs()
+    };
+    let wide: Vec<f64> =
+        columns.iter().map(|(_, c)| (x.edge(c + 1) - x.edge(*c)).abs().to_radians()).collect();
+    let areas =
+        rows.iter().flat_map(|r| wide.iter().map(move |w| (r, *w))).map(|(r, w)| band(*r) * w).collect();
+    Some(Chosen {
+        at: Where::Window {
+            rows: rows.iter().map(|r| *r as u64).collect(),
+            columns: columns.iter().map(|(_, c)| *c as u64).collect(),
+        },
+        domain: Domain::Grid { latitude, longitude, outside },
+        areas: Some(areas),
+    })
+}
+
+/// Cells found so far.
+struct Listed<'a> {
+    region: &'a Region,
+    bounds: [f64; 4],
+    cells: Vec<u64>,
+    longitude: Vec<f64>,
+    latitude: Vec<f64>,
+    areas: Option<Vec<f64>>,
+}
+
+impl<'a> Listed<'a> {
+    fn new(region: &'a Region) -> Self {
+        Self {
+            region,
+            bounds: region.bounds(),
+            cells: Vec::new(),
+            longitude: Vec::new(),
+            latitude: Vec::new(),
+            areas: Some(Vec::new()),
+        }
+    }
+
+    /// True within the region's box.
+    fn is_near(&self, longitude: f64, latitude: f64) -> bool {
+        let [west, south, east, north] = self.bounds;
+        latitude >= south - TINY
+            && latitude <= north + TINY
+            && longitude + ((west - TINY - longitude) / 360.0).ceil() * 360.0 <= east + TINY
+    }
+
+    fn offer(&mut self, flat: u64, (longitude, latitude): (f64, f64), area: impl FnOnce() -> f64) {
+        let is_place = longitude.is_finite() && latitude.is_finite();
+        if is_place && self.is_near(longitude, latitude) && self.region.contains(longitude, latitude) {
+            self.cells.push(flat);
+            self.longitude.push(wrap_longitude(longitude));
+            self.latitude.push(latitude);
+            if let Some(areas) = &mut self.areas {
+                areas.push(area());
+            }
+        }
+    }
+
+    fn projected(&mut self, grid: &ProjectedGrid) {
+        let (y, x, projection) = grid.parts();
+        let (mut rows, mut columns) = ((0, y.len()), (0, x.len()));
+        if y.len() * x.len() > SCANNED
+            && let Some((r, c)) = near(grid, self.bounds)
+        {
+            (rows, columns) = (r, c);
+        }
+        let corner = |r: usize, c: usize| {
+            projection.inverse(x.edge(c), y.edge(r)).map(|(lon, lat)| unit_vector(lon, lat))
+        };
+        for row in rows.0..rows.1 {
+            for column in columns.0..columns.1 {
+                let Some(place) = grid.place(row, column) else { continue };
+                self.offer((row * x.len() + column) as u64, place, || {
+                    let quad = || {
+                        let (a, b) = (corner(row, column)?, corner(row + 1, column + 1)?);
+                        let (c, d) = (corner(row + 1, column)?, corner(row, column + 1)?);
+                        let minus = |p: [f64; 3], q: [f64; 3]| [p[0] - q[0], p[1] - q[1], p[2] - q[2]];
+                        Some(size(cross(minus(b, a), minus(d, c))) / 2.0)
+                    };
+                    quad().unwrap_or(0.0)
+                });
+            }
+        }
+    }
+
+    /// All cells of small grids and of those that are not cut in quarters; of others down the
+    /// quarters that may reach into the region's box.
+    fn healpix(&mut self, grid: &Healpix) {
+        let area = 4.0 * std::f64::consts::PI / grid.cells() as f64;
+        let mut depth = 0;
+        while 12u64 << (2 * depth) < grid.cells() {
+            depth += 1;
+        }
+        if 12u64 << (2 * depth) != grid.cells() {
+            for cell in 0..grid.cells() {
+                if let Some(place) = grid.place(cell) {
+                    self.offer(cell, place, || area);
+                }
+            }
+            return;
+        }
+        let mut open: Vec<(u32, u64)> = (0..12).rev().map(|c| (0, c)).collect();
+        let mut found = Vec::new();
+        while let Some((level, cell)) = open.pop() {
+            let Some((lon, lat)) = Healpix::new(1 << level, true).ok().and_then(|g| g.place(cell)) else {
+                continue;
+            };
+            if level == depth {
+                // The same place by the grid's own order.
+                found.extend(grid.cell(lon, lat).map(|own| (own, (lon, lat))));
+                continue;
+            }
+            // No cell reaches further from its centre than this many of its widths.
+            let reach =
+                1.2 * (4.0 * std::f64::consts::PI / (12u64 << (2 * level)) as f64).sqrt().to_degrees();
+            let around = Region::Circles { centres: vec![(lon, lat)], angle_deg: reach.min(90.0) }.bounds();
+            if overlap(around, self.bounds) {
+                open.extend((0..4).rev().map(|q| (level + 1, cell * 4 + q)));
+            }
+        }
+        found.sort_unstable_by_key(|(cell, _)| *cell);
+        for (cell, place) in found {
+            self.offer(cell, place, || area);
+        }
+    }
+}
+
+/// Whether two boxes have a place in common, whichever turn their longitudes count from.
+fn overlap(a: [f64; 4], b: [f64; 4]) -> bool {
+    let across = (-2..=2).any(|turn| {
+        let west = a[0] + f64::from(turn) * 360.0;
+        west <= b[2] + TINY && west + (a[2] - a[0]) >= b[0] - TINY
+    });
+    across && a[1] <= b[3] + TINY && a[3] >= b[1] - TINY
+}
+
+/// Rows and columns of a projected grid that a box may reach, with room to spare.
+fn near(
+    grid: &ProjectedGrid,
+    [west, south, east, north]: [f64; 4],
+) -> Option<((usize, usize), (usize, usize))> {
+    const STEPS: usize = 96;
+    let (y, x, _) = grid.parts();
+    let mut ends: Option<(usize, usize, usize, usize)> = None;
+    for i in 0..=STEPS {
+        for j in 0..=STEPS {
+            let part = |a: f64, b: f64, k: usize| a + (b - a) * k as f64 / STEPS as f64;
+            if let Some((r, c)) = grid.cell(part(west, east, j), part(south, north, i)) {
+                let (r0, r1, c0, c1) = ends.unwrap_or((r, r, c, c));
+                ends = Some((r0.min(r), r1.max(r), c0.min(c), c1.max(c)));
+            }
+        }
+    }
+    // A box that holds the whole grid, or slips between the samples, is looked at cell by cell.
+    let (r0, r1, c0, c1) = ends?;
+    let room = |a: usize, b: usize, n: usize| {
+        let spare = (b - a) / 16 + n / STEPS + 2;
+        (a.saturating_sub(spare), (b + spare + 1).min(n))
+    };
+    Some((room(r0, r1, y.len()), room(c0, c1, x.len())))
+}
+
+fn cross([a, b, c]: [f64; 3], [p, q, r]: [f64; 3]) -> [f64; 3] {
+    [b * r - c * q, c * p - a * r, a * q - b * p]
+}
+
+fn size(v: [f64; 3]) -> f64 {
+    v.iter().map(|c| c * c).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn regular() -> Grid {
+        let y = Axis::new((0..19).map(|i| 90.0 - f64::from(i) * 10.0).collect()).unwrap();
+        let x = Axis::longitude((0..36).map(|i| f64::from(i) * 10.0).collect()).unwrap();
+        Grid { shape: vec![19, 36], kind: GridKind::Axes(Arc::new((y, x))) }
+    }
+
+    #[tokio::test]
+    async fn a_window_across_the_seam_runs_from_west_to_east() {
+        let found = regular().within(&Region::of_box([-15.0, -10.0, 20.0, 10.0])).await.unwrap().unwrap();
+        let Domain::Grid { latitude, longitude, outside } = found.domain else { panic!("no grid") };
+        assert_eq!((latitude, longitude), (vec![10.0, 0.0, -10.0], vec![-10.0, 0.0, 10.0, 20.0]));
+        assert_eq!(outside, None);
+        assert_eq!(found.at, Where::Window { rows: vec![8, 9, 10], columns: vec![35, 0, 1, 2] });
+        let areas = found.areas.unwrap();
+        assert!(areas[4] > areas[0] && (areas[0] - areas[8]).abs() < 1e-12);
+    }
+
+    #[tokio::test]
+    async fn all_cells_together_are_the_sphere_on_every_grid() {
+        let world = Region::of_box([-180.0, -90.0, 180.0, 90.0]);
+        for grid in [
+            regular(),
+            Grid {
+                shape: vec![768],
+                kind: GridKind::Found(Arc::new(Locator::Healpix(Healpix::new(8, true).unwrap()))),
+            },
+            Grid {
+                shape: vec![300],
+                kind: GridKind::Found(Arc::new(Locator::Healpix(Healpix::new(5, false).unwrap()))),
+            },
+        ] {
+            let found = grid.within(&world).await.unwrap().unwrap();
+            assert_eq!(found.at.len() as u64, grid.shape.iter().product::<u64>());
+            let sum: f64 = found.areas.unwrap().iter().sum();
+            assert!((sum - 4.0 * std::f64::consts::PI).abs() < 1e-9, "{sum}");
+        }
+    }
+
+    #[tokio::test]
+    async fn quarters_of_healpix_find_what_a_search_of_all_finds() {
+        for nested in [true, false] {
+            let h = Healpix::new(32, nested).unwrap();
+            let grid = Grid { shape: vec![h.cells()], kind: GridKind::Found(Arc::new(Locator::Healpix(h))) };
+            for b in [[170.0, -20.0, -170.0, 30.0], [-10.0, 80.0, 200.0, 90.0], [30.0, -89.0, 60.0, -80.0]] {
+                let region = Region::of_box(b);
+                let found = grid.within(&region).await.unwrap().unwrap();
+                let inside = |c: &u64| h.place(*c).is_some_and(|(x, y)| region.contains(x, y));
+                let all: Vec<u64> = (0..h.cells()).filter(inside).collect();
+                assert_eq!(found.at, Where::List(all), "{b:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_region_between_centres_is_the_cell_it_lies_in() {
+        let found = regular().within(&Region::of_box([1.0, 1.0, 2.0, 2.0])).await.unwrap().unwrap();
+        assert_eq!(found.at, Where::Window { rows: vec![9], columns: vec![0] });
+    }
+
+    #[test]
+    fn four_neighbours_are_weighed_by_nearness_across_the_seam_too() {
+        let grid = regular();
+        let at = |lon, lat| grid.around(lon, lat).unwrap();
+        let [a, b, c, d] = at(5.0, 85.0);
+        assert_eq!(([a.0, b.0, c.0, d.0], [a.1, b.1, c.1, d.1]), ([0, 1, 36, 37], [0.25; 4]));
+        let [a, b, ..] = at(357.5, 90.0);
+        assert_eq!((a.0, b.0), (35, 0));
+        assert!((a.1 - 0.25).abs() < 1e-12 && (b.1 - 0.75).abs() < 1e-12, "{a:?} {b:?}");
+        let [a, b, ..] = at(-2.5, 90.0);
+        assert!((a.0, b.0) == (35, 0) && (b.1 - 0.75).abs() < 1e-12, "{a:?} {b:?}");
+    }
+}

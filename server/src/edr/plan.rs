@@ -1,0 +1,374 @@
+//! From what is asked to which cells are read, and from those to coverages.
+
+use std::sync::Arc;
+
+use graticule_shared::cube::{Role, Variable};
+use graticule_shared::grid::Horizontal;
+
+use super::cost::{Cost, too_much};
+use super::coverage::{Coverage, Domain, Field, Selected};
+use super::gather::{self, Where};
+use super::path::{self, Path};
+use super::places::{Cell, Chosen, Grid};
+use super::{Method, Query, Request, select};
+use crate::opened::Opened;
+use crate::problem::{Answer, Problem};
+
+const MAX_POINTS: usize = 10_000;
+
+/// Which cells of which variables are to be read.
+pub struct Plan {
+    pub(super) parts: Vec<Part>,
+    spots: Vec<Spot>,
+    pub cost: Cost,
+}
+
+/// One variable.
+pub(super) struct Part {
+    pub variable: Variable,
+    pub dims: Vec<Selected>,
+    /// Which of the plan's spots.
+    spot: usize,
+}
+
+/// Cells of one grid, which several variables may have in common.
+enum Spot {
+    /// For each point the cells that its value is made of and their weights; none beside the grid.
+    Points(Vec<Option<Point>>),
+    Region(Chosen),
+    Path(Path),
+}
+
+struct Point {
+    /// What the answer says the place is.
+    longitude: f64,
+    latitude: f64,
+    cells: Vec<(u64, f64)>,
+}
+
+impl Plan {
+    /// # Errors
+    /// A place outside the grid, an unknown parameter, a time or level that the collection does
+    /// not have: each with what would be right.
+    pub async fn new(opened: &Arc<Opened>, request: &Request) -> Answer<Self> {
+        if let Query::Points(points) = &request.query
+            && points.len() > MAX_POINTS
+        {
+            return Err(Problem::parameter(
+                "coords",
+                &format!("{} points", points.len()),
+                format!("at most {MAX_POINTS} in one request"),
+            ));
+        }
+        let variables = chosen(opened, request.parameters.as_deref())?;
+        check_dims(&variables, request)?;
+        let mut plan = Self { parts: Vec::new(), spots: Vec::new(), cost: Cost::default() };
+        let mut grids: Vec<(&Horizontal, Option<usize>)> = Vec::new();
+        let mut beside = None;
+        for variable in variables {
+            let Some(horizontal) = variable.horizontal() else { continue };
+            let known = grids.iter().find(|(h, _)| *h == horizontal).map(|(_, spot)| *spot);
+            let spot = match known {
+                Some(spot) => spot,
+                None => {
+                    let spot = match spot(opened, variable, request).await? {
+                        Ok(spot) => {
+                            plan.spots.push(spot);
+                            Some(plan.spots.len() - 1)
+                        }
+                        Err(why) => {
+                            beside.get_or_insert(why);
+                            None
+                        }
+                    };
+                    grids.push((horizontal, spot));
+                    spot
+                }
+            };
+            // Variables on grids of their own (staggered ones) may lie beside what is asked for.
+            let Some(spot) = spot else { continue };
+            let mut dims = Vec::new();
+            for dim in variable.leading() {
+                dims.push(select::along(opened, dim, request).await?);
+            }
+            plan.parts.push(Part { variable: variable.clone(), dims, spot });
+        }
+        if let (true, Some(why)) = (plan.parts.is_empty(), beside) {
+            return Err(why);
+        }
+        // A point is refused only where no grid at all has it.
+        if let Query::Points(points) = &request.query {
+            for (i, (longitude, latitude)) in points.iter().enumerate() {
+                let there = |s: &Spot| matches!(s, Spot::Points(p) if p.get(i).is_some_and(Option::is_some));
+                if !plan.spots.iter().any(there)
+                    && let Some(part) = plan.parts.first()
+                {
+                    let grid = Grid::of(opened, &part.variable).await?;
+                    return Err(grid.outside(&part.variable, *longitude, *latitude));
+                }
+            }
+        }
+        for part in &plan.parts {
+            let cost = match plan.spots.get(part.spot) {
+                Some(Spot::Path(p)) => path::cost(opened, part, p)?,
+                Some(spot) => gather::cost(opened, &part.variable, &part.dims, &spot.cells())?,
+                None => Cost::default(),
+            };
+            plan.cost.add(cost);
+        }
+        Ok(plan)
+    }
+
+    /// # Errors
+    /// More than is answered at once, with parts that each are.
+    pub fn check(&self, most_values: u64) -> Answer<()> {
+        if !self.cost.is_too_much(most_values) {
+            return Ok(());
+        }
+        let longest =
+            self.parts.iter().max_by_key(|p| p.dims.iter().map(|d| d.indices.len()).product::<usize>());
+        Err(too_much(&self.cost, most_values, longest.map_or(&[], |p| &p.dims)))
+    }
+
+    /// Reads what was planned.
+    ///
+    /// # Errors
+    /// More than is answered at once; a chunk that does not read.
+    pub async fn read(self, opened: &Arc<Opened>, most_values: u64) -> Answer<Vec<Coverage>> {
+        self.check(most_values)?;
+        let mut out: Vec<Coverage> = Vec::new();
+        for (s, spot) in self.spots.iter().enumerate() {
+            let parts: Vec<&Part> = self.parts.iter().filter(|p| p.spot == s).collect();
+            match spot {
+                Spot::Points(points) => out.extend(points_of(opened, points, &parts).await?),
+                Spot::Path(p) => out.extend(path::coverages(opened, p, &parts).await?),
+                Spot::Region(chosen) => {
+                    let mut here: Vec<Coverage> = Vec::new();
+                    for part in parts {
+                        let mut values =
+                            gather::values(opened, &part.variable, &part.dims, &chosen.at).await?;
+                        blank(&chosen.domain, &mut values);
+                        let field = Field { variable: part.variable.clone(), values };
+                        match here.iter_mut().find(|c| c.dims == part.dims) {
+                            Some(c) => c.fields.push(field),
+                            None => here.push(Coverage {
+                                domain: chosen.domain.clone(),
+                                dims: part.dims.clone(),
+                                fields: vec![field],
+                            }),
+                        }
+                    }
+                    out.extend(here);
+                }
+            }
+        }
+        // Points in the order in which they were asked for, whatever grids they lie on.
+        if let [Spot::Points(points), _, ..] = self.spots.as_slice() {
+            let count = points.len();
+            let mut by_point: Vec<Vec<Coverage>> = (0..count).map(|_| Vec::new()).collect();
+            let mut order = self.spots.iter().flat_map(|s| match s {
+                Spot::Points(p) => {
+                    let groups = self.groups(s);
+                    p.iter()
+                        .enumerate()
+                        .filter(|(_, p)| p.is_some())
+                        .flat_map(|(i, _)| vec![i; groups])
+                        .collect()
+                }
+                _ => Vec::new(),
+            });
+            for coverage in out {
+                if let Some(list) = order.next().and_then(|i| by_point.get_mut(i)) {
+                    list.push(coverage);
+                }
+            }
+            return Ok(by_point.into_iter().flatten().collect());
+        }
+        Ok(out)
+    }
+
+    /// How many sets of dimensions the variables of a spot have.
+    fn groups(&self, spot: &Spot) -> usize {
+        let own = |p: &&Part| self.spots.get(p.spot).is_some_and(|s| std::ptr::eq(s, spot));
+        let mut seen: Vec<&[Selected]> = Vec::new();
+        for part in self.parts.iter().filter(own) {
+            if !seen.contains(&part.dims.as_slice()) {
+                seen.push(&part.dims);
+            }
+        }
+        seen.len()
+    }
+
+    /// Steps of all variables together.
+    pub fn steps(&self) -> usize {
+        self.parts.iter().map(|p| p.dims.iter().map(|d| d.indices.len()).product::<usize>()).sum()
+    }
+
+    /// The cells of a part of a query of a region, and their areas.
+    pub(super) fn region(&self, part: &Part) -> Option<&Chosen> {
+        match self.spots.get(part.spot) {
+            Some(Spot::Region(chosen)) => Some(chosen),
+            _ => None,
+        }
+    }
+}
+
+impl Spot {
+    fn cells(&self) -> Where {
+        match self {
+            Self::Points(points) => {
+                Where::List(points.iter().flatten().flat_map(|p| &p.cells).map(|(cell, _)| *cell).collect())
+            }
+            Self::Region(chosen) => chosen.at.clone(),
+            Self::Path(path) => Where::List(path.samples.iter().map(|s| s.cell.flat).collect()),
+        }
+    }
+}
+
+/// What was not asked for has no values.
+pub(super) fn blank(domain: &Domain, values: &mut [f64]) {
+    if let Domain::Grid { outside: Some(outside), .. } = domain {
+        for step in values.chunks_mut(outside.len().max(1)) {
+            step.iter_mut().zip(outside).filter(|(_, o)| **o).for_each(|(v, _)| *v = f64::NAN);
+        }
+    }
+}
+
+/// The cells of a variable's grid that are asked for; what is wrong where it has none of them.
+async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> Answer<Result<Spot, Problem>> {
+    let grid = Grid::of(opened, variable).await?;
+    Ok(match &request.query {
+        Query::Points(points) => {
+            let mut spots = Vec::with_capacity(points.len());
+            for &(longitude, latitude) in points {
+                spots.push(match request.method {
+                    Method::Nearest => grid.cell(longitude, latitude).map(|c: Cell| Point {
+                        longitude: c.longitude,
+                        latitude: c.latitude,
+                        cells: vec![(c.flat, 1.0)],
+                    }),
+                    Method::Bilinear if grid.cell(longitude, latitude).is_none() => None,
+                    Method::Bilinear => {
+                        let cells = grid
+                            .around(longitude, latitude)
+                            .map_err(|why| Problem::parameter("method", "bilinear", why))?;
+                        Some(Point { longitude, latitude, cells: cells.to_vec() })
+                    }
+                });
+            }
+            match points.first() {
+                Some(&(longitude, latitude)) if spots.iter().all(Option::is_none) => {
+                    Err(grid.outside(variable, longitude, latitude))
+                }
+                _ => Ok(Spot::Points(spots)),
+            }
+        }
+        Query::Region(region) => match grid.within(region).await? {
+            Some(chosen) => Ok(Spot::Region(chosen)),
+            None => {
+                let [w, s, e, n] = region.bounds();
+                Err(grid.outside(variable, (w + e) / 2.0, (s + n) / 2.0))
+            }
+        },
+        Query::Path(lines) => match path::samples(&grid, lines)? {
+            Some(path) => Ok(Spot::Path(path)),
+            None => {
+                let first = lines.first().and_then(|l| l.first());
+                let (lon, lat) = first.map_or((0.0, 0.0), |v| (v.longitude, v.latitude));
+                Err(grid.outside(variable, lon, lat))
+            }
+        },
+    })
+}
+
+/// One coverage for each point and each set of dimensions.
+async fn points_of(opened: &Arc<Opened>, points: &[Option<Point>], parts: &[&Part]) -> Answer<Vec<Coverage>> {
+    let there: Vec<&Point> = points.iter().flatten().collect();
+    let at = Where::List(there.iter().flat_map(|p| &p.cells).map(|(cell, _)| *cell).collect());
+    let mut here: Vec<Vec<Coverage>> = there.iter().map(|_| Vec::new()).collect();
+    for part in parts {
+        let values = gather::values(opened, &part.variable, &part.dims, &at).await?;
+        let mut from = 0;
+        for (point, list) in there.iter().zip(&mut here) {
+            let mixed = |step: &[f64]| {
+                let cells = step.get(from..from + point.cells.len()).unwrap_or_default();
+                let weighed = cells.iter().zip(&point.cells).filter(|(_, (_, w))| *w > 0.0);
+                weighed.map(|(v, (_, w))| if *w == 1.0 { *v } else { v * w }).sum::<f64>()
+            };
+            let own: Vec<f64> = values.chunks(at.len().max(1)).map(mixed).collect();
+            let field = Field { variable: part.variable.clone(), values: own };
+            from += point.cells.len();
+            match list.iter_mut().find(|c| c.dims == part.dims) {
+                Some(c) => c.fields.push(field),
+                None => list.push(Coverage {
+                    domain: Domain::Point { longitude: point.longitude, latitude: point.latitude },
+                    dims: part.dims.clone(),
+                    fields: vec![field],
+                }),
+            }
+        }
+    }
+    Ok(here.into_iter().flatten().collect())
+}
+
+/// Variables that can be asked for: those whose cells have a place.
+pub fn readable(opened: &Opened) -> impl Iterator<Item = &Variable> {
+    opened.cube.variables.iter().filter(|v| opened.is_placed(v))
+}
+
+fn chosen<'a>(opened: &'a Opened, names: Option<&[String]>) -> Answer<Vec<&'a Variable>> {
+    let all: Vec<&Variable> = readable(opened).collect();
+    if all.is_empty() {
+        return Err(Problem::bad_request(
+            "this collection has no variable whose cells have a latitude and a longitude, by which values are asked for",
+        ));
+    }
+    let Some(names) = names else { return Ok(all) };
+    let known = || all.iter().map(|v| v.path.as_str()).collect::<Vec<_>>().join(", ");
+    let mut out: Vec<&Variable> = Vec::new();
+    for name in names {
+        let found = all.iter().find(|v| v.path == *name).copied().ok_or_else(|| {
+            Problem::parameter("parameter-name", name, format!("expected some of {}", known()))
+        })?;
+        if !out.iter().any(|v| v.path == found.path) {
+            out.push(found);
+        }
+    }
+    Ok(out)
+}
+
+/// A selector that fits no variable would silently select nothing.
+fn check_dims(variables: &[&Variable], request: &Request) -> Answer<()> {
+    let dims: Vec<_> = variables.iter().flat_map(|v| v.leading()).collect();
+    for (name, value) in &request.dims {
+        if !dims.iter().any(|d| d.name == *name) {
+            let mut names: Vec<_> = dims.iter().map(|d| d.name.clone()).collect();
+            names.sort();
+            names.dedup();
+            return Err(Problem::parameter(
+                &format!("dim:{name}"),
+                value,
+                format!("no such dimension; there are {}", names.join(", ")),
+            ));
+        }
+    }
+    let path = match &request.query {
+        Query::Path(lines) => lines.iter().flatten().next(),
+        _ => None,
+    };
+    for (role, name, what, asked, drawn) in [
+        (Role::Z, "z", "vertical", &request.z, path.is_some_and(|v| v.z.is_some())),
+        (Role::T, "datetime", "time", &request.datetime, path.is_some_and(|v| v.m.is_some())),
+    ] {
+        if let Some(value) = asked
+            && drawn
+        {
+            return Err(Problem::parameter(name, value, "the path's own coordinates say this already"));
+        }
+        if (asked.is_some() || drawn) && !dims.iter().any(|d| d.role == role) {
+            let value = asked.as_deref().unwrap_or("in coords");
+            return Err(Problem::parameter(name, value, format!("this collection has no {what} dimension")));
+        }
+    }
+    Ok(())
+}

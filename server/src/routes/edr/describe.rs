@@ -1,0 +1,146 @@
+//! The queries as OpenAPI operations.
+
+use serde_json::{Value, json};
+
+use super::What;
+use crate::edr::formats::Format;
+use crate::routes::doc;
+
+/// Parameters of every query.
+pub fn common() -> Vec<Value> {
+    vec![
+        doc::datetime(),
+        doc::query(
+            "z",
+            "A level, a list a,b, an interval low/high, Rn/start/step, or nearest::850; all when absent",
+            "850",
+        ),
+        doc::query("parameter-name", "Variables, separated by commas; all when absent", "sst"),
+        json!({"name": "crs", "in": "query", "description": "CRS84", "schema": {"type": "string", "enum": ["CRS84"]}}),
+        json!({"name": "f", "in": "query", "description": "Format; else by Accept",
+            "schema": {"type": "string", "enum": Format::ALL.map(Format::name)}}),
+        json!({"name": "estimate", "in": "query", "description": "true: only what the answer would cost",
+            "schema": {"type": "boolean"}}),
+    ]
+}
+
+fn parameters(what: What) -> Vec<Value> {
+    let required = |name: &str, description: &str, example: &str| {
+        let mut p = doc::query(name, description, example);
+        p["required"] = json!(true);
+        p
+    };
+    let mut out = vec![doc::id()];
+    match what {
+        What::Position => out.extend([
+            doc::coords(),
+            json!({"name": "method", "in": "query", "description": "The cell the point lies in, or between four centres",
+                "schema": {"type": "string", "enum": ["nearest", "bilinear"]}}),
+        ]),
+        What::Area => out.push(required("coords", "WKT POLYGON or MULTIPOLYGON, or GeoJSON", what.example())),
+        What::Trajectory => out.push(required(
+            "coords",
+            "WKT LINESTRING, with Z levels and M seconds since 1970 where the path has them, or GeoJSON",
+            what.example(),
+        )),
+        What::Cube => {
+            let mut bbox = doc::bbox();
+            bbox["required"] = json!(true);
+            out.push(bbox);
+        }
+        What::Radius => out.extend([
+            required("coords", "WKT POINT or MULTIPOINT", what.example()),
+            required("within", "Distance", "100"),
+            json!({"name": "within-units", "in": "query", "description": "Unit of the distance; km when absent",
+                "schema": {"type": "string", "enum": ["km", "m", "mi", "nmi"]}}),
+        ]),
+    }
+    out.extend(common());
+    out
+}
+
+/// An operation that answers with data in any of the formats.
+pub fn data(summary: &str, parameters: &[Value]) -> Value {
+    let mut operation = doc::get("Data", summary, parameters, "application/vnd.cov+json");
+    for format in Format::ALL {
+        let media_type = format.media_type().split(';').next().unwrap_or_default();
+        let schema = match format {
+            Format::CoverageJson | Format::GeoJson => json!({"type": "object"}),
+            Format::Csv => json!({"type": "string"}),
+            _ => json!({"type": "string", "format": "binary"}),
+        };
+        operation["responses"]["200"]["content"][media_type] = json!({"schema": schema});
+    }
+    // What an estimate is.
+    operation["responses"]["200"]["content"]["application/json"] = json!({"schema": {"type": "object"}});
+    operation["responses"]["413"] = json!({"$ref": "#/components/responses/Problem"});
+    operation["description"] = Value::from(
+        "The stored values, decoded in float64; no data is null. A dimension that is neither place, level nor time is \
+         chosen by its name, as in `month=7` or `dim:month=nearest::7` (exact, nearest, ffill, bfill). HEAD and \
+         `estimate=true` say what it would cost; more than is answered at once is a 413 whose `split` lists intervals \
+         that each work.",
+    );
+    operation
+}
+
+fn get(what: What) -> Value {
+    let summary = match what {
+        What::Position => "Values at places, through all selected times and levels",
+        What::Area => "Values of the cells in a polygon",
+        What::Cube => "Values of the cells in a box",
+        What::Radius => "Values of the cells within a distance",
+        What::Trajectory => "Values along a path",
+    };
+    data(summary, &parameters(what))
+}
+
+fn post(what: What) -> Value {
+    let mut operation = get(what);
+    let mut properties = serde_json::Map::new();
+    let (mut required, mut example) = (Vec::new(), serde_json::Map::new());
+    for p in parameters(what).into_iter().filter(|p| p["in"] == "query") {
+        let name = p["name"].as_str().unwrap_or_default().to_owned();
+        if p["required"] == true {
+            required.push(name.clone());
+            example.insert(name.clone(), p["example"].clone());
+        }
+        properties.insert(name, p["schema"].clone());
+    }
+    let schema = json!({"type": "object", "required": required, "properties": properties});
+    operation["parameters"] = json!([doc::id()]);
+    operation["requestBody"] = json!({"required": true, "content": {
+        "application/json": {"schema": schema, "example": example},
+        "application/x-www-form-urlencoded": {"schema": schema},
+    }});
+    operation
+}
+
+type Describe = fn() -> Value;
+
+/// Descriptions of a query by GET and by POST.
+pub fn of(what: What) -> (Describe, Describe) {
+    match what {
+        What::Position => (|| get(What::Position), || post(What::Position)),
+        What::Area => (|| get(What::Area), || post(What::Area)),
+        What::Cube => (|| get(What::Cube), || post(What::Cube)),
+        What::Radius => (|| get(What::Radius), || post(What::Radius)),
+        What::Trajectory => (|| get(What::Trajectory), || post(What::Trajectory)),
+    }
+}
+
+/// The same of a version.
+pub fn of_instance(what: What) -> Describe {
+    fn with_version(mut operation: Value) -> Value {
+        if let Some(list) = operation["parameters"].as_array_mut() {
+            list.insert(1, doc::path("version", "Version id"));
+        }
+        operation
+    }
+    match what {
+        What::Position => || with_version(get(What::Position)),
+        What::Area => || with_version(get(What::Area)),
+        What::Cube => || with_version(get(What::Cube)),
+        What::Radius => || with_version(get(What::Radius)),
+        What::Trajectory => || with_version(get(What::Trajectory)),
+    }
+}

@@ -1,0 +1,382 @@
+//! `/api/collections/{id}/{position,area,cube,radius,trajectory}` and the same of a version, under
+//! `/instances/{version}` (OGC API EDR 1.1): by GET, or by POST with the same members in a body.
+
+pub mod describe;
+pub mod instances;
+pub mod locations;
+pub mod statistics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::SemaphorePermit;
+
+use super::App;
+use super::query::Query;
+use super::respond::Document;
+use crate::citation;
+use crate::edr::formats::{Format, Source};
+use crate::edr::region::Region;
+use crate::edr::shape::{self, Shape};
+use crate::edr::{self, Cost, Plan, Request};
+use crate::opened::Opened;
+use crate::problem::{Answer, Kind, Problem};
+
+/// Memory that all answers being made may take together.
+pub const BUDGET_KIB: usize = 128 << 10;
+/// How long a request waits for its share of that.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Mean radius of the Earth (IUGG).
+const RADIUS_KM: f64 = 6_371.008_8;
+
+/// A query type of EDR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    Position,
+    Area,
+    Cube,
+    Radius,
+    Trajectory,
+}
+
+impl What {
+    pub const ALL: [Self; 5] = [Self::Position, Self::Area, Self::Cube, Self::Radius, Self::Trajectory];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Position => "position",
+            Self::Area => "area",
+            Self::Cube => "cube",
+            Self::Radius => "radius",
+            Self::Trajectory => "trajectory",
+        }
+    }
+
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Position => "/api/collections/{id}/position",
+            Self::Area => "/api/collections/{id}/area",
+            Self::Cube => "/api/collections/{id}/cube",
+            Self::Radius => "/api/collections/{id}/radius",
+            Self::Trajectory => "/api/collections/{id}/trajectory",
+        }
+    }
+
+    pub const fn instance_path(self) -> &'static str {
+        match self {
+            Self::Position => "/api/collections/{id}/instances/{version}/position",
+            Self::Area => "/api/collections/{id}/instances/{version}/area",
+            Self::Cube => "/api/collections/{id}/instances/{version}/cube",
+            Self::Radius => "/api/collections/{id}/instances/{version}/radius",
+            Self::Trajectory => "/api/collections/{id}/instances/{version}/trajectory",
+        }
+    }
+
+    /// A `coords` (of a cube, a `bbox`) that can be asked for.
+    pub const fn example(self) -> &'static str {
+        match self {
+            Self::Position | Self::Radius => "POINT(4.9 52.4)",
+            Self::Area => "POLYGON((-10 40,10 40,10 60,-10 60,-10 40))",
+            Self::Cube => "-10,40,10,60",
+            Self::Trajectory => "LINESTRING(-30 0,-20 10,-10 10)",
+        }
+    }
+
+    /// Parameters besides those of all queries.
+    const fn own(self) -> &'static [&'static str] {
+        match self {
+            Self::Position => &["coords", "method"],
+            Self::Area | Self::Trajectory => &["coords"],
+            Self::Cube => &["bbox"],
+            Self::Radius => &["coords", "within", "within-units"],
+        }
+    }
+}
+
+/// Parameters of every query.
+const COMMON: [&str; 7] = ["datetime", "z", "parameter-name", "crs", "f", "estimate", "dim:*"];
+
+/// Where a query is asked.
+#[derive(Debug, Deserialize)]
+pub struct Target {
+    pub id: String,
+    pub version: Option<String>,
+    pub location: Option<String>,
+}
+
+pub async fn get(
+    what: What,
+    State(app): State<Arc<App>>,
+    Path(target): Path<Target>,
+    method: Method,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    let opened = open(&app, &target).await?;
+    let names = known(&opened, what.own());
+    let query = Query::parse(text.as_deref(), &borrowed(&names))?;
+    answer(&app, &target, what, opened, query, method == Method::HEAD, &headers).await
+}
+
+pub async fn post(
+    what: What,
+    State(app): State<Arc<App>>,
+    Path(target): Path<Target>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer<Response<Body>> {
+    let opened = open(&app, &target).await?;
+    let names = known(&opened, what.own());
+    let query = Query::of_body(&headers, &body, &borrowed(&names))?;
+    answer(&app, &target, what, opened, query, false, &headers).await
+}
+
+/// The version that is asked, the latest where none is named.
+pub async fn open(app: &App, target: &Target) -> Answer<Arc<Opened>> {
+    match &target.version {
+        None => app.opened(&target.id).await,
+        Some(version) => app.opened_at(&target.id, version).await,
+    }
+}
+
+/// Parameters of a query of this collection: its dimensions are among them by their names.
+pub fn known(opened: &Opened, own: &[&str]) -> Vec<String> {
+    let dims = edr::readable(opened).flat_map(|v| v.leading()).map(|d| d.name.clone());
+    let mut out: Vec<String> = own.iter().chain(&COMMON).map(|n| (*n).to_owned()).collect();
+    for name in dims {
+        if !out.contains(&name) {
+            out.push(name);
+        }
+    }
+    out
+}
+
+pub fn borrowed(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+/// What all queries have in common.
+pub fn request(query: &Query, own: &[&str], asked: edr::Query) -> Answer<Request> {
+    if let Some(crs) = query.get("crs")
+        && !["CRS84", "OGC:CRS84", super::stac::CRS84].contains(&crs)
+    {
+        return Err(Problem::parameter("crs", crs, "expected CRS84, the one this collection is queried in"));
+    }
+    let list = |l: &str| l.split(',').map(|p| p.trim().to_owned()).collect();
+    let mut dims: Vec<(String, String)> =
+        query.starting("dim:").map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    // A dimension by its plain name, where that is no parameter's.
+    dims.extend(
+        query
+            .pairs()
+            .filter(|(k, _)| !own.contains(k) && !COMMON.contains(k) && !k.starts_with("dim:"))
+            .map(|(k, v)| (k.to_owned(), v.to_owned())),
+    );
+    let method = match query.get("method") {
+        None | Some("nearest") => edr::Method::Nearest,
+        Some("bilinear") => edr::Method::Bilinear,
+        Some(other) => return Err(Problem::parameter("method", other, "expected nearest or bilinear")),
+    };
+    Ok(Request {
+        query: asked,
+        datetime: query.get("datetime").map(str::to_owned),
+        z: query.get("z").map(str::to_owned),
+        parameters: query.get("parameter-name").map(list),
+        dims,
+        method,
+    })
+}
+
+/// The places that are asked for.
+fn asked(what: What, query: &Query) -> Answer<edr::Query> {
+    if what == What::Cube {
+        let bbox = query.bbox()?.ok_or_else(|| {
+            Problem::parameter(
+                "bbox",
+                "",
+                "it is required: west,south,east,north in degrees, such as -10,40,10,60",
+            )
+        })?;
+        if bbox[1] < -90.0 || bbox[3] > 90.0 || bbox[0].abs() > 540.0 || bbox[2].abs() > 540.0 {
+            let given = query.get("bbox").unwrap_or_default();
+            return Err(Problem::parameter(
+                "bbox",
+                given,
+                "expected latitudes within -90 and 90, longitudes first",
+            ));
+        }
+        return Ok(edr::Query::Region(Region::of_box(bbox)));
+    }
+    let coords = query.get("coords").ok_or_else(|| {
+        let example = what.example();
+        Problem::parameter("coords", "", format!("it is required: WKT such as {example}, longitude first"))
+    })?;
+    let wrong = |why: String| Problem::parameter("coords", coords, why);
+    let shape = shape::parse(coords, what.example()).map_err(wrong)?;
+    let places = |points: Vec<shape::Vertex>| points.iter().map(|v| (v.longitude, v.latitude)).collect();
+    match (what, shape) {
+        (What::Position, Shape::Points(points)) => Ok(edr::Query::Points(places(points))),
+        (What::Radius, Shape::Points(points)) if points.len() <= 100 => {
+            Ok(edr::Query::Region(Region::Circles { centres: places(points), angle_deg: within(query)? }))
+        }
+        (What::Area, Shape::Polygons(polygons)) => Ok(edr::Query::Region(Region::Polygons(polygons))),
+        (What::Trajectory, Shape::Lines(lines)) => Ok(edr::Query::Path(lines)),
+        _ => {
+            Err(wrong(format!("{} is asked with another geometry, such as {}", what.name(), what.example())))
+        }
+    }
+}
+
+/// The angle that a distance spans at the Earth's centre.
+fn within(query: &Query) -> Answer<f64> {
+    let text = query.get("within").ok_or_else(|| {
+        Problem::parameter("within", "", "it is required: a distance such as 100 with within-units=km")
+    })?;
+    let distance: f64 = text
+        .trim()
+        .parse()
+        .ok()
+        .filter(|d: &f64| d.is_finite() && *d > 0.0)
+        .ok_or_else(|| Problem::parameter("within", text, "expected a number above 0"))?;
+    let units = query.get("within-units").unwrap_or("km");
+    let km = match units.to_ascii_lowercase().as_str() {
+        "km" | "kilometre" | "kilometres" | "kilometer" | "kilometers" => 1.0,
+        "m" | "metre" | "metres" | "meter" | "meters" => 1e-3,
+        "mi" | "mile" | "miles" => 1.609_344,
+        "nmi" | "nm" | "nautical-mile" | "nautical-miles" => 1.852,
+        _ => return Err(Problem::parameter("within-units", units, "expected km, m, mi or nmi")),
+    };
+    let angle = (distance * km / RADIUS_KM).to_degrees();
+    if angle > 180.0 {
+        return Err(Problem::parameter(
+            "within",
+            text,
+            "expected at most half way around the Earth, 20015 km",
+        ));
+    }
+    Ok(angle)
+}
+
+async fn answer(
+    app: &App,
+    target: &Target,
+    what: What,
+    opened: Arc<Opened>,
+    query: Query,
+    head: bool,
+    headers: &HeaderMap,
+) -> Answer<Response<Body>> {
+    let request = request(&query, what.own(), asked(what, &query)?)?;
+    respond(app, target, opened, &query, &request, head, headers).await
+}
+
+/// Plans, weighs, reads and writes.
+pub async fn respond(
+    app: &App,
+    target: &Target,
+    opened: Arc<Opened>,
+    query: &Query,
+    request: &Request,
+    head: bool,
+    headers: &HeaderMap,
+) -> Answer<Response<Body>> {
+    let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
+    let format = Format::negotiated(query.get("f"), accept)?;
+    let plan = Plan::new(&opened, request).await?;
+    let most = format.most_values();
+    if let Some(estimate) = estimate(query, head, &plan.cost, most, headers)? {
+        return Ok(about(estimate, app, target, &opened, headers).answer(headers));
+    }
+    plan.check(most)?;
+    let _share = share(app, plan.cost.values, 40).await?;
+    let href = format!("{}/api/collections/{}", app.base(headers), target.id);
+    let source = Source { attributes: citation::attributes(&opened, &href) };
+    let coverages = plan.read(&opened, most).await?;
+    let written = tokio::task::spawn_blocking(move || format.write(&coverages, &source));
+    let body = written.await.map_err(Problem::internal)??;
+    let mut document = Document::new(format.media_type(), body);
+    if matches!(format, Format::NetCdf | Format::Parquet | Format::Arrow) {
+        let name = format!("attachment; filename=\"{}.{}\"", target.id, format.extension());
+        document = document.header(header::CONTENT_DISPOSITION, &name);
+    }
+    Ok(about(document, app, target, &opened, headers).answer(headers))
+}
+
+/// What an answer would cost, where that is all that is asked: by HEAD or `estimate=true`.
+pub fn estimate(
+    query: &Query,
+    head: bool,
+    cost: &Cost,
+    most: u64,
+    headers: &HeaderMap,
+) -> Answer<Option<Document>> {
+    let asked = match query.get("estimate") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(Problem::parameter("estimate", other, "expected true or false")),
+    };
+    if !asked && !head {
+        return Ok(None);
+    }
+    let mut body = cost.json();
+    body["allowed"] = json!(!cost.is_too_much(most));
+    body["parts"] = json!(cost.parts(most));
+    let _ = headers;
+    let document = Document::json(&body)?.header(HeaderName::from_static("graticule-cost"), &cost.header());
+    Ok(Some(document))
+}
+
+/// Waits until there is memory for an answer of so many values.
+///
+/// # Errors
+/// There was none for half a minute.
+pub async fn share(app: &App, values: u64, bytes_each: u64) -> Answer<SemaphorePermit<'_>> {
+    let kib = (values.saturating_mul(bytes_each) >> 10).clamp(64, BUDGET_KIB as u64);
+    let permits = u32::try_from(kib).unwrap_or(u32::MAX);
+    match tokio::time::timeout(PATIENCE, app.budget.acquire_many(permits)).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Problem::new(
+            Kind::Unavailable,
+            "Other answers take all the memory set aside for them; try again in a moment.",
+        )
+        .header(header::RETRY_AFTER, HeaderValue::from_static("5"))),
+    }
+}
+
+/// The version that it came from, how to cite it, and how long it stays true.
+pub fn about(
+    document: Document,
+    app: &App,
+    target: &Target,
+    opened: &Opened,
+    headers: &HeaderMap,
+) -> Document {
+    let attributes = &opened.hierarchy.attributes;
+    let href = format!("{}/api/collections/{}", app.base(headers), target.id);
+    let title = opened.cube.title.clone().unwrap_or_else(|| target.id.clone());
+    let text = citation::citation(attributes, &title, opened.snapshot.version(), &href);
+    let cite = citation::doi(attributes).unwrap_or_else(|| href.clone());
+    let document = document
+        .header(HeaderName::from_static("graticule-version"), opened.snapshot.version())
+        .header(HeaderName::from_static("graticule-citation"), &citation::as_header(&text))
+        .header(header::LINK, &format!("<{cite}>; rel=\"cite-as\""))
+        .header(header::LINK, &format!("<{href}>; rel=\"collection\"; type=\"application/json\""));
+    if target.version.is_some() { document.cache("public, max-age=31536000, immutable") } else { document }
+}
+
+/// A member of a body as the text of a query.
+pub fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(s) => Some(s.clone()),
+        Value::Number(n) => Some(n.to_string()),
+        Value::Bool(b) => Some(b.to_string()),
+        Value::Array(list) => list.iter().map(as_text).collect::<Option<Vec<_>>>().map(|l| l.join(",")),
+        Value::Object(_) => Some(value.to_string()),
+        Value::Null => None,
+    }
+}

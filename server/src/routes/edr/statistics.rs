@@ -1,0 +1,138 @@
+//! `POST /api/collections/{id}/statistics`: what lies in a polygon, in numbers.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Response};
+use serde_json::{Map, Value, json};
+
+use super::{Target, about, as_text, borrowed, estimate, known, open, request, share};
+use crate::edr::region::Region;
+use crate::edr::shape::{Shape, of_geometry};
+use crate::edr::{self, Plan};
+use crate::problem::{Answer, Problem};
+use crate::routes::query::Query;
+use crate::routes::respond::Document;
+use crate::routes::{App, doc};
+use crate::search::geometry::Shape as Feature;
+
+/// Members that say where.
+const WHERE: [&str; 2] = ["geometry", "bbox"];
+/// Steps in one answer.
+const MOST_STEPS: u64 = 200_000;
+
+pub async fn post(
+    State(app): State<Arc<App>>,
+    Path(target): Path<Target>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer<Response<Body>> {
+    let opened = open(&app, &target).await?;
+    let example = r#"{"geometry": {"type": "Polygon", "coordinates": [[[-10,40],[10,40],[10,60],[-10,60],[-10,40]]]}, "parameter-name": ["sst"], "datetime": "2024-01-01/2024-02-01"}"#;
+    let asked: Value = serde_json::from_slice(&body).map_err(|e| {
+        Problem::bad_request(format!("the body is no JSON ({e}); expected such as {example}"))
+    })?;
+    let Value::Object(mut asked) = asked else {
+        return Err(Problem::bad_request(format!("expected a JSON object such as {example}")));
+    };
+    // A feature has its geometry, and may say the rest among its properties.
+    if asked.get("type").is_some_and(|t| t == "Feature") {
+        let properties = asked.remove("properties");
+        asked.retain(|k, _| k == "geometry");
+        if let Some(Value::Object(more)) = properties {
+            let names = known(&opened, &[]);
+            asked.extend(more.into_iter().filter(|(k, _)| names.contains(k)));
+        }
+    }
+    let region = region(&asked)?;
+    let names = known(&opened, &[]);
+    let mut pairs = Vec::new();
+    for (key, value) in asked.iter().filter(|(k, _)| !WHERE.contains(&k.as_str())) {
+        let key = if matches!(key.as_str(), "variables" | "parameters") { "parameter-name" } else { key };
+        pairs.extend(as_text(value).map(|v| (key.to_owned(), v)));
+    }
+    let query = Query::of(pairs, &borrowed(&names))?;
+    let request = request(&query, &[], edr::Query::Region(region))?;
+    let plan = Plan::new(&opened, &request).await?;
+    let steps: usize = plan.steps();
+    if steps as u64 > MOST_STEPS {
+        return Err(Problem::new(
+            crate::problem::Kind::TooLarge,
+            format!(
+                "{steps} steps of all parameters together, of at most {MOST_STEPS}: ask for a shorter datetime"
+            ),
+        ));
+    }
+    if let Some(document) = estimate(&query, false, &plan.cost, u64::MAX, &headers)? {
+        return Ok(about(document, &app, &target, &opened, &headers).answer(&headers));
+    }
+    plan.check(u64::MAX)?;
+    let _share = share(&app, plan.cost.values.min(2 << 20), 16).await?;
+    let body = edr::statistics::of(&opened, &plan).await?;
+    Ok(about(Document::json(&body)?, &app, &target, &opened, &headers).answer(&headers))
+}
+
+fn region(asked: &Map<String, Value>) -> Answer<Region> {
+    let wrong =
+        |name: &str, why: &str| Problem::bad_request(format!("{name}: {why}")).with("parameter", name);
+    match (asked.get("geometry"), asked.get("bbox")) {
+        (Some(_), Some(_)) => Err(wrong("bbox", "a geometry is there too; expected one of them")),
+        (None, None) => Err(wrong(
+            "geometry",
+            "it is required: a GeoJSON Polygon or MultiPolygon, or else bbox: [w, s, e, n]",
+        )),
+        (Some(g), None) => {
+            let shape = Feature::from_geojson(g).and_then(|f| of_geometry(f.geometry));
+            match shape.map_err(|why| wrong("geometry", &why))? {
+                Shape::Polygons(p) if p.iter().flatten().flatten().all(|(_, lat)| lat.abs() <= 90.0) => {
+                    Ok(Region::Polygons(p))
+                }
+                Shape::Polygons(_) => {
+                    Err(wrong("geometry", "a latitude is not within -90 and 90; longitude comes first"))
+                }
+                _ => Err(wrong("geometry", "expected a Polygon or a MultiPolygon")),
+            }
+        }
+        (None, Some(b)) => {
+            let numbers: Option<Vec<f64>> =
+                b.as_array().and_then(|l| l.iter().map(|v| v.as_f64().filter(|v| v.is_finite())).collect());
+            match numbers.as_deref() {
+                Some(&[w, s, e, n])
+                    if s <= n && s >= -90.0 && n <= 90.0 && w.abs() <= 540.0 && e.abs() <= 540.0 =>
+                {
+                    Ok(Region::of_box([w, s, e, n]))
+                }
+                _ => Err(wrong(
+                    "bbox",
+                    "expected [west, south, east, north] in degrees, with south at most north",
+                )),
+            }
+        }
+    }
+}
+
+pub fn describe() -> Value {
+    json!({
+        "tags": ["Data"],
+        "summary": "Area-weighted mean, least, greatest, spread and count of a region's cells, step by step",
+        "parameters": [doc::id()],
+        "requestBody": {"required": true, "content": {"application/json": {"schema": {
+            "type": "object",
+            "properties": {
+                "geometry": {"type": "object", "description": "GeoJSON Polygon or MultiPolygon"},
+                "bbox": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
+                "parameter-name": {"type": "array", "items": {"type": "string"}},
+                "datetime": {"type": "string"},
+                "z": {"type": "string"},
+                "estimate": {"type": "boolean"},
+            }},
+            "example": {"bbox": [-10, 40, 10, 60]}}}},
+        "responses": {
+            "200": {"description": "Per parameter and step: mean, std, min, max, count of cells with a value, missing ones",
+                "content": {"application/json": {"schema": {"type": "object",
+                    "required": ["collection", "version", "parameters"]}}}},
+            "default": {"$ref": "#/components/responses/Problem"}
+        }
+    })
+}
