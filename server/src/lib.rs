@@ -1,6 +1,7 @@
 //! The server of Graticule: ingest, catalog, HTTP. The binary is a thin shell around [`cli::main`].
 
 pub mod acquire;
+mod answers;
 pub mod background;
 mod blosc;
 pub mod catalog;

@@ -88,6 +88,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         chunks: Chunks::new(Arc::clone(&store), catalog.follow()),
         opened: quick_cache::sync::Cache::new(routes::KEPT_OPENED),
         previews: quick_cache::sync::Cache::new(routes::KEPT_PREVIEWS),
+        answers: crate::answers::Answers::new(store.root()),
         budget: tokio::sync::Semaphore::new(routes::edr::BUDGET_KIB),
         queue,
         config,
@@ -95,6 +96,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         catalog,
         stopping: stopping.clone(),
     });
+    routes::edr::later::resume(&app);
     if !app.config.versions.is_none() {
         let (store, policy) = (Arc::clone(&app.store), app.config.versions.clone());
         tokio::spawn(retention::daily(store, policy, stopping.clone()));

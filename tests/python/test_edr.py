@@ -3,6 +3,7 @@
 import io
 import json
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -373,6 +374,49 @@ def test_too_much_is_refused_with_parts_that_work(tmp_path):
         parts = [dataset(query(s, "big", "cube", datetime=t, **where)) for t in problem["split"]]
         whole = xr.concat(parts, "time")
         assert whole.v.shape == (30, 400, 400) and (whole.v.values == source.v.values).all()
+    finally:
+        s.stop()
+
+
+def wait_for(url):
+    for _ in range(200):
+        job = json.loads(ask(url)[0])
+        if job["status"] != "running":
+            return job
+        time.sleep(0.05)
+    raise AssertionError("the job did not end within 10 s")
+
+
+def test_an_answer_can_be_fetched_later_also_from_the_next_server(tmp_path):
+    source = demo("ncep-climatology.nc")
+    subprocess.run([binary(), "ingest", source, "--collection", "ncep", "--data", tmp_path], check=True, capture_output=True)
+    s = Server(tmp_path)
+    later = {"prefer": "respond-async"}
+    try:
+        where = "ncep/cube?bbox=-10,40,10,60&parameter-name=air&f=CSV"
+        body, headers = ask(f"{s.url}/api/collections/{where}", **later)
+        assert headers["preference-applied"] == "respond-async"
+        job = wait_for(headers["location"])
+        assert job["status"] == "successful" and job["links"][1]["type"].startswith("text/csv")
+        assert ask(job["links"][1]["href"])[0] == ask(f"{s.url}/api/collections/{where}")[0]
+        asked = json.dumps({"bbox": [-180, -90, 180, 90], "parameter-name": "air"}).encode()
+        _, headers = ask(f"{s.url}/api/collections/ncep/statistics", asked, **later)
+        done = wait_for(headers["location"])
+        assert ask(done["links"][1]["href"])[0] == ask(f"{s.url}/api/collections/ncep/statistics", asked)[0]
+        with pytest.raises(urllib.error.HTTPError) as e:
+            ask(f"{s.url}/api/collections/ncep/cube?bbox=0,0,1", **later)
+        assert e.value.code == 400
+    finally:
+        s.stop()
+    # As if it had been ended before the answer was there.
+    folder = tmp_path / "answers" / job["jobID"]
+    known = (folder / "answer").read_bytes()
+    (folder / "answer").unlink()
+    (folder / "done.json").unlink()
+    s = Server(tmp_path)
+    try:
+        again = wait_for(f"{s.url}/api/jobs/{job['jobID']}")
+        assert again["status"] == "successful" and ask(f"{s.url}/api/jobs/{job['jobID']}/results")[0] == known
     finally:
         s.stop()
 

@@ -48,6 +48,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::Service;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::answers::Answers;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::jobs::Jobs;
@@ -67,6 +68,8 @@ pub struct App {
     pub opened: Cache<String, Arc<Opened>>,
     /// Pictures of versions, by what was asked for.
     pub previews: Cache<String, Arc<Vec<u8>>>,
+    /// Answers that are fetched later.
+    pub answers: Answers,
     /// Memory for answers being made, in KiB.
     pub budget: Semaphore,
     pub queue: Arc<Jobs>,
@@ -177,8 +180,10 @@ pub fn table() -> Vec<Route> {
 
 /// The queries of EDR, of a collection and of each of its versions.
 fn queries() -> Vec<Route> {
-    use edr::{What, describe, instances, locations, statistics};
+    use edr::{What, describe, instances, later, locations, statistics};
     let mut all = vec![
+        route("/api/jobs/{job}", get(later::one), &[("get", later::describe_one)]),
+        route("/api/jobs/{job}/results", get(later::results), &[("get", later::describe_results)]),
         route("/api/collections/{id}/instances", get(instances::list), &[("get", instances::describe_list)]),
         route(
             "/api/collections/{id}/instances/{version}",

@@ -142,7 +142,7 @@ pub fn preflight() -> Response<Body> {
     h.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
-            "Range, If-None-Match, If-Range, Authorization, Content-Type, Last-Event-ID",
+            "Range, If-None-Match, If-Range, Authorization, Content-Type, Last-Event-ID, Prefer",
         ),
     );
     h.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));

@@ -3,6 +3,7 @@
 
 pub mod describe;
 pub mod instances;
+pub mod later;
 pub mod locations;
 pub mod statistics;
 
@@ -263,7 +264,7 @@ fn within(query: &Query) -> Answer<f64> {
 }
 
 async fn answer(
-    app: &App,
+    app: &Arc<App>,
     target: &Target,
     what: What,
     opened: Arc<Opened>,
@@ -272,7 +273,34 @@ async fn answer(
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
     let request = request(&query, what.own(), asked(what, &query)?)?;
+    if later::is_preferred(headers) && !head && query.get("estimate").is_none() {
+        let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
+        let format = Format::negotiated(query.get("f"), accept)?;
+        // What cannot be answered is refused now.
+        Plan::new(&opened, &request).await?.check(format.most_values())?;
+        let mut pairs: Vec<(String, String)> =
+            query.pairs().filter(|(k, _)| *k != "f").map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        pairs.push(("f".to_owned(), format.name().to_owned()));
+        return later::accept(app, target, &opened, what.name(), pairs, None, headers).await;
+    }
     respond(app, target, opened, &query, &request, head, headers).await
+}
+
+/// The bytes of an answer.
+pub async fn made(
+    app: &App,
+    opened: &Arc<Opened>,
+    request: &Request,
+    format: Format,
+    href: &str,
+) -> Answer<Vec<u8>> {
+    let plan = Plan::new(opened, request).await?;
+    plan.check(format.most_values())?;
+    let _share = share(app, plan.cost.values, 40).await?;
+    let source = Source { attributes: citation::attributes(opened, href) };
+    let coverages = plan.read(opened, format.most_values()).await?;
+    let written = tokio::task::spawn_blocking(move || format.write(&coverages, &source));
+    written.await.map_err(Problem::internal)?
 }
 
 /// Plans, weighs, reads and writes.
@@ -287,18 +315,14 @@ pub async fn respond(
 ) -> Answer<Response<Body>> {
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
     let format = Format::negotiated(query.get("f"), accept)?;
-    let plan = Plan::new(&opened, request).await?;
-    let most = format.most_values();
-    if let Some(estimate) = estimate(query, head, &plan.cost, most, headers)? {
-        return Ok(about(estimate, app, target, &opened, headers).answer(headers));
+    if head || query.get("estimate").is_some() {
+        let cost = Plan::new(&opened, request).await?.cost;
+        if let Some(estimate) = estimate(query, head, &cost, format.most_values())? {
+            return Ok(about(estimate, app, target, &opened, headers).answer(headers));
+        }
     }
-    plan.check(most)?;
-    let _share = share(app, plan.cost.values, 40).await?;
     let href = format!("{}/api/collections/{}", app.base(headers), target.id);
-    let source = Source { attributes: citation::attributes(&opened, &href) };
-    let coverages = plan.read(&opened, most).await?;
-    let written = tokio::task::spawn_blocking(move || format.write(&coverages, &source));
-    let body = written.await.map_err(Problem::internal)??;
+    let body = made(app, &opened, request, format, &href).await?;
     let mut document = Document::new(format.media_type(), body);
     if matches!(format, Format::NetCdf | Format::Parquet | Format::Arrow) {
         let name = format!("attachment; filename=\"{}.{}\"", target.id, format.extension());
@@ -308,13 +332,7 @@ pub async fn respond(
 }
 
 /// What an answer would cost, where that is all that is asked: by HEAD or `estimate=true`.
-pub fn estimate(
-    query: &Query,
-    head: bool,
-    cost: &Cost,
-    most: u64,
-    headers: &HeaderMap,
-) -> Answer<Option<Document>> {
+pub fn estimate(query: &Query, head: bool, cost: &Cost, most: u64) -> Answer<Option<Document>> {
     let asked = match query.get("estimate") {
         None | Some("false") => false,
         Some("true") => true,
@@ -326,7 +344,6 @@ pub fn estimate(
     let mut body = cost.json();
     body["allowed"] = json!(!cost.is_too_much(most));
     body["parts"] = json!(cost.parts(most));
-    let _ = headers;
     let document = Document::json(&body)?.header(HeaderName::from_static("graticule-cost"), &cost.header());
     Ok(Some(document))
 }

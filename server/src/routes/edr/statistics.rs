@@ -7,16 +7,18 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
 
-use super::{Target, about, as_text, borrowed, estimate, known, open, request, share};
+use super::{Target, about, as_text, borrowed, estimate, known, later, open, request, share};
 use crate::edr::region::Region;
 use crate::edr::shape::{Shape, of_geometry};
 use crate::edr::{self, Plan};
-use crate::problem::{Answer, Problem};
+use crate::opened::Opened;
+use crate::problem::{Answer, Kind, Problem};
 use crate::routes::query::Query;
 use crate::routes::respond::Document;
 use crate::routes::{App, doc};
 use crate::search::geometry::Shape as Feature;
 
+pub const NAME: &str = "statistics";
 /// Members that say where.
 const WHERE: [&str; 2] = ["geometry", "bbox"];
 /// Steps in one answer.
@@ -45,32 +47,55 @@ pub async fn post(
             asked.extend(more.into_iter().filter(|(k, _)| names.contains(k)));
         }
     }
-    let region = region(&asked)?;
-    let names = known(&opened, &[]);
+    region(&asked)?;
     let mut pairs = Vec::new();
     for (key, value) in asked.iter().filter(|(k, _)| !WHERE.contains(&k.as_str())) {
         let key = if matches!(key.as_str(), "variables" | "parameters") { "parameter-name" } else { key };
         pairs.extend(as_text(value).map(|v| (key.to_owned(), v)));
     }
+    asked.retain(|k, _| WHERE.contains(&k.as_str()));
+    let asked = Value::Object(asked);
+    let (query, plan) = planned(&opened, &asked, pairs.clone()).await?;
+    if let Some(document) = estimate(&query, false, &plan.cost, u64::MAX)? {
+        return Ok(about(document, &app, &target, &opened, &headers).answer(&headers));
+    }
+    if later::is_preferred(&headers) {
+        return later::accept(&app, &target, &opened, NAME, pairs, Some(asked), &headers).await;
+    }
+    let body = made(&app, &opened, &asked, pairs).await?;
+    Ok(about(Document::json(&body)?, &app, &target, &opened, &headers).answer(&headers))
+}
+
+async fn planned(opened: &Arc<Opened>, asked: &Value, pairs: Vec<(String, String)>) -> Answer<(Query, Plan)> {
+    let nowhere = Map::new();
+    let region = region(asked.as_object().unwrap_or(&nowhere))?;
+    let names = known(opened, &[]);
     let query = Query::of(pairs, &borrowed(&names))?;
     let request = request(&query, &[], edr::Query::Region(region))?;
-    let plan = Plan::new(&opened, &request).await?;
-    let steps: usize = plan.steps();
-    if steps as u64 > MOST_STEPS {
+    let plan = Plan::new(opened, &request).await?;
+    let steps = plan.steps() as u64;
+    if steps > MOST_STEPS {
         return Err(Problem::new(
-            crate::problem::Kind::TooLarge,
+            Kind::TooLarge,
             format!(
                 "{steps} steps of all parameters together, of at most {MOST_STEPS}: ask for a shorter datetime"
             ),
         ));
     }
-    if let Some(document) = estimate(&query, false, &plan.cost, u64::MAX, &headers)? {
-        return Ok(about(document, &app, &target, &opened, &headers).answer(&headers));
-    }
     plan.check(u64::MAX)?;
-    let _share = share(&app, plan.cost.values.min(2 << 20), 16).await?;
-    let body = edr::statistics::of(&opened, &plan).await?;
-    Ok(about(Document::json(&body)?, &app, &target, &opened, &headers).answer(&headers))
+    Ok((query, plan))
+}
+
+/// The answer: `asked` says where, `pairs` the rest.
+pub async fn made(
+    app: &App,
+    opened: &Arc<Opened>,
+    asked: &Value,
+    pairs: Vec<(String, String)>,
+) -> Answer<Value> {
+    let (_, plan) = planned(opened, asked, pairs).await?;
+    let _share = share(app, plan.cost.values.min(2 << 20), 16).await?;
+    edr::statistics::of(opened, &plan).await
 }
 
 fn region(asked: &Map<String, Value>) -> Answer<Region> {
