@@ -193,7 +193,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let id = Answers::new(dir.path()).accept(&asked()).unwrap().unwrap();
         let again = Answers::new(dir.path());
-        assert_eq!(again.left().unwrap(), [id.clone()]);
+        assert_eq!(again.left().unwrap(), vec![id.clone()]);
         assert_eq!(again.look(&id).unwrap().unwrap().0.pairs, asked().pairs);
         let done = Done { finished: now(), content_type: "text/csv".into(), file: None, failed: None };
         again.finish(&id, b"1,2", &done).unwrap();

@@ -366,6 +366,16 @@ def test_too_much_is_refused_with_parts_that_work(tmp_path):
     source.v[:] = np.arange(30)[:, None, None]
     source.to_netcdf(tmp_path / "big.nc")
     subprocess.run([binary(), "ingest", tmp_path / "big.nc", "--collection", "big", "--data", tmp_path / "d"], check=True, capture_output=True)
+    high = xr.Dataset(
+        {"v": (("time", "lat", "lon"), np.zeros((1, 800, 800), "f4"))},
+        coords={
+            "time": ("time", [0], {"units": "days since 2000-01-01"}),
+            "lat": ("lat", np.linspace(-80, 80, 800), {"units": "degrees_north"}),
+            "lon": ("lon", np.linspace(-180, 179, 800), {"units": "degrees_east"}),
+        },
+    )
+    high.to_netcdf(tmp_path / "high.nc")
+    subprocess.run([binary(), "ingest", tmp_path / "high.nc", "--collection", "high", "--data", tmp_path / "d"], check=True, capture_output=True)
     s = Server(tmp_path / "d")
     try:
         where = {"bbox": "-180,-90,180,90", "f": "NetCDF4"}
@@ -374,6 +384,20 @@ def test_too_much_is_refused_with_parts_that_work(tmp_path):
         parts = [dataset(query(s, "big", "cube", datetime=t, **where)) for t in problem["split"]]
         whole = xr.concat(parts, "time")
         assert whole.v.shape == (30, 400, 400) and (whole.v.values == source.v.values).all()
+        # With too few steps to split, by strips of the region.
+        for what, asked in [
+            ("cube", {"bbox": "-180,-90,180,90"}),
+            ("area", {"coords": "POLYGON((-180 -90,180 -90,180 90,-180 90,-180 -90))"}),
+        ]:
+            where = {"datetime": "2000-01-01", "f": "GeoJSON"}
+            status, problem = refusal(s, "high", what, **asked, **where)
+            assert status == 413 and problem["parameter"] == list(asked)[0], problem
+            cells = 0
+            for part in problem["split"]:
+                cells += json.loads(query(s, "high", what, **{problem["parameter"]: part}, estimate="true", **where))["values"]
+            assert 800 * 800 <= cells <= 800 * 810
+            small = json.loads(query(s, "high", what, **{problem["parameter"]: problem["split"][-1]}, **where))
+            assert len(small["features"]) > 100_000
     finally:
         s.stop()
 

@@ -1,9 +1,8 @@
 //! What an answer costs, before it is made.
 
-use graticule_shared::cube::Role;
 use serde_json::{Value, json};
 
-use super::coverage::{Labels, Selected};
+use super::split::Split;
 use crate::problem::{Kind, Problem};
 
 /// Values in one answer; more are asked for in parts.
@@ -58,14 +57,8 @@ impl Cost {
     }
 }
 
-/// The refusal of too much, with intervals of time that can each be answered where there are
-/// steps enough to split, levels where not.
-pub fn too_much(cost: &Cost, most_values: u64, dims: &[Selected]) -> Problem {
-    let parts = cost.parts(most_values) as usize;
-    let longest = dims
-        .iter()
-        .filter(|d| matches!(d.role, Role::T | Role::Z) && d.indices.len() >= parts.max(2))
-        .max_by_key(|d| (d.role == Role::T, d.indices.len()));
+/// The refusal of too much, with parts that can each be answered where some are known.
+pub fn too_much(cost: &Cost, most_values: u64, split: Option<Split>) -> Problem {
     let says = |n: u64, what: &str, most: u64| format!("{n} {what}, of at most {most}");
     let why = [
         (cost.values > most_values).then(|| says(cost.values, "values in the answer", most_values)),
@@ -74,36 +67,17 @@ pub fn too_much(cost: &Cost, most_values: u64, dims: &[Selected]) -> Problem {
             .then(|| says(cost.chunks, "chunks to read", super::gather::MAX_BLOCKS)),
     ];
     let why = why.into_iter().flatten().collect::<Vec<_>>().join("; ");
-    let Some(dim) = longest else {
-        return Problem::new(
-            Kind::TooLarge,
-            format!("{why}: ask for fewer parameter-name or a smaller area, in {parts} parts or more"),
-        )
-        .with("estimate", cost.json());
-    };
-    let per = dim.indices.len() / parts.max(1);
-    let ends: Vec<(usize, usize)> = (0..dim.indices.len())
-        .step_by(per.max(1))
-        .map(|a| (a, (a + per.max(1)).min(dim.indices.len()) - 1))
-        .take(1000)
-        .collect();
-    let (name, split): (&str, Vec<String>) = match &dim.labels {
-        Labels::Times { values, .. } => {
-            let at = |i: usize| values.get(i).map_or("..", String::as_str);
-            ("datetime", ends.iter().map(|(a, b)| format!("{}/{}", at(*a), at(*b))).collect())
+    let problem = |detail: String| Problem::new(Kind::TooLarge, detail).with("estimate", cost.json());
+    match split {
+        None => problem(format!("{why}: ask in {} parts or more", cost.parts(most_values))),
+        Some(Split { parameter, values }) => {
+            let first = values.first().map_or("", String::as_str);
+            problem(format!(
+                "{why}: ask in {} parts, such as {parameter}={first}; \"split\" lists them",
+                values.len()
+            ))
+            .with("parameter", parameter)
+            .with("split", values)
         }
-        Labels::Numbers(values) => {
-            let at = |i: usize| values.get(i).copied().unwrap_or_default();
-            ("z", ends.iter().map(|(a, b)| format!("{}/{}", at(*a), at(*b))).collect())
-        }
-    };
-    let detail = format!(
-        "{why}: ask in {} parts, such as {name}={}; \"split\" lists them",
-        split.len(),
-        split.first().map_or("", String::as_str)
-    );
-    Problem::new(Kind::TooLarge, detail)
-        .with("parameter", name)
-        .with("split", split)
-        .with("estimate", cost.json())
+    }
 }

@@ -26,13 +26,6 @@ pub enum Labels {
 }
 
 impl Labels {
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Times { values, .. } => values.len(),
-            Self::Numbers(values) => values.len(),
-        }
-    }
-
     /// Those at these places of the list.
     pub fn pick(&self, which: &[usize]) -> Self {
         let of = |v: &[f64]| which.iter().filter_map(|i| v.get(*i).copied()).collect();
@@ -75,12 +68,12 @@ pub enum Domain {
     Cells { longitude: Vec<f64>, latitude: Vec<f64> },
     /// Cells along a path. Where the path says when or how high, each has one time or height,
     /// and the dimension is none of the coverage's.
-    Path { longitude: Vec<f64>, latitude: Vec<f64>, times: Option<Labels>, heights: Option<Selected> },
+    Path { longitude: Vec<f64>, latitude: Vec<f64>, times: Option<Labels>, heights: Option<Box<Selected>> },
 }
 
 impl Domain {
     /// Number of places.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         match self {
             Self::Point { .. } => 1,
             Self::Grid { latitude, longitude, .. } => latitude.len() * longitude.len(),

@@ -27,7 +27,7 @@ pub enum Where {
 }
 
 impl Where {
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         match self {
             Self::Window { rows, columns } => rows.len() * columns.len(),
             Self::List(cells) => cells.len(),
@@ -35,7 +35,7 @@ impl Where {
     }
 
     /// Blocks that hold these cells.
-    fn count(&self, grid: &[u64], block: &[u64]) -> u64 {
+    fn blocks_of(&self, grid: &[u64], block: &[u64]) -> u64 {
         let distinct =
             |of: &[u64], n: u64| of.iter().map(|i| i / n.max(1)).collect::<BTreeSet<u64>>().len() as u64;
         match (self, block) {
@@ -143,9 +143,9 @@ fn cost_of(array: &ArrayMeta, dims: &[Selected], at: &Where) -> Cost {
     let (leading, plane) = block.split_at(block.len() - rank);
     let grid = array.shape.split_at(array.shape.len().saturating_sub(rank)).1;
     let steps = dims.iter().zip(leading).map(|(d, n)| runs(&d.indices, *n).len() as u64);
-    let chunks = steps.fold(at.count(grid, plane), u64::saturating_mul);
+    let chunks = steps.fold(at.blocks_of(grid, plane), u64::saturating_mul);
     let size = block.iter().fold(element_size(array) as u64, |n, len| n.saturating_mul(*len));
-    let values = dims.iter().map(|d| d.indices.len() as u64).fold(at.len() as u64, u64::saturating_mul);
+    let values = dims.iter().map(|d| d.indices.len() as u64).fold(at.count() as u64, u64::saturating_mul);
     Cost { chunks, bytes: chunks.saturating_mul(size), values }
 }
 
@@ -179,7 +179,7 @@ pub async fn values(
         return read(opened, variable, &layout.path, dims, at).await;
     }
     let mut shape: Vec<u64> = dims.iter().map(|d| d.indices.len() as u64).collect();
-    shape.push(at.len() as u64);
+    shape.push(at.count() as u64);
     let mut out = vec![f64::NAN; shape.iter().product::<u64>() as usize];
     for (positions, path) in [(early, layout.path.as_str()), (late, variable.path.as_str())] {
         if positions.is_empty() {
@@ -227,7 +227,7 @@ async fn read(
         ));
     }
     let shape: Vec<usize> = dims.iter().map(|d| d.indices.len()).collect();
-    let (cells, per_plane) = (at.len(), plane.iter().product::<u64>());
+    let (cells, per_plane) = (at.count(), plane.iter().product::<u64>());
     let mut out = vec![f64::NAN; shape.iter().product::<usize>() * cells];
     let dtype = variable.packing.read_as();
     let mut tasks: JoinSet<anyhow::Result<(u64, Vec<u8>)>> = JoinSet::new();

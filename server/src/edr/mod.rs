@@ -19,6 +19,7 @@ mod plan;
 pub mod region;
 mod select;
 pub mod shape;
+mod split;
 pub mod statistics;
 
 use std::sync::Arc;

@@ -190,7 +190,7 @@ pub(super) async fn coverages(opened: &Arc<Opened>, path: &Path, parts: &[&Part]
             longitude: path.samples.iter().map(|s| s.cell.longitude).collect(),
             latitude: path.samples.iter().map(|s| s.cell.latitude).collect(),
             times: picked(own.time, |s| s.0).map(|d| d.labels),
-            heights: picked(own.height, |s| s.1),
+            heights: picked(own.height, |s| s.1).map(Box::new),
         };
         let field = Field { variable: part.variable.clone(), values };
         match out.iter_mut().find(|c| c.dims == left && c.domain == domain) {

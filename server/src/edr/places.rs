@@ -240,7 +240,7 @@ impl Grid {
             Locator::Healpix(grid) => list.healpix(grid),
         }
         let Listed { cells, longitude, latitude, areas, .. } = list;
-        (!cells.is_empty()).then(|| Chosen {
+        (!cells.is_empty()).then_some(Chosen {
             at: Where::List(cells),
             domain: Domain::Cells { longitude, latitude },
             areas,
@@ -516,7 +516,7 @@ mod tests {
             },
         ] {
             let found = grid.within(&world).await.unwrap().unwrap();
-            assert_eq!(found.at.len() as u64, grid.shape.iter().product::<u64>());
+            assert_eq!(found.at.count() as u64, grid.shape.iter().product::<u64>());
             let sum: f64 = found.areas.unwrap().iter().sum();
             assert!((sum - 4.0 * std::f64::consts::PI).abs() < 1e-9, "{sum}");
         }

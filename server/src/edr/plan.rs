@@ -10,7 +10,7 @@ use super::coverage::{Coverage, Domain, Field, Selected};
 use super::gather::{self, Where};
 use super::path::{self, Path};
 use super::places::{Cell, Chosen, Grid};
-use super::{Method, Query, Request, select};
+use super::{Method, Query, Region, Request, select, split};
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
 
@@ -20,6 +20,8 @@ const MAX_POINTS: usize = 10_000;
 pub struct Plan {
     pub(super) parts: Vec<Part>,
     spots: Vec<Spot>,
+    /// What a query of a region covers.
+    region: Option<Region>,
     pub cost: Cost,
 }
 
@@ -29,13 +31,14 @@ pub(super) struct Part {
     pub dims: Vec<Selected>,
     /// Which of the plan's spots.
     spot: usize,
+    cost: Cost,
 }
 
 /// Cells of one grid, which several variables may have in common.
 enum Spot {
     /// For each point the cells that its value is made of and their weights; none beside the grid.
     Points(Vec<Option<Point>>),
-    Region(Chosen),
+    Region(Box<Chosen>),
     Path(Path),
 }
 
@@ -62,7 +65,11 @@ impl Plan {
         }
         let variables = chosen(opened, request.parameters.as_deref())?;
         check_dims(&variables, request)?;
-        let mut plan = Self { parts: Vec::new(), spots: Vec::new(), cost: Cost::default() };
+        let region = match &request.query {
+            Query::Region(region) => Some(region.clone()),
+            _ => None,
+        };
+        let mut plan = Self { parts: Vec::new(), spots: Vec::new(), region, cost: Cost::default() };
         let mut grids: Vec<(&Horizontal, Option<usize>)> = Vec::new();
         let mut beside = None;
         for variable in variables {
@@ -91,7 +98,7 @@ impl Plan {
             for dim in variable.leading() {
                 dims.push(select::along(opened, dim, request).await?);
             }
-            plan.parts.push(Part { variable: variable.clone(), dims, spot });
+            plan.parts.push(Part { variable: variable.clone(), dims, spot, cost: Cost::default() });
         }
         if let (true, Some(why)) = (plan.parts.is_empty(), beside) {
             return Err(why);
@@ -108,13 +115,13 @@ impl Plan {
                 }
             }
         }
-        for part in &plan.parts {
-            let cost = match plan.spots.get(part.spot) {
+        for part in &mut plan.parts {
+            part.cost = match plan.spots.get(part.spot) {
                 Some(Spot::Path(p)) => path::cost(opened, part, p)?,
                 Some(spot) => gather::cost(opened, &part.variable, &part.dims, &spot.cells())?,
                 None => Cost::default(),
             };
-            plan.cost.add(cost);
+            plan.cost.add(part.cost);
         }
         Ok(plan)
     }
@@ -125,9 +132,23 @@ impl Plan {
         if !self.cost.is_too_much(most_values) {
             return Ok(());
         }
+        let parts = usize::try_from(self.cost.parts(most_values)).unwrap_or(usize::MAX);
         let longest =
             self.parts.iter().max_by_key(|p| p.dims.iter().map(|d| d.indices.len()).product::<usize>());
-        Err(too_much(&self.cost, most_values, longest.map_or(&[], |p| &p.dims)))
+        let split = longest.and_then(|p| split::by_steps(&p.dims, parts)).or_else(|| {
+            let costs: Vec<(String, Cost)> =
+                self.parts.iter().map(|p| (p.variable.path.clone(), p.cost)).collect();
+            split::by_parameters(&costs, most_values)
+        });
+        let split = split.or_else(|| {
+            // Blocks across a cut are read for both sides.
+            let parts = if self.cost.values > most_values { parts } else { parts.saturating_mul(2) };
+            match (self.region.as_ref()?, self.spots.first()?) {
+                (region, Spot::Region(chosen)) => split::by_strips(region, &chosen.domain, parts),
+                _ => None,
+            }
+        });
+        Err(too_much(&self.cost, most_values, split))
     }
 
     /// Reads what was planned.
@@ -264,7 +285,7 @@ async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> A
             }
         }
         Query::Region(region) => match grid.within(region).await? {
-            Some(chosen) => Ok(Spot::Region(chosen)),
+            Some(chosen) => Ok(Spot::Region(Box::new(chosen))),
             None => {
                 let [w, s, e, n] = region.bounds();
                 Err(grid.outside(variable, (w + e) / 2.0, (s + n) / 2.0))
@@ -295,7 +316,7 @@ async fn points_of(opened: &Arc<Opened>, points: &[Option<Point>], parts: &[&Par
                 let weighed = cells.iter().zip(&point.cells).filter(|(_, (_, w))| *w > 0.0);
                 weighed.map(|(v, (_, w))| if *w == 1.0 { *v } else { v * w }).sum::<f64>()
             };
-            let own: Vec<f64> = values.chunks(at.len().max(1)).map(mixed).collect();
+            let own: Vec<f64> = values.chunks(at.count().max(1)).map(mixed).collect();
             let field = Field { variable: part.variable.clone(), values: own };
             from += point.cells.len();
             match list.iter_mut().find(|c| c.dims == part.dims) {

@@ -55,7 +55,7 @@ pub async fn of(opened: &Arc<Opened>, plan: &Plan) -> Answer<Value> {
     let mut parameters = Map::new();
     for part in &plan.parts {
         let chosen = plan.region(part).ok_or_else(|| Problem::internal("statistics of what is no region"))?;
-        let cells = chosen.at.len().max(1);
+        let cells = chosen.at.count().max(1);
         let outside = match &chosen.domain {
             super::Domain::Grid { outside, .. } => outside.as_deref(),
             _ => None,

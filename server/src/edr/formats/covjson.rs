@@ -58,7 +58,7 @@ fn apart(coverage: &Coverage) -> Vec<Apart<'_>> {
     }
     let shape: Vec<u64> = coverage.dims.iter().map(|d| d.indices.len() as u64).collect();
     let wide: Vec<u64> = others.iter().filter_map(|i| shape.get(*i).copied()).collect();
-    let places = coverage.domain.len();
+    let places = coverage.domain.count();
     (0..wide.iter().product::<u64>())
         .map(|flat| {
             let chosen = unravel(flat, &wide);
@@ -272,11 +272,11 @@ struct Tuples<'a>(&'a Domain);
 impl Serialize for Tuples<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let (times, heights) = match self.0 {
-            Domain::Path { times, heights, .. } => (times.as_ref(), heights.as_ref()),
+            Domain::Path { times, heights, .. } => (times.as_ref(), heights.as_deref()),
             _ => (None, None),
         };
-        let mut list = s.serialize_seq(Some(self.0.len()))?;
-        for i in 0..self.0.len() {
+        let mut list = s.serialize_seq(Some(self.0.count()))?;
+        for i in 0..self.0.count() {
             let (longitude, latitude) = self.0.place(i).unwrap_or((f64::NAN, f64::NAN));
             let mut tuple: Vec<Value> = vec![json!(longitude), json!(latitude)];
             if let Some(Labels::Times { values, .. }) = times {

@@ -285,7 +285,7 @@ fn ordered<'a>(c: &Coverage, order: &[usize], values: &'a [f64]) -> Cow<'a, [f64
     }
     let shape: Vec<u64> = c.dims.iter().map(|d| d.indices.len() as u64).collect();
     let wanted: Vec<u64> = order.iter().filter_map(|i| shape.get(*i).copied()).collect();
-    let (places, steps) = (c.domain.len(), c.steps());
+    let (places, steps) = (c.domain.count(), c.steps());
     let mut out = vec![f64::NAN; values.len()];
     for to in 0..steps {
         let at = unravel(to as u64, &wanted);

@@ -86,7 +86,7 @@ impl Columns {
             let column = |name: &str| self.dims.iter().position(|d| d.name == name);
             let own: Vec<Option<usize>> = c.dims.iter().map(|d| column(&d.name)).collect();
             let (times, heights): (Option<&'a Labels>, Option<&'a Selected>) = match &c.domain {
-                Domain::Path { times, heights, .. } => (times.as_ref(), heights.as_ref()),
+                Domain::Path { times, heights, .. } => (times.as_ref(), heights.as_deref()),
                 _ => (None, None),
             };
             let at_time = times.and_then(|_| column(TIME));
@@ -97,7 +97,7 @@ impl Columns {
                 .map(|p| c.fields.iter().position(|f| f.variable.path == p.name))
                 .collect();
             let shape: Vec<u64> = c.dims.iter().map(|d| d.indices.len() as u64).collect();
-            let places = c.domain.len();
+            let places = c.domain.count();
             let mut labels: Vec<Option<Label<'a>>> = vec![None; self.dims.len()];
             let mut values = vec![f64::NAN; self.parameters.len()];
             for step in 0..c.steps() {
