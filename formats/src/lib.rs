@@ -18,6 +18,7 @@ mod grib;
 mod guard;
 mod hdf5;
 mod jpeg;
+mod jpeg2000;
 #[cfg(feature = "zarr")]
 mod kerchunk;
 pub mod model;
