@@ -13,7 +13,6 @@ pub mod origin;
 mod parquet;
 mod thrift;
 mod transcode;
-mod v2;
 
 pub use export::{Export, kerchunk};
 pub use intact::{Status, broken, status, watch};

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
 
 use super::respond::Document;
-use super::{ZARR, doc, table, zarr};
+use super::{STORED, doc, table};
 use crate::problem::Answer;
 
 pub const MEDIA_TYPE: &str = "application/vnd.oai.openapi+json;version=3.1";
@@ -29,10 +29,9 @@ pub fn document() -> Value {
             paths.insert(route.path.to_owned(), operations.into());
         }
     }
-    let mut stored = zarr::describe();
-    stored["operationId"] = json!("getZarr");
-    stored["tags"] = json!(["Data"]);
-    paths.insert(ZARR.to_owned(), json!({"get": stored}));
+    for (path, describe) in STORED {
+        paths.insert(path.to_owned(), json!({"get": describe()}));
+    }
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use super::coding::{Coding, Packer};
+use super::conditional::{Validators, Verdict};
 use super::query::Query;
-use super::range::none_match;
 use super::respond::{Document, open_to_all};
 use super::{App, doc, stac};
 use crate::catalog::tokens::hex;
@@ -96,6 +97,9 @@ pub async fn one(
             .await
             .map_err(Problem::internal)?;
     let (table, request) = opened?;
+    let media = if request.csv { CSV } else { "application/json" };
+    // How long it will be is not known; it may be all of the table.
+    let coding = Coding::of(&headers, media, usize::MAX);
     let etag = {
         let mut hash = Sha256::new();
         for part in
@@ -104,14 +108,14 @@ pub async fn one(
             hash.update(part);
             hash.update([0]);
         }
-        format!("\"{}\"", hex(&hash.finalize()[..12]))
+        coding.tagged(&hex(&hash.finalize()[..12]))
     };
     let mut response = Response::new(Body::empty());
     let h = response.headers_mut();
     open_to_all(h);
     let cache = if pinned { "public, max-age=31536000, immutable" } else { "no-cache" };
     h.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    h.insert(header::VARY, HeaderValue::from_static("Accept"));
+    h.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     for (name, value) in [
         (header::ETAG, etag.clone()),
         (HeaderName::from_static("graticule-version"), request.version.id.clone()),
@@ -120,12 +124,18 @@ pub async fn one(
             h.insert(name, v);
         }
     }
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
-    if known.into_iter().any(|v| none_match(v, &etag)) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return Ok(response);
+    let now = Validators { etag: &etag, modified_secs: None };
+    match now.judge(&headers) {
+        Verdict::Send => {}
+        Verdict::Known => {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(response);
+        }
+        Verdict::Another => return Err(now.another()),
     }
-    let media = if request.csv { CSV } else { "application/json" };
+    if let Some(v) = coding.header() {
+        response.headers_mut().insert(header::CONTENT_ENCODING, v);
+    }
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     if request.csv {
         let name = format!("inline; filename=\"{id}.csv\"");
@@ -134,10 +144,10 @@ pub async fn one(
         }
     }
     *response.body_mut() = if request.csv {
-        stream(table, request, |t, r, send| write_csv(t, r, send))
+        stream(table, request, coding, |t, r, send| write_csv(t, r, send))
     } else {
         let page = Page { base, id, query: text.unwrap_or_default() };
-        stream(table, request, move |t, r, send| write_json(t, r, &page, send))
+        stream(table, request, coding, move |t, r, send| write_json(t, r, &page, send))
     };
     Ok(response)
 }
@@ -147,13 +157,30 @@ pub async fn one(
 fn stream(
     table: Table,
     request: Request,
+    coding: Coding,
     write: impl FnOnce(&Table, Request, &mut dyn FnMut(String) -> bool) -> anyhow::Result<()> + Send + 'static,
 ) -> Body {
     let (tx, mut rx) = mpsc::channel::<std::io::Result<Bytes>>(4);
     tokio::task::spawn_blocking(move || {
-        // False where nobody reads any more.
-        let mut send = |text: String| tx.blocking_send(Ok(Bytes::from(text))).is_ok();
-        if let Err(e) = write(&table, request, &mut send) {
+        let run = || -> anyhow::Result<()> {
+            let mut packer = Packer::new(coding, usize::MAX)?;
+            let mut failed = None;
+            // False where nobody reads any more.
+            let mut send = |text: String| match packer.push(text.as_bytes()) {
+                Ok(packed) => packed.is_empty() || tx.blocking_send(Ok(packed.into())).is_ok(),
+                Err(e) => {
+                    failed = Some(e);
+                    false
+                }
+            };
+            write(&table, request, &mut send)?;
+            if let Some(e) = failed {
+                return Err(e.into());
+            }
+            let _ = tx.blocking_send(Ok(packer.finish()?.into()));
+            Ok(())
+        };
+        if let Err(e) = run() {
             tracing::error!(error = %format!("{e:#}"), "a table cannot be read");
             let _ = tx.blocking_send(Err(std::io::Error::other("the table cannot be read")));
         }
