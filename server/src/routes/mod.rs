@@ -8,6 +8,7 @@ pub mod chunks;
 mod coding;
 mod collections;
 pub mod conditional;
+mod deprecation;
 mod doc;
 mod docs_page;
 mod events;
@@ -24,6 +25,7 @@ mod recipes;
 pub mod respond;
 mod rules;
 mod runs;
+mod schemas;
 mod search;
 mod stac;
 mod stored;
@@ -33,6 +35,8 @@ mod versions;
 mod web;
 mod zarr;
 mod zarr2;
+
+pub use deprecation::Deprecation;
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -44,7 +48,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, Method, Response};
-use axum::middleware::Next;
+use axum::middleware::{Next, map_response};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 use axum::serve::IncomingStream;
@@ -152,6 +156,16 @@ pub struct Route {
     /// Lower-case method and the operation's description; what is not an API has none.
     pub operations: Vec<(&'static str, Describe)>,
     pub handler: MethodRouter<Arc<App>>,
+    /// Where the route will go.
+    pub deprecated: Option<Deprecation>,
+}
+
+impl Route {
+    /// This route will go: every answer says so, and so does the OpenAPI document.
+    pub fn deprecated(mut self, how: Deprecation) -> Self {
+        self.deprecated = Some(how);
+        self
+    }
 }
 
 fn route(
@@ -159,7 +173,7 @@ fn route(
     handler: MethodRouter<Arc<App>>,
     operations: &[(&'static str, Describe)],
 ) -> Route {
-    Route { path, operations: operations.to_vec(), handler }
+    Route { path, operations: operations.to_vec(), handler, deprecated: None }
 }
 
 /// All but `/zarr`, which goes without middleware.
@@ -226,7 +240,11 @@ const STORED: [(&str, Describe); 2] =
 pub fn front(app: Arc<App>) -> Front {
     let mut api = Router::new();
     for r in table() {
-        api = api.route(r.path, r.handler);
+        let handler = match r.deprecated {
+            Some(how) => r.handler.layer(map_response(move |reply| how.clone().told(reply))),
+            None => r.handler,
+        };
+        api = api.route(r.path, handler);
     }
     let api = api
         .fallback(async || {

@@ -85,8 +85,12 @@ pub fn describe() -> Value {
             doc::datetime(),
             doc::query("z", "Level, list or interval; all levels when absent", "850"),
             doc::query("parameter-name", "Variables, separated by commas; all when absent", "sst"),
-            doc::query("crs", "CRS84", "CRS84"),
-            doc::query("f", "CoverageJSON or CSV", "CoverageJSON"),
+            doc::choice(
+                "crs",
+                "CRS84 alone",
+                &["CRS84", "OGC:CRS84", "http://www.opengis.net/def/crs/OGC/1.3/CRS84"],
+            ),
+            doc::choice("f", "How values are written", &["CoverageJSON", "CSV"]),
         ],
         COVERAGE_JSON,
     );
@@ -95,5 +99,6 @@ pub fn describe() -> Value {
          level nor time is chosen by `dim:NAME=VALUE`, such as `dim:month=7`.",
     );
     operation["responses"]["200"]["content"]["text/csv"] = serde_json::json!({"schema": {"type": "string"}});
-    operation
+    operation["responses"]["406"] = serde_json::json!({"$ref": "#/components/responses/Problem"});
+    doc::returning(operation, "Coverage")
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::Deprecation;
 use super::coding::Coding;
 use super::conditional::{Validators, Verdict, http_date};
 use super::links;
@@ -69,6 +70,13 @@ impl Document {
     /// When it last changed, in seconds since 1970.
     pub fn modified(mut self, secs: u64) -> Self {
         self.modified_secs = Some(secs);
+        self
+    }
+    /// What is described here has been replaced, or will go.
+    pub fn deprecated(mut self, how: &Deprecation) -> Self {
+        let mut h = HeaderMap::new();
+        how.tell(&mut h);
+        self.headers.extend(h.iter().map(|(name, value)| (name.clone(), value.clone())));
         self
     }
     /// Adds a header; a value that no header can hold is left out.

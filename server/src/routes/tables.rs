@@ -371,7 +371,7 @@ fn read(text: Option<&str>, version: Version, columns: Vec<Column>) -> Answer<Re
             "this table has no columns of latitude and longitude",
         ));
     }
-    if let Some(text) = fixed.get("datetime") {
+    if let Some(text) = fixed.given("datetime") {
         if role(Role::Time).is_none() {
             return Err(Problem::parameter("datetime", text, "this table has no column of times"));
         }
@@ -507,7 +507,7 @@ pub fn is_a_table(id: &str) -> Problem {
 }
 
 pub fn describe_list() -> Value {
-    doc::get("Data", "Tabular collections", &[], "application/json")
+    doc::returning(doc::get("Data", "Tabular collections", &[], "application/json"), "Tables")
 }
 
 pub fn describe_one() -> Value {
@@ -515,13 +515,17 @@ pub fn describe_one() -> Value {
         "Data",
         "Rows of a table",
         &[
-            doc::path("id", "Collection id, with @version for a version that never changes"),
+            doc::reference("id"),
             doc::query("select", "Columns to show, separated by commas", "time,lat,lon"),
             doc::query("order", "A column to sort by; with - before it the greatest comes first", "-time"),
             doc::bbox(),
             doc::datetime(),
             doc::limit(),
-            doc::query("f", "json (a page) or csv (the whole table, unless limit is given)", "csv"),
+            doc::choice(
+                "f",
+                "A page of JSON, or the whole table as CSV, unless limit is given",
+                &["json", "csv"],
+            ),
             doc::query("token", "Where the page begins, from a \"next\" link", "W251bGwsMTAwXQ"),
         ],
         "application/json",
@@ -530,7 +534,7 @@ pub fn describe_one() -> Value {
         "Every other parameter is a condition on a column: `column=value`, `column_gt=`, `column_ge=`, `column_lt=`, `column_le=`, `column_ne=`. Names are compared without regard to case, blanks and signs where that is clear."
     );
     operation["responses"]["200"]["content"]["text/csv"] = json!({"schema": {"type": "string"}});
-    operation
+    doc::returning(operation, "Rows")
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::chunks::{Object, Served};
 use super::coding::Coding;
 use super::respond::{self, JSON};
 use super::stored::{self, OCTETS, Stored};
-use super::{App, stac};
+use super::{App, doc, stac};
 use crate::problem::{Answer, Kind, Problem};
 
 pub async fn any(app: Arc<App>, request: Request) -> Response<Body> {
@@ -191,25 +191,33 @@ pub fn describe() -> Value {
         "description": "`reference` is a collection id (its latest version) or `id@version` (that version, \
             for ever). `key` is `zarr.json`, `ARRAY/zarr.json` or a chunk key such as `sst/c/0/0/0`. \
             GRIB messages and TIFF tiles of a cube of \
-            references are handed out decoded and packed anew, as `zarr.json` says. One byte range is answered with 206; a chunk that is not stored is 404 and means fill value.",
+            references are handed out decoded and packed anew, as `zarr.json` says. A chunk that is not stored is 404 and means fill value.",
         "parameters": [
-            {"name": "reference", "in": "path", "required": true, "schema": {"type": "string"}},
-            {"name": "key", "in": "path", "required": true, "schema": {"type": "string"}},
-            {"name": "Range", "in": "header", "schema": {"type": "string"}, "example": "bytes=-1024"},
-            {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}
+            doc::reference("reference"),
+            {"name": "key", "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}},
+            header("Range", "One byte range or several, at most 256; near ones are joined", "bytes=-1024"),
+            header("If-Range", "A strong ETag: the ranges of this object, or all of another", "\"a\""),
+            header("If-None-Match", "ETags of what is at hand", "\"a\""),
+            header("If-Modified-Since", "When what is at hand was published", "Sun, 06 Nov 1994 08:49:37 GMT")
         ],
         "responses": {
             "200": {"description": "The whole object", "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-                "application/json": {"schema": {"type": "object"}}}},
-            "206": {"description": "The range asked for", "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-            "304": {"description": "Unchanged"},
-            "404": {"$ref": "#/components/responses/Problem"},
+                "application/octet-stream": {},
+                "application/json": {"schema": {"$ref": "#/components/schemas/ZarrNode"}},
+                "application/vnd.zarr": {}}},
+            "206": {"description": "The ranges asked for", "content": {
+                "application/octet-stream": {},
+                "multipart/byteranges": {},
+                "application/json": {}}},
             "416": {"$ref": "#/components/responses/Problem"},
             "502": {"$ref": "#/components/responses/Problem"}
         }
     })
+}
+
+fn header(name: &str, description: &str, example: &str) -> Value {
+    json!({"name": name, "in": "header", "description": description, "schema": {"type": "string"},
+        "example": example})
 }
 
 #[cfg(test)]
