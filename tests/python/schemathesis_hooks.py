@@ -49,7 +49,7 @@ def known(base):
         if c["id"] not in tables:
             west, south, east, north = c["extent"]["spatial"]["bbox"][0]
             whole = east - west > 359 and north - south > 179
-            cubes[c["id"]] = (sorted(c["parameter_names"]), whole)
+            cubes[c["id"]] = (sorted(c["parameter_names"]), whole, "thumbnail" in c["assets"])
     return cubes, tables
 
 
@@ -111,8 +111,9 @@ def query(of, names, path):
     if path.startswith("/api/tables/"):
         for key in ("bbox", "datetime", "token"):
             of.pop(key, None)
-    if path == "/api/events":
-        of.pop("lastEventId", None)
+    if path.endswith("/preview.png"):
+        # Not every variable has a picture.
+        of.pop("variable", None)
 
 
 def body(of):
@@ -141,8 +142,8 @@ def before_call(context, case, **kwargs):
         if key not in given:
             continue
         of_tables = path.startswith("/api/tables/")
-        cubes_fit = sorted(i for i, (_, whole) in cubes.items() if whole) if path.endswith("/position") else sorted(cubes)
-        options = sorted(tables) if of_tables else cubes_fit
+        fits = {"position": lambda c: c[1], "preview.png": lambda c: c[2]}.get(path.rpartition("/")[2], lambda c: True)
+        options = sorted(tables) if of_tables else sorted(name for name, cube in cubes.items() if fits(cube))
         given[key] = pick(options, given[key])
         names = tables[given[key]] if of_tables else cubes[given[key]][0]
     for key, what in (("item", "items"), ("version", "versions")):

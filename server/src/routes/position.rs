@@ -25,7 +25,7 @@ pub async fn get(
     let query =
         Query::parse(text.as_deref(), &["coords", "datetime", "z", "parameter-name", "crs", "f", "dim:*"])?;
     let as_csv = wants_csv(&query, &headers)?;
-    if let Some(crs) = query.get("crs")
+    if let Some(crs) = query.given("crs")
         && !["CRS84", "OGC:CRS84", "http://www.opengis.net/def/crs/OGC/1.3/CRS84"].contains(&crs)
     {
         return Err(Problem::parameter("crs", crs, "expected CRS84, the one this collection is queried in"));
@@ -54,7 +54,7 @@ pub async fn get(
 
 /// `f=` first, `Accept` second (OGC API Common).
 fn wants_csv(query: &Query, headers: &HeaderMap) -> Answer<bool> {
-    if let Some(f) = query.get("f") {
+    if let Some(f) = query.given("f") {
         return match f.to_ascii_lowercase().as_str() {
             "coveragejson" | "covjson" | "json" => Ok(false),
             "csv" => Ok(true),

@@ -345,11 +345,11 @@ fn read(text: Option<&str>, version: Version, columns: Vec<Column>) -> Answer<Re
     let reserved: Vec<String> = RESERVED.iter().map(|r| (*r).to_owned()).collect();
     let (fixed, filters) = split(text.unwrap_or_default(), &reserved);
     let fixed = Query::parse(Some(&fixed), &RESERVED)?;
-    let csv = match fixed.get("f").map(str::to_ascii_lowercase).as_deref() {
+    let csv = match fixed.given("f").map(str::to_ascii_lowercase).as_deref() {
         None | Some("json") => false,
         Some("csv") => true,
         Some(_) => {
-            return Err(Problem::parameter("f", fixed.get("f").unwrap_or_default(), "expected json or csv"));
+            return Err(Problem::parameter("f", fixed.given("f").unwrap_or_default(), "expected json or csv"));
         }
     };
     if filters.len() > MAX_FILTERS {
