@@ -349,7 +349,11 @@ fn read(text: Option<&str>, version: Version, columns: Vec<Column>) -> Answer<Re
         None | Some("json") => false,
         Some("csv") => true,
         Some(_) => {
-            return Err(Problem::parameter("f", fixed.given("f").unwrap_or_default(), "expected json or csv"));
+            return Err(Problem::parameter(
+                "f",
+                fixed.given("f").unwrap_or_default(),
+                "expected json or csv",
+            ));
         }
     };
     if filters.len() > MAX_FILTERS {
