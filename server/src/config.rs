@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::keys;
+use crate::limits;
 use crate::recipe::folder::Folder;
 use crate::retention::{self, Policy};
 
@@ -34,6 +35,8 @@ pub struct Typed {
     pub watch: Vec<Watch>,
     #[serde(default)]
     pub versions: retention::Typed,
+    #[serde(default)]
+    pub limits: limits::Typed,
 }
 
 /// A folder whose files become granules of a collection.
@@ -45,8 +48,8 @@ pub struct Watch {
     pub recipe: Option<String>,
 }
 
-const KEYS: [&str; 9] =
-    ["data", "bind", "demo", "token", "public_url", "recipes", "allow_urls", "watch", "versions"];
+const KEYS: [&str; 10] =
+    ["data", "bind", "demo", "token", "public_url", "recipes", "allow_urls", "watch", "versions", "limits"];
 const WATCH_KEYS: [&str; 3] = ["folder", "collection", "recipe"];
 
 impl Typed {
@@ -76,6 +79,7 @@ impl Typed {
             }
         }
         retention::check(table.get("versions"))?;
+        limits::check(table.get("limits"))?;
         Ok(table.try_into()?)
     }
 }
@@ -124,6 +128,8 @@ pub struct Config {
     pub watch: Vec<Watch>,
     /// How long versions stand.
     pub versions: Policy,
+    /// What one client may take.
+    pub limits: limits::Settings,
 }
 
 impl Config {
@@ -177,6 +183,7 @@ impl Config {
             allow_urls: Arc::new(typed.allow_urls),
             watch: typed.watch,
             versions: Policy::new(&typed.versions)?,
+            limits: limits::Settings::new(&typed.limits)?,
         })
     }
 }

@@ -25,16 +25,18 @@ pub enum Kind {
     NotAcceptable,
     Conflict,
     Gone,
+    PreconditionFailed,
     TooLarge,
     UnsupportedMediaType,
     RangeNotSatisfiable,
+    TooManyRequests,
     Internal,
     BrokenReference,
     Unavailable,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 16] = [
         Kind::BadRequest,
         Kind::Unauthorized,
         Kind::Forbidden,
@@ -43,9 +45,11 @@ impl Kind {
         Kind::NotAcceptable,
         Kind::Conflict,
         Kind::Gone,
+        Kind::PreconditionFailed,
         Kind::TooLarge,
         Kind::UnsupportedMediaType,
         Kind::RangeNotSatisfiable,
+        Kind::TooManyRequests,
         Kind::Internal,
         Kind::BrokenReference,
         Kind::Unavailable,
@@ -61,9 +65,11 @@ impl Kind {
             Kind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Gone => StatusCode::GONE,
+            Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            Kind::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Kind::BrokenReference => StatusCode::BAD_GATEWAY,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -80,9 +86,11 @@ impl Kind {
             Kind::NotAcceptable => "not-acceptable",
             Kind::Conflict => "conflict",
             Kind::Gone => "gone",
+            Kind::PreconditionFailed => "precondition-failed",
             Kind::TooLarge => "too-large",
             Kind::UnsupportedMediaType => "unsupported-media-type",
             Kind::RangeNotSatisfiable => "range-not-satisfiable",
+            Kind::TooManyRequests => "too-many-requests",
             Kind::Internal => "internal",
             Kind::BrokenReference => "broken-reference",
             Kind::Unavailable => "unavailable",
@@ -99,9 +107,11 @@ impl Kind {
             Kind::NotAcceptable => "No representation fits what was asked for",
             Kind::Conflict => "The present state does not allow that",
             Kind::Gone => "This was here and has been removed",
+            Kind::PreconditionFailed => "What is here is not what the request means",
             Kind::TooLarge => "More than this server answers at once",
             Kind::UnsupportedMediaType => "The body has a type that is not read here",
-            Kind::RangeNotSatisfiable => "The range lies outside the object",
+            Kind::RangeNotSatisfiable => "The ranges cannot be answered",
+            Kind::TooManyRequests => "This address has taken what it may for now",
             Kind::Internal => "The server failed",
             Kind::BrokenReference => "A file that this cube refers to has vanished or changed",
             Kind::Unavailable => "Not ready yet",
@@ -170,9 +180,20 @@ impl Problem {
         self.headers.push((name, value));
         self
     }
+    /// Says where it happened, and which OGC requirement it follows from, where one does.
     pub fn at(mut self, instance: &str) -> Self {
         self.instance.get_or_insert_with(|| instance.to_owned());
+        if let Some(requirement) = crate::requirements::of(self.kind, instance, self.refused_parameter())
+            && !self.extra.iter().any(|(k, _)| *k == "requirement")
+        {
+            self.extra.push(("requirement", requirement.into()));
+        }
         self
+    }
+
+    /// The parameter whose value is refused.
+    fn refused_parameter(&self) -> Option<&str> {
+        self.extra.iter().find(|(k, _)| *k == "parameter").and_then(|(_, v)| v.as_str())
     }
 
     pub fn body(&self) -> Vec<u8> {
@@ -225,7 +246,7 @@ impl IntoResponse for Problem {
         let h = response.headers_mut();
         h.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         h.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        h.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        crate::routes::respond::open_to_all(h);
         if self.kind == Kind::Unauthorized {
             h.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"graticule\""));
         }

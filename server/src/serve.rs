@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::ServiceExt;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -15,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::grouping::ByRecipe;
 use crate::jobs::{self, Jobs, WatchedFolder};
+use crate::patience::Patiently;
 use crate::retention;
 use crate::routes::{self, App, chunks::Chunks};
 use crate::rules;
@@ -115,15 +114,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         signalled().await;
         let _ = stop.send(true);
     });
-    // Small responses must not wait for more to come.
-    let listener = listener.tap_io(|s| {
-        let _ = s.set_nodelay(true);
-    });
+    let listener = Patiently { listener, timeout: app.config.limits.write_timeout };
     let mut ended = stopping.clone();
-    let server =
-        axum::serve(listener, routes::front(app).into_make_service()).with_graceful_shutdown(async move {
-            let _ = ended.wait_for(|s| *s).await;
-        });
+    let server = axum::serve(listener, routes::front(app)).with_graceful_shutdown(async move {
+        let _ = ended.wait_for(|s| *s).await;
+    });
     let mut late = stopping;
     tokio::select! {
         done = server.into_future() => done?,

@@ -4,8 +4,8 @@ use graticule_formats::FileCodec;
 use graticule_shared::zarr::ArrayMeta;
 use serde_json::{Map, Value, json};
 
-use super::v2;
 use crate::store::Snapshot;
+use crate::zarr2;
 
 type Attributes = Map<String, Value>;
 
@@ -53,7 +53,9 @@ impl<'s> Contents<'s> {
             attributes.shift_remove(about);
         }
         let arrays: Vec<_> = h.arrays.iter().filter(|(p, _)| !coarser(p)).collect();
-        let v2 = arrays.iter().map(|(_, a)| v2::array(a)).collect();
+        // A shard is one object, and a reference names objects.
+        let said = |a: &ArrayMeta| zarr2::array(a).ok().filter(|_| a.sharding.is_none());
+        let v2 = arrays.iter().map(|(_, a)| Some(said(a)?.into_pair())).collect();
         let groups = h.groups.iter().filter(|(p, _)| !coarser(p)).collect();
         Ok(Self { attributes, groups, arrays, v2 })
     }

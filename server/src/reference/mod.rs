@@ -11,7 +11,6 @@ mod lazy;
 mod made;
 pub mod origin;
 mod transcode;
-mod v2;
 
 pub use export::{Export, kerchunk};
 pub use intact::{Status, broken, status, watch};

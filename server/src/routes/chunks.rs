@@ -8,8 +8,8 @@
 
 use std::hash::{Hash, Hasher};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -20,8 +20,11 @@ use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
+use super::coding::Coding;
+use super::conditional::http_date;
 use crate::reference::{Part, Transcoder, origin};
 use crate::store::{Location, Snapshot, Store, StoreError};
+use crate::zarr2::View;
 
 /// Objects kept mapped; the kernel allows 65,530 maps in all.
 const KEPT_OBJECTS: usize = 4096;
@@ -46,6 +49,22 @@ pub struct Served {
     number: u64,
     pub snapshot: Arc<Snapshot>,
     pub version: HeaderValue,
+    /// When it was published: as HTTP writes dates, and in seconds since 1970.
+    pub modified: HeaderValue,
+    pub modified_secs: u64,
+    /// Made when it is first asked for.
+    view: OnceLock<Arc<View>>,
+}
+
+impl Served {
+    /// This version as Zarr v2 says it.
+    pub fn view(&self) -> anyhow::Result<Arc<View>> {
+        if let Some(view) = self.view.get() {
+            return Ok(Arc::clone(view));
+        }
+        let made = Arc::new(View::of(&self.snapshot)?);
+        Ok(Arc::clone(self.view.get_or_init(|| made)))
+    }
 }
 
 /// What "latest" was when last looked at.
@@ -149,12 +168,16 @@ impl Chunks {
     }
 
     fn keep(&self, reference: String, snapshot: Arc<Snapshot>) -> Result<Arc<Served>, StoreError> {
-        let version = HeaderValue::from_str(snapshot.version()).map_err(|_| StoreError::NoVersion {
+        let no_header = |_| StoreError::NoVersion {
             collection: reference.clone(),
             version: snapshot.version().to_owned(),
-        })?;
+        };
+        let version = HeaderValue::from_str(snapshot.version()).map_err(no_header)?;
+        let modified_secs = u64::try_from(snapshot.published_at_micros() / 1_000_000).unwrap_or(0);
+        let modified = HeaderValue::from_str(&http_date(modified_secs)).map_err(no_header)?;
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let served = Arc::new(Served { number, snapshot, version });
+        let served =
+            Arc::new(Served { number, snapshot, version, modified, modified_secs, view: OnceLock::new() });
         self.versions.insert(reference, Arc::clone(&served));
         Ok(served)
     }
@@ -174,6 +197,30 @@ impl Chunks {
             self.objects.insert(Key { version: served.number, path: path.into() }, object.clone());
         }
         Ok(Some(object))
+    }
+
+    /// A document of metadata in a content coding; kept, for its first readers come in crowds.
+    ///
+    /// # Errors
+    /// It cannot be packed.
+    pub fn packed(
+        &self,
+        served: &Served,
+        path: &str,
+        plain: Object,
+        coding: Coding,
+    ) -> anyhow::Result<Object> {
+        let Some(token) = coding.token() else { return Ok(plain) };
+        // No key of a hierarchy has a NUL in it.
+        let path = format!("{path}\0{token}");
+        if let Some(object) = self.objects.get(&KeyRef { version: served.number, path: &path }) {
+            return Ok(object);
+        }
+        let etag = coding.tagged(plain.etag.to_str()?.trim_matches('"'));
+        let object =
+            Object { bytes: coding.pack(&plain.bytes)?.into(), etag: HeaderValue::from_str(&etag)?, ..plain };
+        self.objects.insert(Key { version: served.number, path: path.into() }, object.clone());
+        Ok(object)
     }
 
     async fn load(&self, snapshot: &Snapshot, path: &str) -> anyhow::Result<Option<Object>> {

@@ -199,11 +199,18 @@ pub fn describe_list() -> Value {
         doc::limit(),
         doc::token(),
     ];
-    doc::get("Catalog", "All collections, or those that fit", &parameters, "application/json")
+    doc::returning(
+        doc::get("Catalog", "All collections, or those that fit", &parameters, "application/json"),
+        "Collections",
+    )
 }
 
 pub fn describe_one() -> Value {
-    doc::get("Catalog", "A collection, as STAC and as EDR", &[doc::id()], "application/json")
+    let parameters = [doc::id()];
+    doc::returning(
+        doc::get("Catalog", "A collection, as STAC and as EDR", &parameters, "application/json"),
+        "Collection",
+    )
 }
 
 #[cfg(test)]

@@ -57,6 +57,11 @@ fn page() -> String {
         }
         out.push_str("</dl>");
     }
+    out.push_str(
+        "<h2 id=\"deprecation\">Deprecation</h2><p>What will go says so in every answer for at least 12 months before: \
+         <code>Deprecation</code> (RFC 9745), <code>Sunset</code> (RFC 8594) once its end is decided, and a \
+         <code>Link</code> to what takes its place. Its operation above is marked deprecated.</p>",
+    );
     out.push_str("<h2>Problems</h2><p>Errors are <code>application/problem+json</code> (RFC 9457).</p><dl>");
     for kind in Kind::ALL {
         let (slug, status, title) = (kind.slug(), kind.status().as_u16(), kind.title());

@@ -34,9 +34,12 @@ pub async fn ready(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Re
 }
 
 pub fn describe_live() -> Value {
-    doc::get("Operations", "Whether the process runs", &[], "application/json")
+    doc::returning(doc::get("Operations", "Whether the process runs", &[], "application/json"), "Alive")
 }
 
 pub fn describe_ready() -> Value {
-    doc::get("Operations", "Whether catalog and stores can be read", &[], "application/json")
+    let summary = "Whether catalog and stores can be read";
+    let mut o = doc::returning(doc::get("Operations", summary, &[], "application/json"), "Ready");
+    o["responses"]["503"] = serde_json::json!({"$ref": "#/components/responses/Problem"});
+    o
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::query::Query;
 use super::respond::{Document, GEOJSON};
-use super::{App, collections, doc, search, stac};
+use super::{App, Deprecation, collections, doc, search, stac};
 use crate::problem::{Answer, Problem};
 use crate::search::instants;
 
@@ -58,9 +58,20 @@ pub async fn one(
             "Collection {id:?} has no item {item:?}; /api/collections/{id}/items lists those it has."
         ))
     })?;
-    Ok(Document::json(&stac::item(&found, &collection, &app.base(&headers)))?
-        .content_type(GEOJSON)
-        .answer(&headers))
+    let mut document =
+        Document::json(&stac::item(&found, &collection, &app.base(&headers)))?.content_type(GEOJSON);
+    if let Some(by) = found.superseded_by {
+        let (c, by) = (id.clone(), by);
+        let next = app.catalog.call_with(move |cat| cat.item(&c, &by)).await.map_err(Problem::internal)?;
+        let since = next.and_then(|n| instants::instant(&n.published)).unwrap_or_default();
+        // What takes its place is among its links already.
+        document = document.deprecated(&Deprecation {
+            since_secs: since as u64,
+            sunset_secs: None,
+            successor: None,
+        });
+    }
+    Ok(document.answer(&headers))
 }
 
 /// `datetime` as seconds since 1970, `..` or nothing for an open end.
@@ -72,9 +83,13 @@ pub fn interval(query: &Query) -> Result<Option<(f64, f64)>, Problem> {
 pub fn describe_list() -> Value {
     let mut all = vec![doc::id(), doc::bbox(), doc::datetime(), doc::limit()];
     all.extend(search::parameters());
-    doc::get("Catalog", "Items: the granules a collection was made from", &all, GEOJSON)
+    doc::returning(
+        doc::get("Catalog", "Items: the granules a collection was made from", &all, GEOJSON),
+        "Items",
+    )
 }
 
 pub fn describe_one() -> Value {
-    doc::get("Catalog", "One item", &[doc::id(), doc::path("item", "Item id")], GEOJSON)
+    let parameters = [doc::id(), doc::path("item", "Item id")];
+    doc::returning(doc::get("Catalog", "One item", &parameters, GEOJSON), "Item")
 }

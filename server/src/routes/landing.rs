@@ -99,9 +99,15 @@ pub async fn conformance(headers: HeaderMap) -> Answer<Response<Body>> {
 }
 
 pub fn describe() -> Value {
-    doc::get("Catalog", "Landing page: STAC API and OGC API Common", &[], "application/json")
+    doc::returning(
+        doc::get("Catalog", "Landing page: STAC API and OGC API Common", &[], "application/json"),
+        "Landing",
+    )
 }
 
 pub fn describe_conformance() -> Value {
-    doc::get("Catalog", "Conformance classes that hold here", &[], "application/json")
+    doc::returning(
+        doc::get("Catalog", "Conformance classes that hold here", &[], "application/json"),
+        "Conformance",
+    )
 }

@@ -5,7 +5,10 @@
 
 mod auth;
 pub mod chunks;
+mod coding;
 mod collections;
+pub mod conditional;
+mod deprecation;
 mod doc;
 mod docs_page;
 pub mod edr;
@@ -13,6 +16,7 @@ mod events;
 mod health;
 mod items;
 mod landing;
+mod links;
 mod openapi;
 mod preview;
 mod query;
@@ -21,16 +25,21 @@ mod recipes;
 pub mod respond;
 mod rules;
 mod runs;
+mod schemas;
 mod search;
 mod stac;
+mod stored;
 mod table_versions;
 mod tables;
 mod versions;
 mod web;
 mod zarr;
+mod zarr2;
+
+pub use deprecation::Deprecation;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -39,9 +48,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, Method, Response};
-use axum::middleware::Next;
+use axum::middleware::{Next, map_response};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
+use axum::serve::IncomingStream;
 use quick_cache::sync::Cache;
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
@@ -52,7 +62,9 @@ use crate::answers::Answers;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::jobs::Jobs;
+use crate::limits::{Limits, Peer};
 use crate::opened::Opened;
+use crate::patience::Patiently;
 use crate::problem::{Answer, Kind, Problem};
 use crate::store::Store;
 
@@ -161,6 +173,16 @@ pub struct Route {
     /// Lower-case method and the operation's description; what is not an API has none.
     pub operations: Vec<(&'static str, Describe)>,
     pub handler: MethodRouter<Arc<App>>,
+    /// Where the route will go.
+    pub deprecated: Option<Deprecation>,
+}
+
+impl Route {
+    /// This route will go: every answer says so, and so does the OpenAPI document.
+    pub fn deprecated(mut self, how: Deprecation) -> Self {
+        self.deprecated = Some(how);
+        self
+    }
 }
 
 fn route(
@@ -168,7 +190,7 @@ fn route(
     handler: MethodRouter<Arc<App>>,
     operations: &[(&'static str, Describe)],
 ) -> Route {
-    Route { path, operations: operations.to_vec(), handler }
+    Route { path, operations: operations.to_vec(), handler, deprecated: None }
 }
 
 /// All but `/zarr`, which goes without middleware.
@@ -265,12 +287,18 @@ fn documents() -> Vec<Route> {
     ]
 }
 
-pub const ZARR: &str = "/zarr/{reference}/{key}";
+/// Paths of stored bytes, which the router does not know, and what describes them.
+const STORED: [(&str, Describe); 2] =
+    [("/zarr/{reference}/{key}", zarr::describe), ("/zarr2/{reference}/{key}", zarr2::describe)];
 
 pub fn front(app: Arc<App>) -> Front {
     let mut api = Router::new();
     for r in table() {
-        api = api.route(r.path, r.handler);
+        let handler = match r.deprecated {
+            Some(how) => r.handler.layer(map_response(move |reply| how.clone().told(reply))),
+            None => r.handler,
+        };
+        api = api.route(r.path, handler);
     }
     let api = api
         .fallback(async || {
@@ -279,17 +307,44 @@ pub fn front(app: Arc<App>) -> Front {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(axum::middleware::from_fn(one_shape))
         .layer(CatchPanicLayer::custom(panicked));
-    Front { rest: api.with_state(Arc::clone(&app)), app }
+    let limits = Limits::new(&app.config.limits).map(Arc::new);
+    Front { rest: api.with_state(Arc::clone(&app)), app, limits }
 }
 
-/// The door: `/zarr` goes straight to the chunks, everything else to the router.
+/// Makes a [`Door`] for each connection.
 #[derive(Clone)]
 pub struct Front {
     app: Arc<App>,
     rest: Router,
+    limits: Option<Arc<Limits>>,
 }
 
-impl Service<Request> for Front {
+impl Service<IncomingStream<'_, Patiently>> for Front {
+    type Response = Door;
+    type Error = Infallible;
+    type Future = Ready<Result<Door, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, connection: IncomingStream<'_, Patiently>) -> Self::Future {
+        let limits = self.limits.as_ref();
+        let peer = limits.map(|l| (Arc::clone(l), l.peer(connection.remote_addr().ip())));
+        ready(Ok(Door { app: Arc::clone(&self.app), rest: self.rest.clone(), peer }))
+    }
+}
+
+/// Where requests come in: `/zarr` goes straight to the chunks, everything else to the router.
+#[derive(Clone)]
+pub struct Door {
+    app: Arc<App>,
+    rest: Router,
+    /// Where something is limited, whom this connection is from.
+    peer: Option<(Arc<Limits>, Peer)>,
+}
+
+impl Service<Request> for Door {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -299,10 +354,32 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        let Some((limits, peer)) = &self.peer else { return self.answer(request) };
+        match limits.admit(peer, request.headers()) {
+            Err(problem) => {
+                let response = problem.at(request.uri().path()).into_response();
+                Box::pin(ready(Ok(response)))
+            }
+            Ok(None) => self.answer(request),
+            Ok(Some(client)) => {
+                let (limits, answer) = (Arc::clone(limits), self.answer(request));
+                Box::pin(async move { Ok(limits.charge(client, answer.await?)) })
+            }
+        }
+    }
+}
+
+impl Door {
+    fn answer(&mut self, request: Request) -> <Self as Service<Request>>::Future {
         let path = request.uri().path();
-        if path.strip_prefix("/zarr").is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        let below = |root: &str| path.strip_prefix(root).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+        if below("/zarr") {
             let app = Arc::clone(&self.app);
             return Box::pin(async move { Ok(zarr::any(app, request).await) });
+        }
+        if below("/zarr2") {
+            let app = Arc::clone(&self.app);
+            return Box::pin(async move { Ok(zarr2::any(app, request).await) });
         }
         Box::pin(self.rest.call(request))
     }

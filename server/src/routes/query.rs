@@ -112,8 +112,8 @@ impl Query {
     /// # Errors
     /// Not a number, or below the range.
     pub fn limit(&self, default: u32, most: u32) -> Result<u32, Problem> {
-        let Some(text) = self.get("limit") else { return Ok(default) };
-        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        let Some(text) = self.given("limit") else { return Ok(default) };
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         // More digits than fit are a number all the same.
         match text.parse::<u32>() {
             Ok(n) if n >= 1 => Ok(n.min(most)),

@@ -42,5 +42,8 @@ pub async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Res
 }
 
 pub fn describe() -> Value {
-    doc::get("Operations", "Recipes that a run may follow", &[], "application/json")
+    doc::returning(
+        doc::get("Operations", "Recipes that a run may follow", &[], "application/json"),
+        "Recipes",
+    )
 }

@@ -1,23 +1,25 @@
 //! How a document becomes a response: ETag, 304, compression, caching, once for all routes.
 
-use std::io::Write;
+use std::any::Any;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::range::none_match;
+use super::Deprecation;
+use super::coding::Coding;
+use super::conditional::{Validators, Verdict, http_date};
+use super::links;
 use crate::catalog::tokens::hex;
 use crate::problem::{Answer, Problem};
 
-/// Below this, compression saves no packet.
-const MIN_COMPRESSED: usize = 1024;
-
 pub const JSON: &str = "application/json";
 pub const GEOJSON: &str = "application/geo+json";
-pub const EXPOSED: &str =
-    "ETag, Content-Range, Content-Length, Accept-Ranges, Location, Link, Graticule-Version";
+pub const EXPOSED: &str = "ETag, Last-Modified, Content-Range, Content-Length, Accept-Ranges, Location, Link, Retry-After, \
+     RateLimit, RateLimit-Policy, Deprecation, Sunset, Graticule-Version";
 
 pub struct Document {
     pub body: Vec<u8>,
@@ -25,6 +27,7 @@ pub struct Document {
     pub cache: &'static str,
     pub status: StatusCode,
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    modified_secs: Option<u64>,
 }
 
 impl Document {
@@ -35,13 +38,21 @@ impl Document {
             cache: "no-cache",
             status: StatusCode::OK,
             headers: Vec::new(),
+            modified_secs: None,
         }
     }
 
+    /// A document of JSON; what it links to is said in a `Link` header too.
+    ///
     /// # Errors
     /// None for the values that this server builds.
-    pub fn json(value: &impl Serialize) -> Answer<Self> {
-        Ok(Self::new(JSON, serde_json::to_vec(value).map_err(Problem::internal)?))
+    pub fn json(value: &(impl Serialize + 'static)) -> Answer<Self> {
+        let document = Self::new(JSON, serde_json::to_vec(value).map_err(Problem::internal)?);
+        let links = (value as &dyn Any).downcast_ref::<Value>().and_then(|v| links::header(&v["links"]));
+        Ok(match links {
+            Some(links) => document.header(header::LINK, &links),
+            None => document,
+        })
     }
 
     pub fn content_type(mut self, content_type: &'static str) -> Self {
@@ -56,6 +67,18 @@ impl Document {
         self.status = status;
         self
     }
+    /// When it last changed, in seconds since 1970.
+    pub fn modified(mut self, secs: u64) -> Self {
+        self.modified_secs = Some(secs);
+        self
+    }
+    /// What is described here has been replaced, or will go.
+    pub fn deprecated(mut self, how: &Deprecation) -> Self {
+        let mut h = HeaderMap::new();
+        how.tell(&mut h);
+        self.headers.extend(h.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self
+    }
     /// Adds a header; a value that no header can hold is left out.
     pub fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(v) = HeaderValue::from_str(value) {
@@ -66,12 +89,9 @@ impl Document {
 
     /// Answers a request that had these headers.
     pub fn answer(self, request: &HeaderMap) -> Response<Body> {
-        // Pictures are packed already.
-        let packs = self.body.len() >= MIN_COMPRESSED && !self.content_type.starts_with("image/");
-        let compress = packs && accepts(request, "gzip");
-        let digest = Sha256::digest(&self.body);
-        // A strong tag names the bytes sent, so the compressed form has its own.
-        let etag = format!("\"{}{}\"", hex(&digest[..12]), if compress { "-gzip" } else { "" });
+        let mut coding = Coding::of(request, self.content_type, self.body.len());
+        let digest = hex(&Sha256::digest(&self.body)[..12]);
+        let etag = coding.tagged(&digest);
         let mut response = Response::new(Body::empty());
         let h = response.headers_mut();
         open_to_all(h);
@@ -80,27 +100,39 @@ impl Document {
         if let Ok(v) = HeaderValue::from_str(&etag) {
             h.insert(header::ETAG, v);
         }
+        if let Some(Ok(v)) = self.modified_secs.map(|at| HeaderValue::from_str(&http_date(at))) {
+            h.insert(header::LAST_MODIFIED, v);
+        }
         for (name, value) in self.headers {
             h.append(name, value);
         }
-        let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
-        if self.status == StatusCode::OK && known.into_iter().any(|v| none_match(v, &etag)) {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            return response;
-        }
-        let h = response.headers_mut();
-        h.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        let body = if compress {
-            match gzip(&self.body) {
-                Ok(packed) => {
-                    h.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                    packed
+        if self.status == StatusCode::OK {
+            let now = Validators { etag: &etag, modified_secs: self.modified_secs };
+            match now.judge(request) {
+                Verdict::Send => {}
+                Verdict::Known => {
+                    *response.status_mut() = StatusCode::NOT_MODIFIED;
+                    return response;
                 }
-                Err(_) => self.body,
+                Verdict::Another => return now.another().into_response(),
             }
-        } else {
-            self.body
+        }
+        let body = match coding {
+            Coding::Identity => self.body,
+            _ => coding.pack(&self.body).unwrap_or_else(|e| {
+                tracing::warn!(error = %e, ?coding, "text cannot be packed");
+                coding = Coding::Identity;
+                self.body
+            }),
         };
+        let h = response.headers_mut();
+        if let Ok(v) = HeaderValue::from_str(&coding.tagged(&digest)) {
+            h.insert(header::ETAG, v);
+        }
+        if let Some(v) = coding.header() {
+            h.insert(header::CONTENT_ENCODING, v);
+        }
+        h.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         h.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         *response.status_mut() = self.status;
         *response.body_mut() = Body::from(Bytes::from(body));
@@ -108,28 +140,10 @@ impl Document {
     }
 }
 
-fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    let out = Vec::with_capacity(body.len() / 4);
-    let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::fast());
-    encoder.write_all(body)?;
-    encoder.finish()
-}
-
 /// Data is public: any page may read it.
 pub fn open_to_all(h: &mut HeaderMap) {
     h.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     h.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
-}
-
-/// True where `Accept-Encoding` lists `coding` without refusing it.
-pub fn accepts(request: &HeaderMap, coding: &str) -> bool {
-    request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok()).any(|list| {
-        list.split(',').any(|entry| {
-            let mut parts = entry.split(';').map(str::trim);
-            parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding))
-                && !parts.any(|p| p.replace(' ', "").trim_end_matches(['0', '.']) == "q=")
-        })
-    })
 }
 
 /// The answer to a preflight.
@@ -142,7 +156,7 @@ pub fn preflight() -> Response<Body> {
     h.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
-            "Range, If-None-Match, If-Range, Authorization, Content-Type, Last-Event-ID, Prefer",
+            "Range, If-None-Match, If-Modified-Since, If-Match, If-Unmodified-Since, If-Range, Authorization, Content-Type, Last-Event-ID, Prefer",
         ),
     );
     h.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
@@ -160,21 +174,28 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_coding_is_not_used() {
-        assert!(accepts(&with(header::ACCEPT_ENCODING, "br, gzip;q=0.5"), "gzip"));
-        assert!(!accepts(&with(header::ACCEPT_ENCODING, "br, gzip; q=0.0"), "gzip"));
-        assert!(!accepts(&with(header::ACCEPT_ENCODING, "identity"), "gzip"));
+    fn each_encoding_has_its_own_tag_and_is_revalidated_by_it() {
+        let text = vec![b'a'; 4096];
+        let mut tags =
+            vec![Document::new(JSON, text.clone()).answer(&HeaderMap::new()).headers()[header::ETAG].clone()];
+        for coding in ["gzip", "br", "zstd"] {
+            let asked = with(header::ACCEPT_ENCODING, coding);
+            let packed = Document::new(JSON, text.clone()).answer(&asked);
+            assert_eq!(packed.headers()[header::CONTENT_ENCODING], coding);
+            let tag = packed.headers()[header::ETAG].clone();
+            assert!(!tags.contains(&tag), "{coding}");
+            let mut again = asked;
+            again.insert(header::IF_NONE_MATCH, tag.clone());
+            tags.push(tag);
+            assert_eq!(Document::new(JSON, text.clone()).answer(&again).status(), StatusCode::NOT_MODIFIED);
+        }
     }
 
     #[test]
-    fn each_encoding_has_its_own_tag_and_is_revalidated_by_it() {
-        let text = vec![b'a'; 4096];
-        let plain = Document::new(JSON, text.clone()).answer(&HeaderMap::new());
-        let asked = with(header::ACCEPT_ENCODING, "gzip");
-        let packed = Document::new(JSON, text.clone()).answer(&asked);
-        assert_ne!(plain.headers()[header::ETAG], packed.headers()[header::ETAG]);
-        let mut again = asked;
-        again.insert(header::IF_NONE_MATCH, packed.headers()[header::ETAG].clone());
-        assert_eq!(Document::new(JSON, text).answer(&again).status(), StatusCode::NOT_MODIFIED);
+    fn what_a_document_links_to_is_said_in_its_header() {
+        let body =
+            serde_json::json!({"links": [{"rel": "next", "href": "/b?token=1", "type": "application/json"}]});
+        let reply = Document::json(&body).unwrap().answer(&HeaderMap::new());
+        assert_eq!(reply.headers()[header::LINK], "</b?token=1>; rel=\"next\"; type=\"application/json\"");
     }
 }

@@ -50,5 +50,6 @@ pub async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Res
 }
 
 pub fn describe() -> Value {
-    doc::get("Operations", "Rules of recipes, and when each is due next", &[], "application/json")
+    let summary = "Rules of recipes, and when each is due next";
+    doc::returning(doc::get("Operations", summary, &[], "application/json"), "Rules")
 }

@@ -152,13 +152,12 @@ async fn one_of(app: &Arc<App>, id: &str) -> Answer<RunRow> {
     })
 }
 
-fn operation(summary: &str, parameters: &[Value], status: &str) -> Value {
-    let mut o = doc::get("Operations", summary, parameters, "application/json");
+fn operation(summary: &str, parameters: &[Value], status: &str, schema: &str) -> Value {
+    let mut o = doc::returning(doc::get("Operations", summary, parameters, "application/json"), schema);
     if status != "200"
         && let Some(responses) = o["responses"].as_object_mut()
         && let Some(ok) = responses.shift_remove("200")
     {
-        responses.shift_remove("304");
         responses.insert(status.into(), ok);
     }
     o
@@ -173,11 +172,13 @@ pub fn describe_list() -> Value {
         "Runs, the newest first",
         &[doc::limit(), doc::query("before", "Only runs older than this one", "")],
         "200",
+        "Runs",
     )
 }
 
 pub fn describe_create() -> Value {
-    let mut o = guarded(operation("Start a run: each input becomes a granule of the collection", &[], "202"));
+    let mut o =
+        guarded(operation("Start a run: each input becomes a granule of the collection", &[], "202", "Run"));
     o["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": {
     "type": "object", "additionalProperties": false,
     "properties": {
@@ -191,7 +192,7 @@ pub fn describe_create() -> Value {
 }
 
 pub fn describe_one() -> Value {
-    operation("State and counts of a run", &[run_id()], "200")
+    operation("State and counts of a run", &[run_id()], "200", "Run")
 }
 
 pub fn describe_granules() -> Value {
@@ -199,13 +200,14 @@ pub fn describe_granules() -> Value {
         "Granules of a run, and why each failed one did",
         &[run_id(), doc::limit(), doc::number("after", "Only granules after this one")],
         "200",
+        "Granules",
     )
 }
 
 pub fn describe_cancel() -> Value {
-    guarded(operation("Give up what has not been published", &[run_id()], "200"))
+    guarded(operation("Give up what has not been published", &[run_id()], "200", "Run"))
 }
 
 pub fn describe_retry() -> Value {
-    guarded(operation("Queue again what failed or was cancelled", &[run_id()], "202"))
+    guarded(operation("Queue again what failed or was cancelled", &[run_id()], "202", "Run"))
 }

@@ -186,7 +186,7 @@ pub fn of_query(query: &Query, time: fn(&str) -> Option<(f64, f64)>) -> Answer<(
     if let Some(lang) = query.given("filter-lang").filter(|l| !LANGUAGES.contains(l)) {
         return Err(Problem::parameter("filter-lang", lang, "expected cql2-text or cql2-json"));
     }
-    if let Some(crs) = query.get("filter-crs").filter(|c| !CRS84.contains(c)) {
+    if let Some(crs) = query.given("filter-crs").filter(|c| !CRS84.contains(c)) {
         return Err(Problem::parameter("filter-crs", crs, format!("expected {}", CRS84[0])));
     }
     if let Some(text) = query.given("sortby") {
@@ -276,7 +276,9 @@ fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
         out.time = Some(instants::interval(t).ok_or_else(|| no("datetime", EXPECTED_TIME))?);
     }
     if let Some(v) = value("limit") {
-        out.limit = match v.as_u64() {
+        // To JSON Schema 10.0 is a whole number.
+        let whole = v.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0).map(|f| f as u64);
+        out.limit = match v.as_u64().or(whole) {
             Some(n @ 1..) => u32::try_from(n).unwrap_or(MOST).min(MOST),
             _ => return Err(no("limit", &format!("expected a whole number from 1 to {MOST}"))),
         };
@@ -416,10 +418,14 @@ fn schema(id: &str, title: &str) -> Value {
     })
 }
 
+/// Patterns of what items are sorted by.
+fn sorted() -> Vec<String> {
+    let sorted = PROPERTIES.iter().filter(|p| p.kind != search::Kind::Geometry);
+    sorted.map(|p| format!(r"(properties\.)?{}", p.name)).collect()
+}
+
 /// Parameters beyond those of place and time, as OpenAPI has them.
 pub fn parameters() -> Vec<Value> {
-    let sorted = PROPERTIES.iter().filter(|p| p.kind != search::Kind::Geometry).map(|p| p.name);
-    let sorted: Vec<&str> = sorted.collect();
     vec![
         doc::query("ids", "Ids of items, separated by commas", "a"),
         doc::query(
@@ -427,7 +433,7 @@ pub fn parameters() -> Vec<Value> {
             "Words, separated by commas: items of which any is said, or of whose collection",
             "temperature",
         ),
-        doc::sortby(&sorted, "-datetime"),
+        doc::sortby(&sorted(), "-datetime"),
         doc::query(
             "fields",
             "Members of the items to include, or with - to leave out",
@@ -444,43 +450,72 @@ pub fn describe_get() -> Value {
     let mut all = vec![
         doc::bbox(),
         doc::query("intersects", "A GeoJSON geometry", "{\"type\":\"Point\",\"coordinates\":[0,0]}"),
-        doc::datetime(),
+        doc::instants(),
         doc::query("collections", "Ids of collections, separated by commas", "a"),
         doc::limit(),
     ];
     all.extend(parameters());
-    doc::get("Catalog", "Items of all collections that fit", &all, GEOJSON)
+    doc::returning(doc::get("Catalog", "Items of all collections that fit", &all, GEOJSON), "Items")
 }
 
 pub fn describe_post() -> Value {
-    let mut operation =
-        doc::get("Catalog", "Items of all collections that fit, asked for in JSON", &[], GEOJSON);
+    let mut operation = doc::returning(
+        doc::get("Catalog", "Items of all collections that fit, asked for in JSON", &[], GEOJSON),
+        "Items",
+    );
     let text = json!({"type": "string"});
     let texts = json!({"type": "array", "items": text, "maxItems": MAX_LISTED});
-    operation["requestBody"] = json!({"content": {"application/json": {"schema": {
+    let names: Vec<&str> =
+        PROPERTIES.iter().filter(|p| p.kind != search::Kind::Geometry).map(|p| p.name).collect();
+    let (instants, sortby_text) = (doc::instants(), doc::sortby(&sorted(), "-datetime")["schema"].clone());
+    let number = json!({"type": "number"});
+    let box_of = |n: u32| json!({"type": "array", "items": number, "minItems": n, "maxItems": n});
+    let test = json!({"type": "object", "additionalProperties": false, "properties": {
+        "eq": {}, "neq": {}, "gt": {}, "gte": {}, "lt": {}, "lte": {}, "in": {"type": "array"},
+        "startsWith": text, "endsWith": text, "contains": text}});
+    // A member that is null is as good as absent.
+    let or_null = |of: &Value| json!({"anyOf": [of, {"type": "null"}]});
+    let members = json!({
+        "bbox": {"oneOf": [box_of(4), box_of(6)],
+            "description": "West, south, east, north, or with a height after each pair; south at most north"},
+        "intersects": {"$ref": "#/components/schemas/Geometry"},
+        "datetime": {"type": "string", "pattern": instants["schema"]["pattern"], "description": instants["description"]},
+        "ids": texts, "collections": texts, "q": {"anyOf": [texts, text]},
+        "limit": {"type": "integer", "minimum": 1},
+        "filter": {"type": ["object", "string"],
+            "description": "CQL2: JSON as an object, text as a string; which, filter-lang says where it is given"},
+        "filter-lang": {"type": "string", "enum": LANGUAGES},
+        "filter-crs": {"type": "string", "enum": CRS84},
+        "query": {"type": "object", "additionalProperties": test,
+            "description": "Tests of properties; filter says more"},
+        "sortby": {"anyOf": [sortby_text, {"type": "array", "maxItems": 8, "items": {"type": "object",
+            "required": ["field"], "properties": {"field": {"type": "string", "enum": names},
+                "direction": {"type": "string", "enum": ["asc", "desc"]}}}}]},
+        "fields": {"anyOf": [text, {"type": "object", "additionalProperties": false,
+            "properties": {"include": or_null(&texts), "exclude": or_null(&texts)}}]},
+        "token": text
+    });
+    let members = members.as_object().into_iter().flatten();
+    let members: Map<String, Value> = members.map(|(name, of)| (name.clone(), or_null(of))).collect();
+    operation["requestBody"] = json!({"content": {"application/json": {
+    "example": {"bbox": [-30, -20, 30, 20], "limit": 10},
+    "schema": {
     "type": "object",
     "additionalProperties": false,
-    "properties": {
-        "bbox": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
-        "intersects": {"type": "object", "description": "A GeoJSON geometry"},
-        "datetime": text, "ids": texts, "collections": texts, "q": texts,
-        "limit": {"type": "integer", "minimum": 1},
-        "filter": {"type": "object", "description": "CQL2 JSON, or CQL2 text as a string"},
-        "filter-lang": {"type": "string", "enum": ["cql2-text", "cql2-json"]},
-        "filter-crs": text,
-        "query": {"type": "object"},
-        "sortby": {"type": "array", "items": {"type": "object", "required": ["field"],
-            "properties": {"field": text, "direction": {"type": "string", "enum": ["asc", "desc"]}}}},
-        "fields": {"type": "object", "properties": {"include": texts, "exclude": texts}},
-        "token": text
-    }}}}});
+    "description": "A place is said by bbox or by intersects",
+    "not": {"required": ["bbox", "intersects"], "properties": {
+        "bbox": {"not": {"type": "null"}}, "intersects": {"not": {"type": "null"}}}},
+    "properties": members
+    }}}});
     operation
 }
 
 pub fn describe_queryables() -> Value {
-    doc::get("Catalog", "What items of any collection can be filtered by", &[], SCHEMA_JSON)
+    let summary = "What items of any collection can be filtered by";
+    doc::returning(doc::get("Catalog", summary, &[], SCHEMA_JSON), "Queryables")
 }
 
 pub fn describe_queryables_of() -> Value {
-    doc::get("Catalog", "What items of a collection can be filtered by", &[doc::id()], SCHEMA_JSON)
+    let summary = "What items of a collection can be filtered by";
+    doc::returning(doc::get("Catalog", summary, &[doc::id()], SCHEMA_JSON), "Queryables")
 }

@@ -13,6 +13,7 @@ use crate::tables::TableFacts;
 use crate::tables::facts::ColumnFacts;
 
 pub const ZARR_TYPE: &str = "application/vnd.zarr; version=3";
+pub const ZARR2_TYPE: &str = "application/vnd.zarr; version=2";
 pub const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
 const TABLE: &str = "https://stac-extensions.github.io/table/v1.2.0/schema.json";
 pub const QUERYABLES: &str = "http://www.opengis.net/def/rel/ogc/1.0/queryables";
@@ -61,6 +62,8 @@ pub fn collection(c: &Collection, base: &str) -> Value {
                 "title": "Latest version, Zarr v3 with consolidated metadata"},
             "zarr-version": {"href": format!("{base}/zarr/{}@{}", c.id, c.version), "type": ZARR_TYPE,
                 "roles": ["data"], "title": "This version, which never changes"},
+            "zarr2": {"href": format!("{base}/zarr2/{}", c.id), "type": ZARR2_TYPE, "roles": ["data"],
+                "title": "Latest version as Zarr v2, for older clients"},
         },
         "renders": locatable.iter().map(|v| (v.path.clone(), render(v))).collect::<Map<_, _>>(),
         "graticule:notes": f.notes,

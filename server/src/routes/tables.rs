@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use super::coding::{Coding, Packer};
+use super::conditional::{Validators, Verdict};
 use super::query::Query;
-use super::range::none_match;
 use super::respond::{Document, open_to_all};
 use super::{App, doc, stac};
 use crate::catalog::tokens::hex;
@@ -96,6 +97,9 @@ pub async fn one(
             .await
             .map_err(Problem::internal)?;
     let (table, request) = opened?;
+    let media = if request.csv { CSV } else { "application/json" };
+    // How long it will be is not known; it may be all of the table.
+    let coding = Coding::of(&headers, media, usize::MAX);
     let etag = {
         let mut hash = Sha256::new();
         for part in
@@ -104,14 +108,14 @@ pub async fn one(
             hash.update(part);
             hash.update([0]);
         }
-        format!("\"{}\"", hex(&hash.finalize()[..12]))
+        coding.tagged(&hex(&hash.finalize()[..12]))
     };
     let mut response = Response::new(Body::empty());
     let h = response.headers_mut();
     open_to_all(h);
     let cache = if pinned { "public, max-age=31536000, immutable" } else { "no-cache" };
     h.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    h.insert(header::VARY, HeaderValue::from_static("Accept"));
+    h.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     for (name, value) in [
         (header::ETAG, etag.clone()),
         (HeaderName::from_static("graticule-version"), request.version.id.clone()),
@@ -120,12 +124,18 @@ pub async fn one(
             h.insert(name, v);
         }
     }
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
-    if known.into_iter().any(|v| none_match(v, &etag)) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return Ok(response);
+    let now = Validators { etag: &etag, modified_secs: None };
+    match now.judge(&headers) {
+        Verdict::Send => {}
+        Verdict::Known => {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(response);
+        }
+        Verdict::Another => return Err(now.another()),
     }
-    let media = if request.csv { CSV } else { "application/json" };
+    if let Some(v) = coding.header() {
+        response.headers_mut().insert(header::CONTENT_ENCODING, v);
+    }
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     if request.csv {
         let name = format!("inline; filename=\"{id}.csv\"");
@@ -134,10 +144,10 @@ pub async fn one(
         }
     }
     *response.body_mut() = if request.csv {
-        stream(table, request, |t, r, send| write_csv(t, r, send))
+        stream(table, request, coding, |t, r, send| write_csv(t, r, send))
     } else {
         let page = Page { base, id, query: text.unwrap_or_default() };
-        stream(table, request, move |t, r, send| write_json(t, r, &page, send))
+        stream(table, request, coding, move |t, r, send| write_json(t, r, &page, send))
     };
     Ok(response)
 }
@@ -147,13 +157,30 @@ pub async fn one(
 fn stream(
     table: Table,
     request: Request,
+    coding: Coding,
     write: impl FnOnce(&Table, Request, &mut dyn FnMut(String) -> bool) -> anyhow::Result<()> + Send + 'static,
 ) -> Body {
     let (tx, mut rx) = mpsc::channel::<std::io::Result<Bytes>>(4);
     tokio::task::spawn_blocking(move || {
-        // False where nobody reads any more.
-        let mut send = |text: String| tx.blocking_send(Ok(Bytes::from(text))).is_ok();
-        if let Err(e) = write(&table, request, &mut send) {
+        let run = || -> anyhow::Result<()> {
+            let mut packer = Packer::new(coding, usize::MAX)?;
+            let mut failed = None;
+            // False where nobody reads any more.
+            let mut send = |text: String| match packer.push(text.as_bytes()) {
+                Ok(packed) => packed.is_empty() || tx.blocking_send(Ok(packed.into())).is_ok(),
+                Err(e) => {
+                    failed = Some(e);
+                    false
+                }
+            };
+            write(&table, request, &mut send)?;
+            if let Some(e) = failed {
+                return Err(e.into());
+            }
+            let _ = tx.blocking_send(Ok(packer.finish()?.into()));
+            Ok(())
+        };
+        if let Err(e) = run() {
             tracing::error!(error = %format!("{e:#}"), "a table cannot be read");
             let _ = tx.blocking_send(Err(std::io::Error::other("the table cannot be read")));
         }
@@ -318,11 +345,15 @@ fn read(text: Option<&str>, version: Version, columns: Vec<Column>) -> Answer<Re
     let reserved: Vec<String> = RESERVED.iter().map(|r| (*r).to_owned()).collect();
     let (fixed, filters) = split(text.unwrap_or_default(), &reserved);
     let fixed = Query::parse(Some(&fixed), &RESERVED)?;
-    let csv = match fixed.get("f").map(str::to_ascii_lowercase).as_deref() {
+    let csv = match fixed.given("f").map(str::to_ascii_lowercase).as_deref() {
         None | Some("json") => false,
         Some("csv") => true,
         Some(_) => {
-            return Err(Problem::parameter("f", fixed.get("f").unwrap_or_default(), "expected json or csv"));
+            return Err(Problem::parameter(
+                "f",
+                fixed.given("f").unwrap_or_default(),
+                "expected json or csv",
+            ));
         }
     };
     if filters.len() > MAX_FILTERS {
@@ -344,7 +375,7 @@ fn read(text: Option<&str>, version: Version, columns: Vec<Column>) -> Answer<Re
             "this table has no columns of latitude and longitude",
         ));
     }
-    if let Some(text) = fixed.get("datetime") {
+    if let Some(text) = fixed.given("datetime") {
         if role(Role::Time).is_none() {
             return Err(Problem::parameter("datetime", text, "this table has no column of times"));
         }
@@ -480,7 +511,7 @@ pub fn is_a_table(id: &str) -> Problem {
 }
 
 pub fn describe_list() -> Value {
-    doc::get("Data", "Tabular collections", &[], "application/json")
+    doc::returning(doc::get("Data", "Tabular collections", &[], "application/json"), "Tables")
 }
 
 pub fn describe_one() -> Value {
@@ -488,13 +519,17 @@ pub fn describe_one() -> Value {
         "Data",
         "Rows of a table",
         &[
-            doc::path("id", "Collection id, with @version for a version that never changes"),
+            doc::reference("id"),
             doc::query("select", "Columns to show, separated by commas", "time,lat,lon"),
             doc::query("order", "A column to sort by; with - before it the greatest comes first", "-time"),
             doc::bbox(),
             doc::datetime(),
             doc::limit(),
-            doc::query("f", "json (a page) or csv (the whole table, unless limit is given)", "csv"),
+            doc::choice(
+                "f",
+                "A page of JSON, or the whole table as CSV, unless limit is given",
+                &["json", "csv"],
+            ),
             doc::query("token", "Where the page begins, from a \"next\" link", "W251bGwsMTAwXQ"),
         ],
         "application/json",
@@ -503,7 +538,7 @@ pub fn describe_one() -> Value {
         "Every other parameter is a condition on a column: `column=value`, `column_gt=`, `column_ge=`, `column_lt=`, `column_le=`, `column_ne=`. Names are compared without regard to case, blanks and signs where that is clear."
     );
     operation["responses"]["200"]["content"]["text/csv"] = json!({"schema": {"type": "string"}});
-    operation
+    doc::returning(operation, "Rows")
 }
 
 #[cfg(test)]

@@ -144,22 +144,23 @@ pub async fn roll_back(
 }
 
 pub fn describe_list() -> Value {
-    doc::get(
-        "Catalog",
-        "Immutable versions of a collection, newest first, and what each changed",
-        &[doc::id(), doc::limit(), doc::query("before", "Only versions before this one", "")],
-        "application/json",
-    )
+    let parameters = [doc::id(), doc::limit(), doc::query("before", "Only versions before this one", "")];
+    let summary = "Immutable versions of a collection, newest first, and what each changed";
+    doc::returning(doc::get("Catalog", summary, &parameters, "application/json"), "Versions")
 }
 
 pub fn describe_one() -> Value {
     let parameters = [doc::id(), doc::path("version", "Version id")];
-    doc::get("Catalog", "A version, and what it changed", &parameters, "application/json")
+    doc::returning(
+        doc::get("Catalog", "A version, and what it changed", &parameters, "application/json"),
+        "Version",
+    )
 }
 
 pub fn describe_roll_back() -> Value {
     let summary = "Make the content of an earlier version the latest again, as a new version";
-    let mut o = guarded(doc::get("Operations", summary, &[doc::id()], "application/json"));
+    let o = doc::get("Operations", summary, &[doc::id()], "application/json");
+    let mut o = guarded(doc::returning(o, "Version"));
     if let Some(responses) = o["responses"].as_object_mut()
         && let Some(ok) = responses.shift_remove("200")
     {

@@ -1,10 +1,14 @@
 //! The explorer and everything it loads, carried in the binary.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::range::none_match;
+use super::coding::{Coding, quality};
+use super::conditional::{Validators, Verdict};
 use super::respond;
 use crate::problem::{Answer, Problem};
 use crate::web::{self, File};
@@ -39,8 +43,17 @@ pub async fn file(Path(path): Path<String>, headers: HeaderMap) -> Answer<Respon
 }
 
 fn send(file: &'static File, request: &HeaderMap) -> Response<Body> {
-    let packed = file.brotli.filter(|_| respond::accepts(request, "br"));
-    let etag = format!("\"{}{}\"", file.etag, if packed.is_some() { "-br" } else { "" });
+    let takes = |coding| quality(request, coding).is_some_and(|q| q > 0);
+    let packed = |coding| file.brotli.filter(|_| takes(coding));
+    // Browsers take Brotli over TLS alone.
+    let (coding, body) = if let Some(packed) = packed("br") {
+        (Coding::Brotli, Bytes::from_static(packed))
+    } else if let Some(packed) = packed("gzip").and_then(|_| gzipped(file)) {
+        (Coding::Gzip, packed)
+    } else {
+        (Coding::Identity, Bytes::from_static(file.bytes))
+    };
+    let etag = coding.tagged(file.etag);
     let mut response = Response::new(Body::empty());
     let h = response.headers_mut();
     respond::open_to_all(h);
@@ -50,19 +63,25 @@ fn send(file: &'static File, request: &HeaderMap) -> Response<Body> {
     if let Ok(v) = HeaderValue::from_str(&etag) {
         h.insert(header::ETAG, v);
     }
-    let known = request.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    if known.is_some_and(|v| none_match(v, &etag)) {
+    let now = Validators { etag: &etag, modified_secs: None };
+    if now.judge(request) == Verdict::Known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
     let h = response.headers_mut();
     h.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.content_type));
     h.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    if packed.is_some() {
-        h.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
+    if let Some(v) = coding.header() {
+        h.insert(header::CONTENT_ENCODING, v);
     }
-    let body = packed.unwrap_or(file.bytes);
     h.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    *response.body_mut() = Body::from(Bytes::from_static(body));
+    *response.body_mut() = Body::from(body);
     response
+}
+
+/// Packed once, when it is first asked for; there are as many as the binary has files.
+fn gzipped(file: &'static File) -> Option<Bytes> {
+    static PACKED: LazyLock<Mutex<HashMap<&str, Option<Bytes>>>> = LazyLock::new(Mutex::default);
+    let mut kept = PACKED.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.entry(file.path).or_insert_with(|| Coding::Gzip.pack(file.bytes).ok().map(Bytes::from)).clone()
 }

@@ -8,37 +8,70 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use axum::response::IntoResponse;
+use graticule_shared::zarr::ArrayMeta;
 use serde_json::{Value, json};
 
-use super::App;
 use super::chunks::{Object, Served};
-use super::range::{self, Wanted};
+use super::coding::Coding;
 use super::respond::{self, JSON};
-use crate::problem::{Kind, Problem};
-
-const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-const REVALIDATE: HeaderValue = HeaderValue::from_static("public, no-cache");
-const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
-const BYTES: HeaderValue = HeaderValue::from_static("bytes");
-const ANYONE: HeaderValue = HeaderValue::from_static("*");
+use super::stored::{self, OCTETS, Stored};
+use super::{App, doc, stac};
+use crate::problem::{Answer, Kind, Problem};
 
 pub async fn any(app: Arc<App>, request: Request) -> Response<Body> {
     let (request, _) = request.into_parts();
-    match answer(&app, &request).await {
-        Ok(r) => r,
-        Err(problem) => {
-            let problem = problem.at(request.uri.path());
-            tracing::debug!(path = request.uri.path(), detail = problem.detail, "refused");
-            problem.into_response()
+    refused(&request, answer(&app, &request).await)
+}
+
+/// The answer, or the refusal with where it happened.
+pub fn refused(request: &Parts, answer: Answer<Response<Body>>) -> Response<Body> {
+    answer.unwrap_or_else(|problem| {
+        let problem = problem.at(request.uri.path());
+        tracing::debug!(path = request.uri.path(), detail = problem.detail, "refused");
+        problem.into_response()
+    })
+}
+
+/// What a request below `/zarr` or `/zarr2` names.
+pub struct Named {
+    pub served: Arc<Served>,
+    /// `ID` or `ID@VERSION`.
+    pub reference: String,
+    /// Below the hierarchy's root; empty where the address is bare.
+    pub key: String,
+}
+
+impl Named {
+    pub fn id(&self) -> &str {
+        self.reference.split_once('@').map_or(&*self.reference, |(id, _)| id)
+    }
+    /// True where the version is named.
+    pub fn pinned(&self) -> bool {
+        self.reference.contains('@')
+    }
+    /// `object` of this version, to be sent.
+    pub fn stored<'a>(&'a self, object: &'a Object, content_type: HeaderValue) -> Stored<'a> {
+        Stored {
+            bytes: object.bytes.clone(),
+            etag: &object.etag,
+            content_type,
+            modified: (&self.served.modified, self.served.modified_secs),
+            version: &self.served.version,
+            pinned: self.pinned(),
+            headers: Vec::new(),
         }
     }
 }
 
-async fn answer(app: &App, request: &Parts) -> Result<Response<Body>, Problem> {
+/// What is read below `root`; `None` for a preflight.
+///
+/// # Errors
+/// A method that does not read, a key that leaves the store, no such collection or version.
+pub async fn named(app: &App, request: &Parts, root: &str) -> Answer<Option<Named>> {
     if request.method == Method::OPTIONS {
-        return Ok(respond::preflight());
+        return Ok(None);
     }
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return Err(Problem::new(
@@ -47,7 +80,7 @@ async fn answer(app: &App, request: &Parts) -> Result<Response<Body>, Problem> {
         )
         .header(header::ALLOW, HeaderValue::from_static("GET,HEAD,OPTIONS")));
     }
-    let path = request.uri.path().strip_prefix("/zarr/").unwrap_or_default();
+    let path = request.uri.path().strip_prefix(root).and_then(|p| p.strip_prefix('/')).unwrap_or_default();
     // Keys are plain; the few clients that escape '@' or ':' are decoded.
     let decoded;
     let path = if path.contains('%') {
@@ -61,17 +94,84 @@ async fn answer(app: &App, request: &Parts) -> Result<Response<Body>, Problem> {
     let (reference, key) = path.split_once('/').unwrap_or((path, ""));
     let id = reference.split_once('@').map_or(reference, |(id, _)| id);
     let served = app.chunks.version(reference).await.map_err(|e| app.not_a_cube(id, e))?;
-    // The bare address of a hierarchy describes it, as a directory would.
-    let key = if key.is_empty() { "zarr.json" } else { key };
-    if !is_plain_key(key) {
+    if !key.is_empty() && !is_plain_key(key) {
         return Err(Problem::not_found(format!("{key:?} cannot be a key of a Zarr hierarchy.")));
     }
-    let object = app.chunks.object(&served, key).await.map_err(Problem::of)?.ok_or_else(|| {
-        Problem::not_found(format!(
-            "Nothing is stored at {key:?} in {reference}. A chunk that is not stored is all fill value."
-        ))
-    })?;
-    send(request, &object, &served, reference.contains('@'))
+    Ok(Some(Named { served, reference: reference.to_owned(), key: key.to_owned() }))
+}
+
+async fn answer(app: &App, request: &Parts) -> Answer<Response<Body>> {
+    let Some(named) = named(app, request, "/zarr").await? else { return Ok(respond::preflight()) };
+    // The bare address of a hierarchy describes it, as a directory would.
+    let key = if named.key.is_empty() { "zarr.json" } else { &named.key };
+    let object = app.chunks.object(&named.served, key).await.map_err(Problem::of)?;
+    let object = object.ok_or_else(|| absent(&named, named.served.snapshot.array_of(key), key))?;
+    if !object.is_metadata {
+        return stored::send(request, named.stored(&object, OCTETS));
+    }
+    let mut headers = Vec::new();
+    if key == "zarr.json" {
+        let id = named.id();
+        let v2 = format!("/zarr2/{}", named.reference);
+        let mut links = format!(
+            "</api/collections/{id}>; rel=\"collection\"; type=\"{JSON}\", <{v2}>; rel=\"alternate\"; type=\"{}\"",
+            stac::ZARR2_TYPE
+        );
+        if named.pinned() {
+            links += &format!(", </zarr/{id}>; rel=\"latest-version\"; type=\"{}\"", stac::ZARR_TYPE);
+        }
+        headers.extend(HeaderValue::try_from(links).map(|v| (header::LINK, v)));
+    }
+    let bare = named.key.is_empty();
+    send_metadata(app, request, &named, object, key, bare.then_some(stac::ZARR_TYPE), headers)
+}
+
+/// Metadata is text: packed where the client takes it so, and under `root_type` at the bare address
+/// of a hierarchy, where nobody asks for a page or for JSON.
+///
+/// # Errors
+/// As [`stored::send`].
+pub fn send_metadata(
+    app: &App,
+    request: &Parts,
+    named: &Named,
+    object: Object,
+    key: &str,
+    root_type: Option<&'static str>,
+    mut headers: Vec<(HeaderName, HeaderValue)>,
+) -> Answer<Response<Body>> {
+    let readable = |h: &HeaderMap| {
+        let accept = h.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        accept.contains(JSON) || accept.contains("text/html")
+    };
+    let content_type = root_type.filter(|_| !readable(&request.headers)).unwrap_or(JSON);
+    // Ranges are of the document as it is stored.
+    let coding = match request.headers.contains_key(header::RANGE) {
+        true => Coding::Identity,
+        false => Coding::of(&request.headers, JSON, object.bytes.len()),
+    };
+    let object = app.chunks.packed(&named.served, key, object, coding).map_err(Problem::internal)?;
+    headers.extend(coding.header().map(|v| (header::CONTENT_ENCODING, v)));
+    let vary = if root_type.is_some() { "Accept, Accept-Encoding" } else { "Accept-Encoding" };
+    headers.push((header::VARY, HeaderValue::from_static(vary)));
+    let stored = named.stored(&object, HeaderValue::from_static(content_type));
+    stored::send(request, Stored { headers, ..stored })
+}
+
+/// Nothing is stored at `key`: what that means depends on whether it could be.
+pub fn absent(named: &Named, array: Option<&ArrayMeta>, key: &str) -> Problem {
+    let reference = &named.reference;
+    let Some(array) = array else {
+        return Problem::not_found(format!(
+            "Nothing is at {key:?} in {reference}. A chunk that is not stored is all fill value."
+        ));
+    };
+    let fill = &array.fill_value;
+    Problem::not_found(format!(
+        "Chunk {key:?} of {reference} is not stored: all of its values are the fill value, {fill}."
+    ))
+    .with("fill_value", fill.clone())
+    .header(header::CACHE_CONTROL, stored::cache(named.pinned()))
 }
 
 /// A key names a node or a chunk and cannot leave the store.
@@ -82,83 +182,42 @@ fn is_plain_key(key: &str) -> bool {
         && key.split('/').all(|s| !s.is_empty() && s != "." && s != "..")
 }
 
-fn send(request: &Parts, object: &Object, served: &Served, pinned: bool) -> Result<Response<Body>, Problem> {
-    let asked = &request.headers;
-    let text = |name| asked.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
-    let mut response = Response::new(Body::empty());
-    let h = response.headers_mut();
-    h.reserve(12);
-    h.insert(header::ETAG, object.etag.clone());
-    h.insert(header::CACHE_CONTROL, if pinned { IMMUTABLE } else { REVALIDATE });
-    h.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANYONE);
-    h.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(respond::EXPOSED));
-    h.insert("graticule-version", served.version.clone());
-    let etag = object.etag.to_str().unwrap_or_default();
-    if text(header::IF_NONE_MATCH).is_some_and(|t| range::none_match(t, etag)) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return Ok(response);
-    }
-    h.insert(header::ACCEPT_RANGES, BYTES);
-    h.insert(header::CONTENT_TYPE, if object.is_metadata { HeaderValue::from_static(JSON) } else { OCTETS });
-    let total = object.bytes.len();
-    // A range of something that has changed since is no use: send all of it.
-    let wanted = match text(header::IF_RANGE) {
-        Some(tag) if tag.trim() != etag => Wanted::Whole,
-        _ if request.method == Method::HEAD => Wanted::Whole,
-        _ => range::parse(text(header::RANGE), total),
-    };
-    let body = match wanted {
-        Wanted::Whole => object.bytes.clone(),
-        Wanted::Part(r) => {
-            let value = format!("bytes {}-{}/{total}", r.start, r.end - 1);
-            h.insert(header::CONTENT_RANGE, HeaderValue::try_from(value).map_err(Problem::internal)?);
-            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            object.bytes.slice(r)
-        }
-        Wanted::Unsatisfiable => {
-            let asked = text(header::RANGE).unwrap_or_default();
-            let value = HeaderValue::try_from(format!("bytes */{total}")).map_err(Problem::internal)?;
-            return Err(Problem::new(
-                Kind::RangeNotSatisfiable,
-                format!("Range {asked:?} lies outside this object of {total} bytes."),
-            )
-            .header(header::CONTENT_RANGE, value));
-        }
-    };
-    let h = response.headers_mut();
-    h.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    if request.method != Method::HEAD {
-        *response.body_mut() = Body::from(body);
-    }
-    Ok(response)
-}
-
 /// For the OpenAPI document.
 pub fn describe() -> Value {
     json!({
+        "tags": ["Data"],
+        "operationId": "getZarr",
         "summary": "Stored bytes of a Zarr v3 hierarchy",
         "description": "`reference` is a collection id (its latest version) or `id@version` (that version, \
             for ever). `key` is `zarr.json`, `ARRAY/zarr.json` or a chunk key such as `sst/c/0/0/0`. \
             GRIB messages and TIFF tiles of a cube of \
-            references are handed out decoded and packed anew, as `zarr.json` says. One byte range is answered with 206; a chunk that is not stored is 404 and means fill value.",
+            references are handed out decoded and packed anew, as `zarr.json` says. A chunk that is not stored is 404 and means fill value.",
         "parameters": [
-            {"name": "reference", "in": "path", "required": true, "schema": {"type": "string"}},
-            {"name": "key", "in": "path", "required": true, "schema": {"type": "string"}},
-            {"name": "Range", "in": "header", "schema": {"type": "string"}, "example": "bytes=-1024"},
-            {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}
+            doc::reference("reference"),
+            {"name": "key", "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}},
+            header("Range", "One byte range or several, at most 256; near ones are joined", "bytes=-1024"),
+            header("If-Range", "A strong ETag: the ranges of this object, or all of another", "\"a\""),
+            header("If-None-Match", "ETags of what is at hand", "\"a\""),
+            header("If-Modified-Since", "When what is at hand was published", "Sun, 06 Nov 1994 08:49:37 GMT")
         ],
         "responses": {
             "200": {"description": "The whole object", "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-                "application/json": {"schema": {"type": "object"}}}},
-            "206": {"description": "The range asked for", "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-            "304": {"description": "Unchanged"},
-            "404": {"$ref": "#/components/responses/Problem"},
+                "application/octet-stream": {},
+                "application/json": {"schema": {"$ref": "#/components/schemas/ZarrNode"}},
+                "application/vnd.zarr": {}}},
+            "206": {"description": "The ranges asked for", "content": {
+                "application/octet-stream": {},
+                "multipart/byteranges": {},
+                "application/json": {}}},
             "416": {"$ref": "#/components/responses/Problem"},
             "502": {"$ref": "#/components/responses/Problem"}
         }
     })
+}
+
+fn header(name: &str, description: &str, example: &str) -> Value {
+    json!({"name": name, "in": "header", "description": description, "schema": {"type": "string"},
+        "example": example})
 }
 
 #[cfg(test)]

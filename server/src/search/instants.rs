@@ -17,10 +17,6 @@ pub fn date(text: &str) -> Option<f64> {
 
 /// `datetime` of a search: an instant, or an interval with `..` or nothing for an open end.
 pub fn interval(text: &str) -> Option<(f64, f64)> {
-    let open = |s: &str| s.is_empty() || s == "..";
-    if text.split_once('/').is_some_and(|(a, b)| open(a) && open(b)) {
-        return None;
-    }
     between(text, instant)
 }
 
@@ -28,7 +24,10 @@ pub fn interval(text: &str) -> Option<(f64, f64)> {
 pub fn dates(text: &str) -> Option<(f64, f64)> {
     let calendar = Calendar::ProlepticGregorian;
     between(text, |s| {
-        instant(s).or_else(|| Some(CfTime::parse(s.trim(), calendar).ok()?.epoch_secs(calendar)))
+        // A year has four digits (ISO 8601), and "0" is nobody's date.
+        let year = s.bytes().take_while(u8::is_ascii_digit).count();
+        let date = || Some(CfTime::parse(s, calendar).ok()?.epoch_secs(calendar));
+        instant(s).or_else(|| (year == 4 || year == 8).then(date).flatten())
     })
 }
 
@@ -38,6 +37,7 @@ fn between(text: &str, at: impl Fn(&str) -> Option<f64>) -> Option<(f64, f64)> {
         s => at(s),
     };
     let (from, to) = match text.split_once('/') {
+        Some(("" | "..", "" | "..")) => return None,
         Some((a, b)) => (end(a, f64::NEG_INFINITY)?, end(b, f64::INFINITY)?),
         None => (at(text)?, at(text)?),
     };

@@ -46,9 +46,9 @@ impl Key {
             || "expected a list such as [{\"field\": \"datetime\", \"direction\": \"desc\"}]".to_owned();
         let list = value.as_array().ok_or_else(wrong)?;
         let keys = list.iter().map(|k| {
-            let descending = match k["direction"].as_str() {
-                None | Some("asc") => false,
-                Some("desc") => true,
+            let descending = match k.get("direction").map(Value::as_str) {
+                None | Some(Some("asc")) => false,
+                Some(Some("desc")) => true,
                 Some(_) => return Err("a direction is asc or desc".to_owned()),
             };
             Self::of(k["field"].as_str().ok_or_else(wrong)?, descending)

@@ -304,20 +304,15 @@ impl Snapshot {
             return Err(corrupt(format!("block {block:?} is outside the array {:?}", array.shape)));
         }
         let decoder = self.decoder(array)?;
-        // Blocks per stored chunk along each dimension; 1 without shards.
-        let per: Vec<u64> = array.chunk_shape.iter().zip(block_shape).map(|(c, b)| c / b).collect();
-        let chunk: Vec<u64> = block.iter().zip(&per).map(|(b, p)| b / p).collect();
-        let key = array.chunk_key(&chunk);
+        let Placed { key, within, chunks } = placed(array, block);
         let Some(location) = self.chunk_location(&key).await? else { return Ok(decoder.fill()) };
         let Some(sharding) = &array.sharding else {
             let len = location.len();
             let bytes = fetch(location, 0, len).await?;
             return decode(decoder, bytes).await.map_err(corrupt);
         };
-        let chunks: u64 = per.iter().product();
         let index =
             self.shard_index(&key, &location, chunks, sharding.index_at_end, sharding.index_crc32c).await?;
-        let within = block.iter().zip(&per).fold(0u64, |at, (b, p)| at * p + b % p);
         match index.get(within as usize).copied().flatten() {
             None => Ok(decoder.fill()),
             Some(span) => {
@@ -325,6 +320,25 @@ impl Snapshot {
                 decode(decoder, bytes).await.map_err(corrupt)
             }
         }
+    }
+
+    /// The key of the shard that an inner chunk lies in, and where; `None` where it is not stored, or
+    /// the array has no shards. `block` lies inside the array.
+    ///
+    /// # Errors
+    /// A manifest or an index that cannot be read.
+    pub async fn inner_chunk(
+        &self,
+        array: &ArrayMeta,
+        block: &[u64],
+    ) -> Result<Option<(String, Span)>, StoreError> {
+        let Some(sharding) = &array.sharding else { return Ok(None) };
+        let Placed { key, within, chunks } = placed(array, block);
+        let Some(location) = self.chunk_location(&key).await? else { return Ok(None) };
+        let index =
+            self.shard_index(&key, &location, chunks, sharding.index_at_end, sharding.index_crc32c).await?;
+        let span = usize::try_from(within).ok().and_then(|i| index.get(i).copied().flatten());
+        Ok(span.map(|span| (key, span)))
     }
 
     async fn shard_index(
@@ -383,6 +397,22 @@ fn modified(checksum: Option<&Checksum>) -> Option<u32> {
         Some(Checksum::LastModified(at)) => Some(at.0),
         _ => None,
     }
+}
+
+/// Where a block lies among the stored chunks.
+struct Placed {
+    key: String,
+    /// Its number in the shard, and how many that has; 0 of 1 without shards.
+    within: u64,
+    chunks: u64,
+}
+
+fn placed(array: &ArrayMeta, block: &[u64]) -> Placed {
+    // Blocks per stored chunk along each dimension; 1 without shards.
+    let per: Vec<u64> = array.chunk_shape.iter().zip(array.block_shape()).map(|(c, b)| c / b).collect();
+    let chunk: Vec<u64> = block.iter().zip(&per).map(|(b, p)| b / p).collect();
+    let within = block.iter().zip(&per).fold(0u64, |at, (b, p)| at * p + b % p);
+    Placed { key: array.chunk_key(&chunk), within, chunks: per.iter().product() }
 }
 
 async fn decode(decoder: Arc<Decoder>, bytes: Bytes) -> Result<Vec<u8>, String> {

@@ -16,9 +16,8 @@ pub fn common() -> Vec<Value> {
             "850",
         ),
         doc::query("parameter-name", "Variables, separated by commas; all when absent", "sst"),
-        json!({"name": "crs", "in": "query", "description": "CRS84", "schema": {"type": "string", "enum": ["CRS84"]}}),
-        json!({"name": "f", "in": "query", "description": "Format; else by Accept",
-            "schema": {"type": "string", "enum": Format::ALL.map(Format::name)}}),
+        doc::choice("crs", "CRS84 alone", &["CRS84", "OGC:CRS84", crate::routes::stac::CRS84]),
+        doc::choice("f", "How values are written; else by Accept", &Format::ALL.map(Format::name)),
         json!({"name": "estimate", "in": "query", "description": "true: only what the answer would cost",
             "schema": {"type": "boolean"}}),
     ]
@@ -34,8 +33,11 @@ fn parameters(what: What) -> Vec<Value> {
     match what {
         What::Position => out.extend([
             doc::coords(),
-            json!({"name": "method", "in": "query", "description": "The cell the point lies in, or between four centres",
-                "schema": {"type": "string", "enum": ["nearest", "bilinear"]}}),
+            doc::choice(
+                "method",
+                "The cell the point lies in, or between four centres",
+                &["nearest", "bilinear"],
+            ),
         ]),
         What::Area => out.push(required("coords", "WKT POLYGON or MULTIPOLYGON, or GeoJSON", what.example())),
         What::Trajectory => out.push(required(
@@ -51,8 +53,7 @@ fn parameters(what: What) -> Vec<Value> {
         What::Radius => out.extend([
             required("coords", "WKT POINT or MULTIPOINT", what.example()),
             required("within", "Distance", "100"),
-            json!({"name": "within-units", "in": "query", "description": "Unit of the distance; km when absent",
-                "schema": {"type": "string", "enum": ["km", "m", "mi", "nmi"]}}),
+            doc::choice("within-units", "Unit of the distance; km when absent", &["km", "m", "mi", "nmi"]),
         ]),
     }
     out.extend(common());
@@ -62,12 +63,15 @@ fn parameters(what: What) -> Vec<Value> {
 /// An operation that answers with data in any of the formats.
 pub fn data(summary: &str, parameters: &[Value]) -> Value {
     let mut operation = doc::get("Data", summary, parameters, "application/vnd.cov+json");
-    for format in Format::ALL {
+    operation = doc::returning(operation, "Coverage");
+    operation["responses"]["406"] = json!({"$ref": "#/components/responses/Problem"});
+    for format in Format::ALL.into_iter().filter(|f| *f != Format::CoverageJson) {
         let media_type = format.media_type().split(';').next().unwrap_or_default();
         let schema = match format {
-            Format::CoverageJson | Format::GeoJson => json!({"type": "object"}),
+            Format::GeoJson => json!({"type": "object", "required": ["type", "features"]}),
             Format::Csv => json!({"type": "string"}),
-            _ => json!({"type": "string", "format": "binary"}),
+            // Bytes have no schema (OpenAPI 3.1 section 4.8.14.3).
+            _ => json!({}),
         };
         operation["responses"]["200"]["content"][media_type] = json!({"schema": schema});
     }

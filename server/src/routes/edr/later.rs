@@ -115,7 +115,7 @@ async fn make(app: &Arc<App>, asked: &Asked) -> Answer<(&'static str, Option<Str
     let names = known(&opened, what.own());
     let query = Query::of(asked.pairs.clone(), &borrowed(&names))?;
     let request = super::request(&query, what.own(), super::asked(what, &query)?)?;
-    let format = crate::edr::formats::Format::negotiated(query.get("f"), None)?;
+    let format = crate::edr::formats::Format::negotiated(query.given("f"), None)?;
     let body = made(app, &opened, &request, format, &asked.href).await?;
     Ok((format.media_type(), Some(format!("{}.{}", asked.collection, format.extension())), body))
 }

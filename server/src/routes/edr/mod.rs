@@ -163,7 +163,7 @@ pub fn borrowed(names: &[String]) -> Vec<&str> {
 
 /// What all queries have in common.
 pub fn request(query: &Query, own: &[&str], asked: edr::Query) -> Answer<Request> {
-    if let Some(crs) = query.get("crs")
+    if let Some(crs) = query.given("crs")
         && !["CRS84", "OGC:CRS84", super::stac::CRS84].contains(&crs)
     {
         return Err(Problem::parameter("crs", crs, "expected CRS84, the one this collection is queried in"));
@@ -178,7 +178,7 @@ pub fn request(query: &Query, own: &[&str], asked: edr::Query) -> Answer<Request
             .filter(|(k, _)| !own.contains(k) && !COMMON.contains(k) && !k.starts_with("dim:"))
             .map(|(k, v)| (k.to_owned(), v.to_owned())),
     );
-    let method = match query.get("method") {
+    let method = match query.given("method") {
         None | Some("nearest") => edr::Method::Nearest,
         Some("bilinear") => edr::Method::Bilinear,
         Some(other) => return Err(Problem::parameter("method", other, "expected nearest or bilinear")),
@@ -244,7 +244,7 @@ fn within(query: &Query) -> Answer<f64> {
         .ok()
         .filter(|d: &f64| d.is_finite() && *d > 0.0)
         .ok_or_else(|| Problem::parameter("within", text, "expected a number above 0"))?;
-    let units = query.get("within-units").unwrap_or("km");
+    let units = query.given("within-units").unwrap_or("km");
     let km = match units.to_ascii_lowercase().as_str() {
         "km" | "kilometre" | "kilometres" | "kilometer" | "kilometers" => 1.0,
         "m" | "metre" | "metres" | "meter" | "meters" => 1e-3,
@@ -275,7 +275,7 @@ async fn answer(
     let request = request(&query, what.own(), asked(what, &query)?)?;
     if later::is_preferred(headers) && !head && query.get("estimate").is_none() {
         let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
-        let format = Format::negotiated(query.get("f"), accept)?;
+        let format = Format::negotiated(query.given("f"), accept)?;
         // What cannot be answered is refused now.
         Plan::new(&opened, &request).await?.check(format.most_values())?;
         let mut pairs: Vec<(String, String)> =
@@ -314,7 +314,7 @@ pub async fn respond(
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
-    let format = Format::negotiated(query.get("f"), accept)?;
+    let format = Format::negotiated(query.given("f"), accept)?;
     if head || query.get("estimate").is_some() {
         let cost = Plan::new(&opened, request).await?.cost;
         if let Some(estimate) = estimate(query, head, &cost, format.most_values())? {
@@ -333,7 +333,7 @@ pub async fn respond(
 
 /// What an answer would cost, where that is all that is asked: by HEAD or `estimate=true`.
 pub fn estimate(query: &Query, head: bool, cost: &Cost, most: u64) -> Answer<Option<Document>> {
-    let asked = match query.get("estimate") {
+    let asked = match query.given("estimate") {
         None | Some("false") => false,
         Some("true") => true,
         Some(other) => return Err(Problem::parameter("estimate", other, "expected true or false")),
