@@ -141,7 +141,7 @@ def query(of, names, path):
 def places(of, what):
     """A query of EDR for what every global grid has."""
     # Any instant and any level may lie outside of the collection's.
-    for key in ("datetime", "z", "parameter-name", "estimate"):
+    for key in ["datetime", "z", "parameter-name", "estimate", *(k for k in of if k.startswith("dim:"))]:
         of.pop(key, None)
     if what in PLACES:
         of["coords"] = pick(PLACES[what], of.get("coords"))
@@ -194,7 +194,7 @@ def before_call(context, case, **kwargs):
         given["job"] = job(base, sorted(name for name, cube in cubes.items() if cube[1])[0])
     if "key" in given:
         given["key"] = pick(["zarr.json", ".zmetadata", "nothing/zarr.json"], given["key"])
-    if isinstance(case.query, dict):
+    if isinstance(case.query, dict) and case.method.upper() == "GET":
         query(case.query, names, path)
     if path == "/api/search" and isinstance(case.body, dict):
         body(case.body)

@@ -227,7 +227,8 @@ fn queries() -> Vec<Route> {
         };
         let (by_get, by_post) = describe::of(what);
         all.push(route(what.path(), asked(), &[("get", by_get), ("post", by_post)]));
-        all.push(route(what.instance_path(), asked(), &[("get", describe::of_instance(what))]));
+        let (by_get, by_post) = describe::of_instance(what);
+        all.push(route(what.instance_path(), asked(), &[("get", by_get), ("post", by_post)]));
     }
     all
 }

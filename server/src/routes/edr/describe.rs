@@ -110,7 +110,8 @@ fn post(what: What) -> Value {
         }
         properties.insert(name, p["schema"].clone());
     }
-    let schema = json!({"type": "object", "required": required, "properties": properties});
+    let schema = json!({"type": "object", "required": required, "properties": properties,
+        "patternProperties": {"^dim:": {"type": "string"}}, "additionalProperties": false});
     operation["parameters"] = json!([doc::id()]);
     operation["requestBody"] = json!({"required": true, "content": {
         "application/json": {"schema": schema, "example": example},
@@ -133,7 +134,7 @@ pub fn of(what: What) -> (Describe, Describe) {
 }
 
 /// The same of a version.
-pub fn of_instance(what: What) -> Describe {
+pub fn of_instance(what: What) -> (Describe, Describe) {
     fn with_version(mut operation: Value) -> Value {
         if let Some(list) = operation["parameters"].as_array_mut() {
             list.insert(1, doc::path("version", "Version id"));
@@ -141,10 +142,10 @@ pub fn of_instance(what: What) -> Describe {
         operation
     }
     match what {
-        What::Position => || with_version(get(What::Position)),
-        What::Area => || with_version(get(What::Area)),
-        What::Cube => || with_version(get(What::Cube)),
-        What::Radius => || with_version(get(What::Radius)),
-        What::Trajectory => || with_version(get(What::Trajectory)),
+        What::Position => (|| with_version(get(What::Position)), || with_version(post(What::Position))),
+        What::Area => (|| with_version(get(What::Area)), || with_version(post(What::Area))),
+        What::Cube => (|| with_version(get(What::Cube)), || with_version(post(What::Cube))),
+        What::Radius => (|| with_version(get(What::Radius)), || with_version(post(What::Radius))),
+        What::Trajectory => (|| with_version(get(What::Trajectory)), || with_version(post(What::Trajectory))),
     }
 }

@@ -185,9 +185,9 @@ pub fn request(query: &Query, own: &[&str], asked: edr::Query) -> Answer<Request
     };
     Ok(Request {
         query: asked,
-        datetime: query.get("datetime").map(str::to_owned),
-        z: query.get("z").map(str::to_owned),
-        parameters: query.get("parameter-name").map(list),
+        datetime: query.given("datetime").map(str::to_owned),
+        z: query.given("z").map(str::to_owned),
+        parameters: query.given("parameter-name").map(list),
         dims,
         method,
     })
@@ -392,7 +392,11 @@ pub fn as_text(value: &Value) -> Option<String> {
         Value::String(s) => Some(s.clone()),
         Value::Number(n) => Some(n.to_string()),
         Value::Bool(b) => Some(b.to_string()),
-        Value::Array(list) => list.iter().map(as_text).collect::<Option<Vec<_>>>().map(|l| l.join(",")),
+        // What is no list of words or numbers stays as it is, and is refused as what it is.
+        Value::Array(list) => {
+            let words = list.iter().map(|v| if v.is_array() { None } else { as_text(v) });
+            Some(words.collect::<Option<Vec<_>>>().map_or_else(|| value.to_string(), |l| l.join(",")))
+        }
         Value::Object(_) => Some(value.to_string()),
         Value::Null => None,
     }

@@ -151,7 +151,7 @@ pub fn describe() -> Value {
                 "datetime": {"type": "string"},
                 "z": {"type": "string"},
                 "estimate": {"type": "boolean"},
-            }},
+            }, "additionalProperties": false, "patternProperties": {"^dim:": {"type": "string"}}},
             "example": {"bbox": [-10, 40, 10, 60]}}}},
         "responses": {
             "200": {"description": "Per parameter and step: mean, std, min, max, count of cells with a value, missing ones",
