@@ -294,6 +294,13 @@ mod tests {
         assert_eq!(count("id = ''' OR 1=1 --'"), 0);
         let words = |w: &str| names(&c, &Search { words: vec![w.to_owned()], ..all() }).len();
         assert_eq!((words("%"), words("00000")), (0, 0));
+        // SQLite's trees have a depth; ours are no deeper for being long.
+        let many = Search { words: vec!["nothing".to_owned(); 1000], ..all() };
+        assert_eq!(names(&c, &many).len(), 0);
+        assert_eq!(
+            (count(&vec!["id = '-'"; 1000].join(" OR ")), count(&vec!["id <> '-'"; 1000].join(" AND ")) > 0),
+            (0, true)
+        );
     }
 
     #[test]

@@ -475,6 +475,7 @@ pub fn describe_post() -> Value {
         "startsWith": text, "endsWith": text, "contains": text}});
     // A member that is null is as good as absent.
     let or_null = |of: &Value| json!({"anyOf": [of, {"type": "null"}]});
+    let members_of = json!({"type": "array", "items": text, "maxItems": search::MAX_FIELDS});
     let members = json!({
         "bbox": {"oneOf": [box_of(4), box_of(6)],
             "description": "West, south, east, north, or with a height after each pair; south at most north"},
@@ -482,7 +483,7 @@ pub fn describe_post() -> Value {
         "datetime": {"type": "string", "pattern": instants["schema"]["pattern"], "description": instants["description"]},
         "ids": texts, "collections": texts, "q": {"anyOf": [texts, text]},
         "limit": {"type": "integer", "minimum": 1},
-        "filter": {"type": ["object", "string"],
+        "filter": {"type": ["object", "string", "boolean"],
             "description": "CQL2: JSON as an object, text as a string; which, filter-lang says where it is given"},
         "filter-lang": {"type": "string", "enum": LANGUAGES},
         "filter-crs": {"type": "string", "enum": CRS84},
@@ -492,7 +493,7 @@ pub fn describe_post() -> Value {
             "required": ["field"], "properties": {"field": {"type": "string", "enum": names},
                 "direction": {"type": "string", "enum": ["asc", "desc"]}}}}]},
         "fields": {"anyOf": [text, {"type": "object", "additionalProperties": false,
-            "properties": {"include": or_null(&texts), "exclude": or_null(&texts)}}]},
+            "properties": {"include": or_null(&members_of), "exclude": or_null(&members_of)}}]},
         "token": text
     });
     let members = members.as_object().into_iter().flatten();

@@ -16,7 +16,8 @@ const ALWAYS: [&str; 9] = [
     "links",
     "assets",
 ];
-const MAX_FIELDS: usize = 100;
+/// Members that one request may include, or leave out.
+pub const MAX_FIELDS: usize = 100;
 
 /// The same of a collection.
 const OF_COLLECTIONS: [&str; 8] =
@@ -81,7 +82,7 @@ impl Fields {
     }
 
     fn checked(self) -> Result<Self, String> {
-        if self.include.len() + self.exclude.len() > MAX_FIELDS {
+        if self.include.len().max(self.exclude.len()) > MAX_FIELDS {
             return Err(format!("more than {MAX_FIELDS} fields"));
         }
         Ok(self)

@@ -15,7 +15,7 @@ mod text;
 mod tokens;
 
 pub use cql2::Expr;
-pub use fields::Fields;
+pub use fields::{Fields, MAX_FIELDS};
 pub use geometry::Shape;
 pub use properties::{Kind, PROPERTIES, Property, cut};
 pub use sort::{Key, Token};

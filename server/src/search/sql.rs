@@ -105,15 +105,14 @@ pub fn conditions(search: &Search, near: &[Reach]) -> Clause {
         c.push(&format!(" AND {END} >= ")).number(from);
     }
     if !search.words.is_empty() {
-        c.push(" AND (0");
-        for word in &search.words {
+        c.push(" AND ");
+        joined(&mut c, &search.words, " OR ", "0", &|c: &mut Clause, word: &String| {
             let pattern = format!("%{}%", word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-            c.push(" OR i.name LIKE ").bind(Sql::Text(pattern.clone())).push(" ESCAPE '\\'");
+            c.push("(i.name LIKE ").bind(Sql::Text(pattern.clone())).push(" ESCAPE '\\'");
             // A collection's words are its items'.
             c.push(" OR i.collection IN (SELECT id FROM collections WHERE id || ' ' || title || ' ' || description || ' ' || facts LIKE ");
-            c.bind(Sql::Text(pattern)).push(" ESCAPE '\\')");
-        }
-        c.push(")");
+            c.bind(Sql::Text(pattern)).push(" ESCAPE '\\'))");
+        });
     }
     if let Some(e) = &search.filter {
         c.push(" AND ");
@@ -183,19 +182,29 @@ fn relates(c: &mut Clause, of: Spatial, shape: &Shape) {
     c.bind(Sql::Integer(of as i64)).push("), 0)");
 }
 
-fn joined(c: &mut Clause, list: &[Expr], word: &str) {
-    c.push("(");
-    for (i, e) in list.iter().enumerate() {
-        c.push(if i > 0 { word } else { "" });
-        expr(c, e);
+/// Conditions with AND or OR between them. SQLite's trees are at most 1000 deep, and it reads a long list as
+/// deep as it is long: so brackets halve it.
+fn joined<T>(c: &mut Clause, list: &[T], between: &str, none: &str, each: &impl Fn(&mut Clause, &T)) {
+    match list {
+        [] => {
+            c.push(none);
+        }
+        [only] => each(c, only),
+        _ => {
+            let (left, right) = list.split_at(list.len() / 2);
+            c.push("(");
+            joined(c, left, between, none, each);
+            c.push(between);
+            joined(c, right, between, none, each);
+            c.push(")");
+        }
     }
-    c.push(")");
 }
 
 fn expr(c: &mut Clause, e: &Expr) {
     match e {
-        Expr::And(list) => joined(c, list, " AND "),
-        Expr::Or(list) => joined(c, list, " OR "),
+        Expr::And(list) => joined(c, list, " AND ", "1", &expr),
+        Expr::Or(list) => joined(c, list, " OR ", "0", &expr),
         Expr::Not(inner) => {
             c.push("NOT (");
             expr(c, inner);
