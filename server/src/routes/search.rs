@@ -64,17 +64,7 @@ pub async fn get(
 }
 
 pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Answer<Response<Body>> {
-    let asked: Value = if body.is_empty() {
-        json!({})
-    } else {
-        serde_json::from_slice(&body)
-            .map_err(|e| Problem::bad_request(format!("the body is no JSON: {e}")))?
-    };
-    let Value::Object(asked) = asked else {
-        return Err(Problem::bad_request(
-            "expected a JSON object such as {\"bbox\": [-30, -20, 30, 20], \"limit\": 10}",
-        ));
-    };
+    let asked = object(&body)?;
     let (wanted, fields) = of_object(&asked)?;
     let base = app.base(&headers);
     let here = format!("{base}/api/search");
@@ -88,6 +78,24 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) 
         json!({"rel": "next", "href": here, "type": GEOJSON, "method": "POST", "merge": false, "body": body})
     };
     answer(&app, wanted, &fields, links, &next, &headers).await
+}
+
+/// The body of a POST.
+///
+/// # Errors
+/// It is no JSON object.
+pub fn object(body: &Bytes) -> Answer<Map<String, Value>> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    let asked = serde_json::from_slice(body)
+        .map_err(|e| Problem::bad_request(format!("the body is no JSON: {e}")))?;
+    match asked {
+        Value::Object(asked) => Ok(asked),
+        _ => Err(Problem::bad_request(
+            "expected a JSON object such as {\"bbox\": [-30, -20, 30, 20], \"limit\": 10}",
+        )),
+    }
 }
 
 /// A page of items, with a link to the next.
@@ -116,13 +124,7 @@ pub async fn answer(
             Ok((page, collections))
         })
         .await;
-    let (page, of) = found.map_err(|e| match e.downcast::<TooLong>() {
-        Ok(e) => Problem::new(
-            Kind::TooLarge,
-            format!("{e}; ask for fewer collections, a smaller box or a shorter time"),
-        ),
-        Err(e) => Problem::internal(e),
-    })?;
+    let (page, of) = found.map_err(too_long)?;
     let base = app.base(headers);
     let mut features = Vec::with_capacity(page.items.len());
     for i in &page.items {
@@ -141,6 +143,17 @@ pub async fn answer(
     body["features"] = features.into();
     body["links"] = links.into();
     Ok(Document::json(&body)?.content_type(GEOJSON).answer(headers))
+}
+
+/// What a search that failed is told.
+pub fn too_long(e: anyhow::Error) -> Problem {
+    match e.downcast::<TooLong>() {
+        Ok(e) => Problem::new(
+            Kind::TooLarge,
+            format!("{e}; ask for fewer collections, a smaller box or a shorter time"),
+        ),
+        Err(e) => Problem::internal(e),
+    }
 }
 
 fn wrong<'a>(name: &'a str, value: &'a str) -> impl Fn(String) -> Problem + 'a {
@@ -231,7 +244,7 @@ fn checked(search: Search) -> Answer<Search> {
 ///
 /// # Errors
 /// The first member that cannot be understood.
-fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
+pub fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
     // The body says nothing of the answer's format, and has one member more.
     let members = PARAMETERS.map(|p| if p == "f" { "query" } else { p });
     if let Some(key) = asked.keys().find(|k| !members.contains(&k.as_str())) {
@@ -457,24 +470,35 @@ pub fn describe_post() -> Value {
         doc::get("Catalog", "Items of all collections that fit, asked for in JSON", &[], GEOJSON);
     let text = json!({"type": "string"});
     let texts = json!({"type": "array", "items": text, "maxItems": MAX_LISTED});
-    operation["requestBody"] = json!({"content": {"application/json": {"schema": {
-    "type": "object",
-    "additionalProperties": false,
-    "properties": {
+    let mut members = members();
+    members["limit"] = json!({"type": "integer", "minimum": 1});
+    members["sortby"] = json!({"type": "array", "items": {"type": "object", "required": ["field"],
+        "properties": {"field": text, "direction": {"type": "string", "enum": ["asc", "desc"]}}}});
+    members["fields"] = json!({"type": "object", "properties": {"include": texts, "exclude": texts}});
+    members["token"] = text;
+    operation["requestBody"] = body(members);
+    operation
+}
+
+/// What a body says of which items are meant.
+pub fn members() -> Value {
+    let text = json!({"type": "string"});
+    let texts = json!({"type": "array", "items": text, "maxItems": MAX_LISTED});
+    json!({
         "bbox": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
         "intersects": {"type": "object", "description": "A GeoJSON geometry"},
         "datetime": text, "ids": texts, "collections": texts, "q": texts,
-        "limit": {"type": "integer", "minimum": 1},
         "filter": {"type": "object", "description": "CQL2 JSON, or CQL2 text as a string"},
         "filter-lang": {"type": "string", "enum": ["cql2-text", "cql2-json"]},
         "filter-crs": text,
         "query": {"type": "object"},
-        "sortby": {"type": "array", "items": {"type": "object", "required": ["field"],
-            "properties": {"field": text, "direction": {"type": "string", "enum": ["asc", "desc"]}}}},
-        "fields": {"type": "object", "properties": {"include": texts, "exclude": texts}},
-        "token": text
-    }}}}});
-    operation
+    })
+}
+
+/// A body with these members.
+pub fn body(members: Value) -> Value {
+    json!({"content": {"application/json": {"schema":
+        {"type": "object", "additionalProperties": false, "properties": members}}}})
 }
 
 pub fn describe_queryables() -> Value {
