@@ -11,6 +11,7 @@ use super::Catalog;
 use super::search::{in_time, near};
 use super::tally::cell::{Met, geohash};
 use super::tally::{period, read};
+use crate::search::sql::Near;
 use crate::search::{DATETIME, Search, sql};
 
 /// Buckets that an answer has at most; what is in others is counted as overflow.
@@ -96,7 +97,7 @@ fn kept(c: &Connection, search: &Search, wanted: Wanted) -> rusqlite::Result<Agg
     }
     ids.sort_unstable();
     ids.dedup();
-    let totals = read::totals(c, &ids)?;
+    let totals = read::totals(c, &ids, wanted.days)?;
     let mut out = Aggregates {
         count: totals.collections.iter().map(|(_, n)| n).sum(),
         earliest: totals.start,
@@ -120,7 +121,12 @@ fn kept(c: &Connection, search: &Search, wanted: Wanted) -> rusqlite::Result<Agg
 }
 
 fn walked(c: &Connection, search: &Search, wanted: Wanted) -> rusqlite::Result<Aggregates> {
-    let conditions = sql::conditions(search, &near(c, search)?);
+    let near = match near(c, search)? {
+        // A page is not all.
+        Near::First(times) => Near::Times(times),
+        near => near,
+    };
+    let conditions = sql::conditions(search, &near);
     let mut q = c.prepare_cached(&format!(
         "SELECT i.collection, {DATETIME}, i.west, i.south, i.east, i.north FROM items i WHERE {}",
         conditions.sql

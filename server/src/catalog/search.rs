@@ -63,15 +63,12 @@ pub(super) fn near(c: &Connection, search: &Search) -> rusqlite::Result<Near> {
         let times = during(c, search, from, to)?;
         // Few in the time asked for, wherever they are, are found sooner by it than by a box.
         let few = if reaches.is_empty() { FEW } else { FEW / 4 };
-        if count_during(c, &times, few + 1)? <= few {
-            return Ok(Near::Times(times));
+        let is_few = count_during(c, &times, few + 1)? <= few;
+        if is_of_time_alone(search) && (is_few || !is_dense(c, search)?) {
+            return Ok(Near::First(times));
         }
-        if reaches.is_empty() {
-            return Ok(if is_of_time_alone(search) && !is_dense(c, search)? {
-                Near::First(times)
-            } else {
-                Near::Anything
-            });
+        if is_few {
+            return Ok(Near::Times(times));
         }
     }
     if reaches.is_empty() {

@@ -155,8 +155,10 @@ pub fn conditions(search: &Search, near: &Near) -> Clause {
         relates(&mut c, Spatial::Intersects, shape);
     }
     if let Some((from, to)) = search.time {
-        c.push(&format!(" AND {DATETIME} <= ")).number(to);
-        c.push(&format!(" AND {END} >= ")).number(from);
+        // In the order of arrival, an index of times would have all of them sorted for one page.
+        let sign = if search.sort.is_empty() { "+" } else { "" };
+        c.push(&format!(" AND {sign}{DATETIME} <= ")).number(to);
+        c.push(&format!(" AND {sign}{END} >= ")).number(from);
     }
     if !search.words.is_empty() {
         c.push(" AND (0");

@@ -182,7 +182,11 @@ pub struct Totals {
 
 /// # Errors
 /// The catalog cannot be read.
-pub(in crate::catalog) fn totals(c: &Connection, collections: &[String]) -> rusqlite::Result<Totals> {
+pub(in crate::catalog) fn totals(
+    c: &Connection,
+    collections: &[String],
+    with_days: bool,
+) -> rusqlite::Result<Totals> {
     let mut out = Totals { collections: Vec::new(), start: None, days: Vec::new() };
     let mut days = std::collections::BTreeMap::new();
     for id in collections {
@@ -192,7 +196,12 @@ pub(in crate::catalog) fn totals(c: &Connection, collections: &[String]) -> rusq
         }
         out.collections.push((id.clone(), all.count));
         out.start = all.span.time().map(|t| t.0).into_iter().chain(out.start).reduce(f64::min);
-        for (node, counted) in parts(c, id, period::ALL, period::ALL.len() + 10, Kind::Begins)? {
+        let begins = if with_days {
+            parts(c, id, period::ALL, period::ALL.len() + 10, Kind::Begins)?
+        } else {
+            Vec::new()
+        };
+        for (node, counted) in begins {
             if let Some(Period::Day(d)) = Period::of_node(&node) {
                 *days.entry(period::number(d)).or_insert(0) += counted.count;
             }
