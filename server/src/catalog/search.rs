@@ -124,10 +124,11 @@ fn is_dense(c: &Connection, search: &Search) -> rusqlite::Result<bool> {
     let Some((from, to)) = search.time.filter(|_| search.collections.len() < 2) else { return Ok(false) };
     let whenever = sql::conditions(&Search { time: None, ..search.clone() }, &Near::Anything);
     let values = [from, to].map(|n| rusqlite::types::Value::Real(n.clamp(-1e300, 1e300)));
+    let next = (i64::from(search.limit) * 50).min(FEW);
     let found: i64 = c
         .prepare_cached(&format!(
             "SELECT count(*) FROM (SELECT {END} >= ? AND {DATETIME} <= ? AS fits FROM items i
-               WHERE {} ORDER BY i.rowid LIMIT {FEW}) WHERE fits",
+               WHERE {} ORDER BY i.rowid LIMIT {next}) WHERE fits",
             whenever.sql
         ))?
         .query_row(params_from_iter(values.into_iter().chain(whenever.values)), |r| r.get(0))?;
