@@ -12,6 +12,7 @@ use graticule_shared::time::{CfTime, TimeUnits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::projection::Projected;
 use crate::opened::Opened;
 
 /// Coordinate values are listed up to this many; above, only the first, the last and the step.
@@ -26,6 +27,9 @@ pub struct Facts {
     pub time: Option<TimeExtent>,
     pub dims: BTreeMap<String, DimFacts>,
     pub variables: Vec<VariableFacts>,
+    /// How its one grid lies in its own coordinates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projection: Option<Projected>,
     /// Attributes of the root group that STAC has a place for.
     pub attributes: Map<String, Value>,
     /// What was guessed, in words.
@@ -89,7 +93,7 @@ pub struct VariableFacts {
     pub pictured: bool,
 }
 
-const KEPT_ATTRIBUTES: [&str; 15] = [
+const KEPT_ATTRIBUTES: [&str; 16] = [
     "institution",
     "source",
     "history",
@@ -105,6 +109,7 @@ const KEPT_ATTRIBUTES: [&str; 15] = [
     "providers",
     "doi",
     "citation",
+    "processing_level",
 ];
 
 impl Facts {
@@ -151,6 +156,7 @@ impl Facts {
                 pictured: opened.is_pictured(v),
             });
         }
+        facts.projection = Projected::of(opened).await;
         let mut boxes: Vec<[f64; 4]> = facts.box_of_axes().into_iter().collect();
         boxes.extend(facts.boxes_of_grids(opened).await);
         facts.bbox = boxes.into_iter().reduce(union);

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Catalog, Facts, micros_rfc3339};
+use super::tally::{Entry, Tally};
+use super::{Catalog, Facts, micros_rfc3339, tally};
 use crate::ingest::duplicates::Wanted;
+use crate::search::{DATETIME, END, instants};
 use crate::store::{Granule, Standing};
 
 #[derive(Debug, Clone)]
@@ -73,6 +75,36 @@ pub const NOWHERE: f64 = -1000.0;
 /// the tree would be cut along time alone.
 pub const SCALE_SECS: f64 = 1e6;
 
+/// Items that are searched by time are found by how long they are: one that meets an instant
+/// cannot begin earlier than its length before it. Lengths are kept as powers of two, of which
+/// a catalog has a few.
+fn reach(start: f64, end: f64) -> i64 {
+    (0..MAX_REACH).find(|k| longest(*k) >= end - start).unwrap_or(MAX_REACH)
+}
+
+const MAX_REACH: i64 = 64;
+
+/// Seconds that no item of a reach is longer than.
+pub fn longest(reach: i64) -> f64 {
+    if reach >= MAX_REACH { f64::MAX } else { 2f64.powi(reach as i32) }
+}
+
+/// The reaches that there are, of a collection's items or of all.
+pub(super) fn reaches(c: &Connection, collection: Option<&str>) -> rusqlite::Result<Vec<i64>> {
+    let of = if collection.is_some() { "collection = ?1" } else { "?1 IS NULL" };
+    let least = |beyond: &str| format!("(SELECT min(reach) FROM items WHERE {of}{beyond})");
+    // A look into the index for each, however many items it has.
+    let sql = format!(
+        "WITH RECURSIVE k(r) AS (SELECT {} UNION ALL SELECT {} FROM k WHERE r IS NOT NULL)
+         SELECT r FROM k WHERE r IS NOT NULL",
+        least(""),
+        least(" AND reach > k.r")
+    );
+    let mut q = c.prepare_cached(&sql)?;
+    let rows = q.query_map(params![collection], |r| r.get(0))?;
+    rows.collect()
+}
+
 /// Removes all items of a collection.
 pub(super) fn clear(conn: &Connection, collection: &str) -> rusqlite::Result<()> {
     conn.execute(
@@ -80,16 +112,37 @@ pub(super) fn clear(conn: &Connection, collection: &str) -> rusqlite::Result<()>
         params![collection],
     )?;
     conn.execute("DELETE FROM items WHERE collection = ?", params![collection])?;
+    conn.execute("DELETE FROM past_items WHERE collection = ?", params![collection])?;
+    tally::clear(conn, collection)
+}
+
+pub(super) fn remove(
+    conn: &Connection,
+    tally: &mut Tally,
+    collection: &str,
+    id: &str,
+) -> rusqlite::Result<()> {
+    let Some((rowid, entry)) = entry(conn, collection, id)? else { return Ok(()) };
+    tally.take(&entry);
+    conn.prepare_cached("DELETE FROM items_bbox WHERE rowid = ?")?.execute(params![rowid])?;
+    conn.prepare_cached("DELETE FROM items WHERE rowid = ?")?.execute(params![rowid])?;
     Ok(())
 }
 
-pub(super) fn remove(conn: &Connection, collection: &str, id: &str) -> rusqlite::Result<()> {
-    conn.execute(
-        "DELETE FROM items_bbox WHERE rowid = (SELECT rowid FROM items WHERE collection = ? AND name = ?)",
-        params![collection, id],
-    )?;
-    conn.execute("DELETE FROM items WHERE collection = ? AND name = ?", params![collection, id])?;
-    Ok(())
+/// Row, time and place of an item.
+fn entry(conn: &Connection, collection: &str, id: &str) -> rusqlite::Result<Option<(i64, Entry)>> {
+    let mut q = conn.prepare_cached(&format!(
+        "SELECT i.rowid, {DATETIME}, {END}, i.west, i.south, i.east, i.north FROM items i
+         WHERE i.collection = ? AND i.name = ?"
+    ))?;
+    q.query_row(params![collection, id], |r| {
+        let bbox = match r.get::<_, Option<f64>>(3)? {
+            Some(w) => Some([w, r.get(4)?, r.get(5)?, r.get(6)?]),
+            None => None,
+        };
+        Ok((r.get(0)?, Entry { start: r.get(1)?, end: r.get(2)?, bbox }))
+    })
+    .optional()
 }
 
 pub(super) fn supersede(
@@ -139,8 +192,10 @@ pub(super) fn held(conn: &Connection, collection: &str, wanted: &Wanted) -> anyh
     Ok(found.into_values().collect())
 }
 
+/// Enters an item, or another in its place; its counts are in `tally`.
 pub(super) fn put(
     conn: &Connection,
+    tally: &mut Tally,
     collection: &str,
     version: &str,
     granule: &Granule,
@@ -150,17 +205,30 @@ pub(super) fn put(
     let published = micros_rfc3339(published_micros);
     let own = granule.time.as_ref().map(|t| (&t.start, &t.end, t.start_secs, t.end_secs));
     let time = own.or(facts.time.as_ref().map(|t| (&t.start, &t.end, t.start_secs, t.end_secs)));
+    // What people read is what they search by, whatever calendar its seconds were counted in.
+    let secs = time.map(|(a, b, from, to)| {
+        let (from, to) = (instants::instant(a).unwrap_or(from), instants::instant(b).unwrap_or(to));
+        (from, to.max(from))
+    });
+    let at = published_micros as f64 / 1e6;
+    let (start, end) = secs.unwrap_or((at, at));
+    if let Some((_, former)) = entry(conn, collection, granule.id())? {
+        tally.take(&former);
+    }
+    tally.add(&Entry { start, end, bbox: facts.bbox });
     let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let rowid: i64 = conn.query_row(
+    let mut insert = conn.prepare_cached(
         "INSERT INTO items (collection, name, checksum, bytes, source, version, published, start_time, end_time,
                             start_secs, end_secs, west, south, east, north, first_step, end_step, superseded_by,
-                            record, published_micros)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+                            record, published_micros, reach)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
          ON CONFLICT (collection, name) DO UPDATE SET checksum = ?3, bytes = ?4, source = ?5, version = ?6,
             published = ?7, start_time = ?8, end_time = ?9, start_secs = ?10, end_secs = ?11,
             west = ?12, south = ?13, east = ?14, north = ?15, first_step = ?16, end_step = ?17,
-            superseded_by = ?18, record = ?19, published_micros = ?20
+            superseded_by = ?18, record = ?19, published_micros = ?20, reach = ?21
          RETURNING rowid",
+    )?;
+    let rowid: i64 = insert.query_row(
         params![
             collection,
             granule.id(),
@@ -171,8 +239,8 @@ pub(super) fn put(
             published,
             time.map(|t| t.0),
             time.map(|t| t.1),
-            time.map(|t| t.2),
-            time.map(|t| t.3),
+            secs.map(|t| t.0),
+            secs.map(|t| t.1),
             facts.bbox.map(|b| b[0]),
             facts.bbox.map(|b| b[1]),
             facts.bbox.map(|b| b[2]),
@@ -181,23 +249,22 @@ pub(super) fn put(
             granule.steps.map(|s| whole(s.0.saturating_add(s.1))),
             granule.superseded_by,
             serde_json::to_string(granule)?,
-            published_micros
+            published_micros,
+            reach(start, end)
         ],
         |r| r.get(0),
     )?;
-    conn.execute("DELETE FROM items_bbox WHERE rowid = ?", params![rowid])?;
+    conn.prepare_cached("DELETE FROM items_bbox WHERE rowid = ?")?.execute(params![rowid])?;
     // An R*Tree box may not be inside out: across the antimeridian it is the whole belt.
     let [west, south, east, north] = match facts.bbox {
         Some([west, south, east, north]) if west > east => [-180.0, south, 180.0, north],
         Some(whole) => whole,
         None => [NOWHERE; 4],
     };
-    let at = published_micros as f64 / 1e6;
-    let (start, end) = time.map_or((at, at), |t| (t.2, t.3));
-    conn.execute(
+    conn.prepare_cached(
         "INSERT INTO items_bbox (rowid, west, east, south, north, start, end) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        params![rowid, west, east, south, north, start / SCALE_SECS, end / SCALE_SECS],
-    )?;
+    )?
+    .execute(params![rowid, west, east, south, north, start / SCALE_SECS, end / SCALE_SECS])?;
     Ok(())
 }
 

@@ -8,14 +8,19 @@
 //!
 //! SQLite calls block: async code goes through [`Catalog::call`].
 
+pub mod aggregate;
 pub mod collections;
 pub mod events;
 pub mod facts;
 pub mod items;
+pub mod lineage;
+pub mod projection;
+mod projjson;
 mod scalars;
 pub mod search;
 mod sync;
 mod tables;
+pub mod tally;
 pub mod tokens;
 
 use std::path::Path;
@@ -39,7 +44,7 @@ CREATE TABLE IF NOT EXISTS items (
   published TEXT NOT NULL, start_time TEXT, end_time TEXT, start_secs REAL, end_secs REAL,
   west REAL, south REAL, east REAL, north REAL,
   first_step INTEGER, end_step INTEGER, superseded_by TEXT, record TEXT NOT NULL,
-  published_micros INTEGER NOT NULL,
+  published_micros INTEGER NOT NULL, reach INTEGER NOT NULL,
   UNIQUE (collection, name)) STRICT;
 CREATE INDEX IF NOT EXISTS items_by_checksum ON items (collection, checksum);
 CREATE INDEX IF NOT EXISTS items_by_origin ON items (collection, json_extract(record, '$.origin.url'));
@@ -48,6 +53,9 @@ CREATE INDEX IF NOT EXISTS items_by_name ON items (name);
 CREATE INDEX IF NOT EXISTS items_by_time ON items (coalesce(start_secs, published_micros / 1e6));
 CREATE INDEX IF NOT EXISTS items_in_order ON items (collection);
 CREATE INDEX IF NOT EXISTS items_by_collection ON items (collection, coalesce(start_secs, published_micros / 1e6));
+CREATE INDEX IF NOT EXISTS items_by_span ON items (reach, coalesce(start_secs, published_micros / 1e6), coalesce(end_secs, published_micros / 1e6));
+CREATE INDEX IF NOT EXISTS items_in_span ON items (collection, reach, coalesce(start_secs, published_micros / 1e6), coalesce(end_secs, published_micros / 1e6));
+CREATE INDEX IF NOT EXISTS items_renamed ON items (json_extract(record, '$.name')) WHERE json_extract(record, '$.id') IS NOT NULL;
 CREATE VIRTUAL TABLE IF NOT EXISTS items_bbox USING rtree(rowid, west, east, south, north, start, end);
 CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, type TEXT NOT NULL,
@@ -59,7 +67,7 @@ CREATE TABLE IF NOT EXISTS tokens (
 ";
 
 /// What is derived from the stores has this shape; another is dropped and derived again.
-const DERIVED: i64 = 4;
+const DERIVED: i64 = 5;
 
 /// Connections kept open for reading; more readers than this wait for none, they open their own.
 const KEPT_CONNECTIONS: usize = 4;
@@ -85,11 +93,14 @@ impl Catalog {
         let shape: i64 = tx.pragma_query_value(None, "user_version", |r| r.get(0))?;
         if shape != DERIVED {
             tx.execute_batch(
-                "DROP TABLE IF EXISTS items; DROP TABLE IF EXISTS items_bbox; DROP TABLE IF EXISTS collections;",
+                "DROP TABLE IF EXISTS items; DROP TABLE IF EXISTS items_bbox; DROP TABLE IF EXISTS collections;
+                 DROP TABLE IF EXISTS tallies; DROP TABLE IF EXISTS past_items;",
             )?;
             tx.pragma_update(None, "user_version", DERIVED)?;
         }
-        tx.execute_batch(SCHEMA)?;
+        for schema in [SCHEMA, tally::SCHEMA, lineage::SCHEMA] {
+            tx.execute_batch(schema)?;
+        }
         tx.commit()?;
         let newest: i64 = conn.query_row("SELECT coalesce(max(id), 0) FROM events", [], |r| r.get(0))?;
         let (newest_event, _) = watch::channel(newest);

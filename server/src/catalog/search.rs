@@ -7,13 +7,16 @@ use rusqlite::{Connection, ErrorCode, params_from_iter};
 use serde_json::{Value, json};
 
 use super::Catalog;
-use super::items::{COLUMNS, Item, read};
+use super::items::{COLUMNS, Item, reaches, read};
 use crate::search::cql2::Spatial;
-use crate::search::{Search, Shape, Token, sql};
+use crate::search::sql::{During, Near};
+use crate::search::{DATETIME, END, Search, Shape, Token, sql};
 use crate::wildcards::{Part, fits};
 
 /// Beyond so many items in the boxes, walking all of them in order finds a page sooner.
 const FEW: i64 = 4000;
+/// With more collections than these, all are looked through.
+const MANY: usize = 32;
 /// A search that takes longer is given up.
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -34,38 +37,106 @@ impl Catalog {
     /// # Errors
     /// The catalog cannot be read; [`TooLong`].
     pub fn search(&self, search: &Search) -> anyhow::Result<Page> {
-        self.with(|c| {
-            let until = Instant::now() + LONGEST;
-            c.progress_handler(10_000, Some(move || Instant::now() > until))?;
-            let found = page(c, search);
-            c.progress_handler(0, None::<fn() -> bool>)?;
-            match found {
-                Err(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-                    Err(TooLong.into())
-                }
-                found => Ok(found?),
-            }
-        })
+        self.with(|c| in_time(c, |c| page(c, search)))
     }
 }
 
-fn page(c: &Connection, search: &Search) -> rusqlite::Result<Page> {
+/// Gives up on what takes too long.
+pub(super) fn in_time<T>(
+    c: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> anyhow::Result<T> {
+    let until = Instant::now() + LONGEST;
+    c.progress_handler(10_000, Some(move || Instant::now() > until))?;
+    let found = work(c);
+    c.progress_handler(0, None::<fn() -> bool>)?;
+    match found {
+        Err(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Err(TooLong.into()),
+        found => Ok(found?),
+    }
+}
+
+/// What finds the items of a search soonest.
+pub(super) fn near(c: &Connection, search: &Search) -> rusqlite::Result<Near> {
     let reaches = sql::reaches(search);
-    let mut near: &[sql::Reach] = &reaches;
-    if !reaches.is_empty() {
-        let mut few = c.prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM items_bbox WHERE west <= ?3 AND east >= ?1 AND south <= ?4 AND north >= ?2
-               AND start <= ?6 AND end >= ?5 LIMIT ?7)",
-        )?;
-        let mut total = 0;
-        for [w, s, e, n, from, to] in &reaches {
-            total += few.query_row((w, s, e, n, from, to, FEW + 1), |r| r.get::<_, i64>(0))?;
+    if let Some((from, to)) = search.time {
+        let times = during(c, search, from, to)?;
+        // Few in the time asked for, wherever they are, are found sooner by it than by a box.
+        let few = if reaches.is_empty() { FEW } else { FEW / 4 };
+        let is_few = count_during(c, &times, few + 1)? <= few;
+        if is_of_time_alone(search) && (is_few || !is_dense(c, search)?) {
+            return Ok(Near::First(times));
         }
-        if total > FEW {
-            near = &[];
+        if is_few {
+            return Ok(Near::Times(times));
         }
     }
-    let conditions = sql::conditions(search, near);
+    if reaches.is_empty() {
+        return Ok(Near::Anything);
+    }
+    let mut few = c.prepare_cached(
+        "SELECT count(*) FROM (SELECT 1 FROM items_bbox WHERE west <= ?3 AND east >= ?1 AND south <= ?4 AND north >= ?2
+           AND start <= ?6 AND end >= ?5 LIMIT ?7)",
+    )?;
+    let mut total = 0;
+    for [w, s, e, n, from, to] in &reaches {
+        total += few.query_row((w, s, e, n, from, to, FEW + 1), |r| r.get::<_, i64>(0))?;
+    }
+    Ok(if total > FEW { Near::Anything } else { Near::Boxes(reaches) })
+}
+
+/// The searches of the index of times that a search comes to.
+fn during(c: &Connection, search: &Search, from: f64, to: f64) -> rusqlite::Result<Vec<During>> {
+    let mut out = Vec::new();
+    let mut of = |collection: Option<&String>| -> rusqlite::Result<()> {
+        for reach in reaches(c, collection.map(String::as_str))? {
+            out.push(During { collection: collection.cloned(), reach, from, to });
+        }
+        Ok(())
+    };
+    if search.collections.is_empty() || search.collections.len() > MANY {
+        of(None)?;
+    } else {
+        let mut wanted: Vec<&String> = search.collections.iter().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.into_iter().try_for_each(|id| of(Some(id)))?;
+    }
+    Ok(out)
+}
+
+fn count_during(c: &Connection, times: &[During], most: i64) -> rusqlite::Result<i64> {
+    let rows = sql::rows_during(times);
+    let values = rows.values.into_iter().chain([most.into()]);
+    c.prepare_cached(&format!("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT ?)", rows.sql))?
+        .query_row(params_from_iter(values), |r| r.get(0))
+}
+
+/// Asks for nothing but a time and collections, in the order of arrival.
+fn is_of_time_alone(s: &Search) -> bool {
+    let place = s.bbox.is_some() || s.intersects.is_some();
+    let more = !s.ids.is_empty() || !s.words.is_empty() || s.filter.is_some();
+    !place && !more && s.sort.is_empty() && s.collections.len() <= MANY
+}
+
+/// Whether a page is full within the next few rows.
+fn is_dense(c: &Connection, search: &Search) -> rusqlite::Result<bool> {
+    let Some((from, to)) = search.time.filter(|_| search.collections.len() < 2) else { return Ok(false) };
+    let whenever = sql::conditions(&Search { time: None, ..search.clone() }, &Near::Anything);
+    let values = [from, to].map(|n| rusqlite::types::Value::Real(n.clamp(-1e300, 1e300)));
+    let next = (i64::from(search.limit) * 50).min(FEW);
+    let found: i64 = c
+        .prepare_cached(&format!(
+            "SELECT count(*) FROM (SELECT {END} >= ? AND {DATETIME} <= ? AS fits FROM items i
+               WHERE {} ORDER BY i.rowid LIMIT {next}) WHERE fits",
+            whenever.sql
+        ))?
+        .query_row(params_from_iter(values.into_iter().chain(whenever.values)), |r| r.get(0))?;
+    Ok(found > i64::from(search.limit))
+}
+
+fn page(c: &Connection, search: &Search) -> rusqlite::Result<Page> {
+    let conditions = sql::conditions(search, &near(c, search)?);
     let keys: String = search.sort.iter().map(|k| format!(", {}", k.sql())).collect();
     let query = format!(
         "SELECT {COLUMNS}{keys} FROM items i WHERE {} ORDER BY {} LIMIT {}",
@@ -165,6 +236,7 @@ mod tests {
         catalog
             .with(|c| {
                 let tx = c.transaction()?;
+                let mut tally = crate::catalog::tally::Tally::of("c");
                 for i in 0..n {
                     let west = (i * 7 % 360) as f64 - 180.0;
                     let south = (i * 3 % 160) as f64 - 80.0;
@@ -185,7 +257,9 @@ mod tests {
                     let east = if west + 4.0 > 180.0 { west - 356.0 } else { west + 4.0 };
                     let facts = Facts { bbox: Some([west, south, east, south + 4.0]), ..Facts::default() };
                     let collection = if i % 2 == 0 { "even" } else { "odd" };
-                    crate::catalog::items::put(&tx, collection, "V", &granule, 1_000_000, &facts)?;
+                    crate::catalog::items::put(
+                        &tx, &mut tally, collection, "V", &granule, 1_000_000, &facts,
+                    )?;
                 }
                 Ok(tx.commit()?)
             })

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::collections::put_collection;
-use super::{Catalog, Facts, events, items};
+use super::tally::Tally;
+use super::{Catalog, Facts, events, items, lineage};
 use crate::ingest::duplicates::Wanted;
 use crate::opened::Opened;
-use crate::store::{Living, Standing, Store, VersionInfo};
+use crate::store::{Ending, Former, Living, Standing, Store, VersionInfo};
 
 /// Another process may be following the same store; after as many attempts it is let do it.
 const ATTEMPTS: usize = 5;
@@ -18,8 +19,8 @@ const ATTEMPTS: usize = 5;
 enum News {
     /// Versions after the one that is known, newest first.
     After(Vec<VersionInfo>),
-    /// Everything that stands.
-    All(Living),
+    /// Everything that stands, and what once stood.
+    All(Living, Vec<Former>),
 }
 
 impl Catalog {
@@ -40,7 +41,10 @@ impl Catalog {
             };
             let news = match after {
                 Some(list) => News::After(list),
-                None => News::All(store.living(id, None).await?),
+                None => {
+                    let (living, former) = store.annals(id, None).await?;
+                    News::All(living, former)
+                }
             };
             if self.enter(store, id, known, &latest, news).await? {
                 return Ok(true);
@@ -57,8 +61,8 @@ impl Catalog {
         for _ in 0..ATTEMPTS {
             let known = self.known_version(id).await?;
             let Some(latest) = store.latest(id)? else { return Ok(()) };
-            let living = store.living(id, Some(&latest)).await?;
-            if self.enter(store, id, known, &latest, News::All(living)).await? {
+            let (living, former) = store.annals(id, Some(&latest)).await?;
+            if self.enter(store, id, known, &latest, News::All(living, former)).await? {
                 return Ok(());
             }
         }
@@ -90,26 +94,31 @@ impl Catalog {
                     return Ok(None);
                 }
                 put_collection(&tx, &id, &info, &facts)?;
+                let mut tally = Tally::of(&id);
                 let offset = match &news {
                     News::After(list) => {
                         let mut offset = 0;
                         for v in list.iter().rev() {
-                            enter_version(&tx, &id, v, &facts)?;
+                            enter_version(&tx, &mut tally, &id, v, &facts)?;
                             offset = events::published(&tx, &id, v)?;
                         }
                         offset
                     }
-                    News::All(living) => {
+                    News::All(living, former) => {
                         items::clear(&tx, &id)?;
                         let mut all: Vec<&Standing> = living.values().collect();
                         all.sort_by_key(|s| (s.time_micros, s.granule.steps));
                         for s in all {
-                            items::put(&tx, &id, &s.version, &s.granule, s.time_micros, &facts)?;
+                            items::put(&tx, &mut tally, &id, &s.version, &s.granule, s.time_micros, &facts)?;
+                        }
+                        for f in former {
+                            lineage::put(&tx, &id, f)?;
                         }
                         // Its ingest may have been killed between the commit and the event.
                         events::published(&tx, &id, &info)?
                     }
                 };
+                tally.settle(&tx)?;
                 tx.commit()?;
                 Ok(Some(offset))
             })
@@ -142,15 +151,23 @@ fn version_of(c: &rusqlite::Connection, id: &str) -> rusqlite::Result<Option<Str
         .optional()
 }
 
-fn enter_version(tx: &Transaction<'_>, id: &str, v: &VersionInfo, facts: &Facts) -> anyhow::Result<()> {
-    for past in v.change.removed.iter().chain(&v.change.replaced) {
-        items::remove(tx, id, &past.id)?;
+fn enter_version(
+    tx: &Transaction<'_>,
+    tally: &mut Tally,
+    id: &str,
+    v: &VersionInfo,
+    facts: &Facts,
+) -> anyhow::Result<()> {
+    let endings = [(&v.change.removed, Ending::Removed), (&v.change.replaced, Ending::Replaced)];
+    for (past, ending) in endings.into_iter().flat_map(|(list, e)| list.iter().map(move |p| (p, e))) {
+        lineage::end(tx, id, past, ending, v)?;
+        items::remove(tx, tally, id, &past.id)?;
     }
     for past in &v.change.superseded {
         items::supersede(tx, id, &past.id, past.by.as_deref())?;
     }
     for granule in &v.granules {
-        items::put(tx, id, &v.id, granule, v.time_micros, facts)?;
+        items::put(tx, tally, id, &v.id, granule, v.time_micros, facts)?;
     }
     Ok(())
 }

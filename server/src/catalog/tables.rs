@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::collections::put_collection;
-use super::{Catalog, events, items};
+use super::tally::Tally;
+use super::{Catalog, events, items, lineage};
 use crate::store::{Store, VersionInfo};
 use crate::tables::{self, Table};
 
@@ -21,14 +22,19 @@ impl Catalog {
         let latest = table.version(None)?.with_context(|| format!("{id}: no versions"))?;
         let facts = latest.facts.catalogued();
         // Also of versions that expired: what they brought is there.
-        let living = table.living()?;
+        let (living, former) = (table.living()?, table.former()?);
         let latest = VersionInfo::from(latest);
         let newest = self.with(|c| {
             let tx = c.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             items::clear(&tx, id)?;
             // A granule published again names its newest version.
+            let mut tally = Tally::of(id);
             for (version, time_micros, granule) in &living {
-                items::put(&tx, id, version, granule, *time_micros, &facts)?;
+                items::put(&tx, &mut tally, id, version, granule, *time_micros, &facts)?;
+            }
+            tally.settle(&tx)?;
+            for f in &former {
+                lineage::put(&tx, id, f)?;
             }
             put_collection(&tx, id, &latest, &facts)?;
             // Its ingest may have been killed between the commit and the event.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use serde_json::Value;
 
 use super::{Code, Finding, Options, Report};
-use crate::catalog::{Catalog, Facts};
+use crate::catalog::{Catalog, Facts, tally};
 use crate::opened::Opened;
 use crate::store::{Living, Store};
 
@@ -26,6 +26,8 @@ struct Said {
     /// Version and facts.
     collections: BTreeMap<String, (String, String)>,
     items: HashMap<String, BTreeMap<String, ItemRow>>,
+    /// By collection: a count that is wrong.
+    counts: BTreeMap<String, String>,
 }
 
 /// # Errors
@@ -69,6 +71,9 @@ pub async fn check(
             Some(_) => continue,
         };
         report.findings.push(Finding::new(code, detail).of(&id));
+    }
+    for (id, detail) in said.counts.iter().filter(|(id, _)| wanted(id)) {
+        report.findings.push(Finding::new(Code::CountsDiffer, detail.clone()).of(id));
     }
     for id in readable {
         let Some(latest) = store.latest(id)? else { continue };
@@ -148,7 +153,7 @@ fn read(path: &Path) -> anyhow::Result<Said> {
     anyhow::ensure!(verdict == "ok", "{verdict}");
     let mut q = c.prepare("SELECT id, version, facts FROM collections")?;
     let collections = q.query_map([], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?))))?;
-    let collections = collections.collect::<Result<BTreeMap<_, _>, _>>()?;
+    let collections = collections.collect::<Result<BTreeMap<String, _>, _>>()?;
     let mut items: HashMap<String, BTreeMap<String, ItemRow>> = HashMap::new();
     let mut q = c.prepare("SELECT collection, name, checksum, version, superseded_by, record FROM items")?;
     let mut rows = q.query(params![])?;
@@ -157,7 +162,11 @@ fn read(path: &Path) -> anyhow::Result<Said> {
             ItemRow { checksum: r.get(2)?, version: r.get(3)?, superseded_by: r.get(4)?, record: r.get(5)? };
         items.entry(r.get(0)?).or_default().insert(r.get(1)?, row);
     }
-    Ok(Said { collections, items })
+    let mut counts = BTreeMap::new();
+    for id in collections.keys() {
+        counts.extend(tally::difference(&c, id)?.map(|d| (id.clone(), d)));
+    }
+    Ok(Said { collections, items, counts })
 }
 
 /// Writes anew what the catalog has wrong. One that does not read is moved aside: tokens and
@@ -179,7 +188,12 @@ pub async fn repair(store: &Arc<Store>, data: &Path, findings: &[Finding]) -> an
     }
     let catalog = Catalog::open(data)?;
     for id in ids {
-        catalog.rebuild(store, id).await?;
+        if crate::tables::exists(store.root(), id) {
+            let (root, id) = (store.root().to_owned(), id.clone());
+            catalog.call_with(move |c| c.publish_table(&root, &id)).await?;
+        } else {
+            catalog.rebuild(store, id).await?;
+        }
     }
     catalog.reconcile(store).await?;
     Ok(())

@@ -46,6 +46,7 @@ pub enum Code {
     ItemMissing,
     ItemExtra,
     ItemDiffers,
+    CountsDiffer,
     // What should not be there.
     Orphan,
     Unpublished,
@@ -88,7 +89,8 @@ impl Code {
             | Self::CollectionDiffers
             | Self::ItemMissing
             | Self::ItemExtra
-            | Self::ItemDiffers => "`graticule check --repair` writes the catalog anew from the store",
+            | Self::ItemDiffers
+            | Self::CountsDiffer => "`graticule check --repair` writes the catalog anew from the store",
             Self::Orphan | Self::Unpublished => {
                 "an ingest died here; `graticule check --repair` removes it, and so does the next ingest"
             }
@@ -110,6 +112,7 @@ impl Code {
                 | Self::ItemMissing
                 | Self::ItemExtra
                 | Self::ItemDiffers
+                | Self::CountsDiffer
                 | Self::Orphan
                 | Self::Unpublished
         )

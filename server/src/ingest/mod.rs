@@ -539,7 +539,8 @@ async fn run(
                 for (c, steps) in accepted.iter().zip(steps) {
                     let time = dimension.as_deref().and_then(|d| c.extent(d));
                     for (i, g) in std::iter::once(&c.granule).chain(&c.also).enumerate() {
-                        let mut g = Granule { steps, time: time.clone(), ..g.clone() };
+                        let software = Some(env!("CARGO_PKG_VERSION").to_owned());
+                        let mut g = Granule { steps, time: time.clone(), software, ..g.clone() };
                         if i == 0 {
                             g.notes.extend(notes.iter().cloned());
                             g.quality = quality.next().unwrap_or_default();

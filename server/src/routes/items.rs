@@ -11,7 +11,7 @@ use super::query::Query;
 use super::respond::{Document, GEOJSON};
 use super::{App, Deprecation, collections, doc, search, stac};
 use crate::problem::{Answer, Problem};
-use crate::search::instants;
+use crate::search::{Search, instants};
 
 pub async fn list(
     State(app): State<Arc<App>>,
@@ -22,16 +22,7 @@ pub async fn list(
     let query = Query::parse(text.as_deref(), &search::PARAMETERS)?;
     let (mut wanted, fields) = search::of_query(&query, instants::dates)?;
     collections::find(&app, &id).await?;
-    // Clients repeat what the path says.
-    if !wanted.collections.is_empty() && wanted.collections != [id.as_str()] {
-        let said = wanted.collections.join(",");
-        return Err(Problem::parameter(
-            "collections",
-            &said,
-            format!("the path says {id}; /api/search has several"),
-        ));
-    }
-    wanted.collections = vec![id.clone()];
+    of_path(&mut wanted, &id, "/api/search")?;
     let base = app.base(&headers);
     let here = format!("{base}/api/collections/{id}");
     let items = format!("{here}/items");
@@ -43,6 +34,24 @@ pub async fn list(
     ];
     let next = |token: &str| stac::link("next", &query.link(&items, Some(token)), GEOJSON);
     search::answer(&app, wanted, &fields, links, &next, &headers).await
+}
+
+/// The collection that the path names, and no other.
+///
+/// # Errors
+/// Another is asked for; `elsewhere` has several.
+pub fn of_path(wanted: &mut Search, id: &str, elsewhere: &str) -> Answer<()> {
+    // Clients repeat what the path says.
+    if !wanted.collections.is_empty() && wanted.collections != [id] {
+        let said = wanted.collections.join(",");
+        return Err(Problem::parameter(
+            "collections",
+            &said,
+            format!("the path says {id}; {elsewhere} has several"),
+        ));
+    }
+    wanted.collections = vec![id.to_owned()];
+    Ok(())
 }
 
 pub async fn one(

@@ -30,6 +30,9 @@ pub const CONFORMS_TO: &[&str] = &[
     "https://api.stacspec.org/v1.0.0/ogcapi-features#sort",
     "https://api.stacspec.org/v1.0.0/ogcapi-features#fields",
     "https://api.stacspec.org/v1.0.0-rc.1/ogcapi-features#free-text",
+    "https://api.stacspec.org/v0.3.0/aggregation",
+    "https://api.stacspec.org/v0.3.0/aggregation#query",
+    "https://api.stacspec.org/v0.3.0/aggregation#filter",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables",
@@ -76,6 +79,9 @@ pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Resp
         json!({"rel": "search", "type": "application/geo+json", "method": "GET", "href": format!("{base}/api/search")}),
         json!({"rel": "search", "type": "application/geo+json", "method": "POST", "href": format!("{base}/api/search")}),
         json!({"rel": stac::QUERYABLES, "type": "application/schema+json", "href": format!("{base}/api/queryables")}),
+        json!({"rel": "aggregate", "type": "application/json", "method": "GET", "href": format!("{base}/api/aggregate")}),
+        json!({"rel": "aggregate", "type": "application/json", "method": "POST", "href": format!("{base}/api/aggregate")}),
+        json!({"rel": "aggregations", "type": "application/json", "href": format!("{base}/api/aggregations")}),
         json!({"rel": "service-doc", "type": "text/html", "href": format!("{base}/api/docs")}),
     ];
     links.extend(all.iter().map(|c| {

@@ -3,7 +3,9 @@
 //! The same table makes the router and the OpenAPI document, so neither can
 //! promise what the other does not have.
 
+mod aggregate;
 mod auth;
+mod browse;
 pub mod chunks;
 mod coding;
 mod collections;
@@ -16,9 +18,12 @@ mod events;
 mod health;
 mod items;
 mod landing;
+mod lineage;
 mod links;
 mod openapi;
 mod preview;
+mod projection;
+mod provenance;
 mod query;
 mod range;
 mod recipes;
@@ -251,6 +256,50 @@ fn documents() -> Vec<Route> {
             "/api/collections/{id}/queryables",
             get(search::queryables_of),
             &[("get", search::describe_queryables_of)],
+        ),
+        route(
+            "/api/aggregate",
+            get(aggregate::get).post(aggregate::post),
+            &[("get", aggregate::describe_get), ("post", aggregate::describe_post)],
+        ),
+        route("/api/aggregations", get(aggregate::list), &[("get", aggregate::describe_list)]),
+        route(
+            "/api/collections/{id}/aggregate",
+            get(aggregate::get_of).post(aggregate::post_of),
+            &[("get", aggregate::describe_get_of), ("post", aggregate::describe_post_of)],
+        ),
+        route(
+            "/api/collections/{id}/aggregations",
+            get(aggregate::list_of),
+            &[("get", aggregate::describe_list_of)],
+        ),
+        route("/api/collections/{id}/browse", get(browse::all), &[("get", browse::describe_all)]),
+        route("/api/collections/{id}/browse/{year}", get(browse::year), &[("get", browse::describe_year)]),
+        route(
+            "/api/collections/{id}/browse/{year}/{month}",
+            get(browse::month),
+            &[("get", browse::describe_month)],
+        ),
+        route(
+            "/api/collections/{id}/browse/{year}/{month}/{day}",
+            get(browse::day),
+            &[("get", browse::describe_day)],
+        ),
+        route(
+            "/api/collections/{id}/browse/regions",
+            get(browse::regions),
+            &[("get", browse::describe_regions)],
+        ),
+        route(
+            "/api/collections/{id}/browse/regions/{geohash}",
+            get(browse::region),
+            &[("get", browse::describe_region)],
+        ),
+        route("/api/lineage", get(lineage::of_source), &[("get", lineage::describe_of_source)]),
+        route(
+            "/api/collections/{id}/lineage",
+            get(lineage::of_granule),
+            &[("get", lineage::describe_of_granule)],
         ),
         route("/api/collections/{id}/items", get(items::list), &[("get", items::describe_list)]),
         route("/api/collections/{id}/items/{item}", get(items::one), &[("get", items::describe_one)]),

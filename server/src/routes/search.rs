@@ -64,17 +64,7 @@ pub async fn get(
 }
 
 pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Answer<Response<Body>> {
-    let asked: Value = if body.is_empty() {
-        json!({})
-    } else {
-        serde_json::from_slice(&body)
-            .map_err(|e| Problem::bad_request(format!("the body is no JSON: {e}")))?
-    };
-    let Value::Object(asked) = asked else {
-        return Err(Problem::bad_request(
-            "expected a JSON object such as {\"bbox\": [-30, -20, 30, 20], \"limit\": 10}",
-        ));
-    };
+    let asked = object(&body)?;
     let (wanted, fields) = of_object(&asked)?;
     let base = app.base(&headers);
     let here = format!("{base}/api/search");
@@ -88,6 +78,24 @@ pub async fn post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) 
         json!({"rel": "next", "href": here, "type": GEOJSON, "method": "POST", "merge": false, "body": body})
     };
     answer(&app, wanted, &fields, links, &next, &headers).await
+}
+
+/// The body of a POST.
+///
+/// # Errors
+/// It is no JSON object.
+pub fn object(body: &Bytes) -> Answer<Map<String, Value>> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    let asked = serde_json::from_slice(body)
+        .map_err(|e| Problem::bad_request(format!("the body is no JSON: {e}")))?;
+    match asked {
+        Value::Object(asked) => Ok(asked),
+        _ => Err(Problem::bad_request(
+            "expected a JSON object such as {\"bbox\": [-30, -20, 30, 20], \"limit\": 10}",
+        )),
+    }
 }
 
 /// A page of items, with a link to the next.
@@ -116,13 +124,7 @@ pub async fn answer(
             Ok((page, collections))
         })
         .await;
-    let (page, of) = found.map_err(|e| match e.downcast::<TooLong>() {
-        Ok(e) => Problem::new(
-            Kind::TooLarge,
-            format!("{e}; ask for fewer collections, a smaller box or a shorter time"),
-        ),
-        Err(e) => Problem::internal(e),
-    })?;
+    let (page, of) = found.map_err(too_long)?;
     let base = app.base(headers);
     let mut features = Vec::with_capacity(page.items.len());
     for i in &page.items {
@@ -141,6 +143,17 @@ pub async fn answer(
     body["features"] = features.into();
     body["links"] = links.into();
     Ok(Document::json(&body)?.content_type(GEOJSON).answer(headers))
+}
+
+/// What a search that failed is told.
+pub fn too_long(e: anyhow::Error) -> Problem {
+    match e.downcast::<TooLong>() {
+        Ok(e) => Problem::new(
+            Kind::TooLarge,
+            format!("{e}; ask for fewer collections, a smaller box or a shorter time"),
+        ),
+        Err(e) => Problem::internal(e),
+    }
 }
 
 fn wrong<'a>(name: &'a str, value: &'a str) -> impl Fn(String) -> Problem + 'a {
@@ -231,7 +244,7 @@ fn checked(search: Search) -> Answer<Search> {
 ///
 /// # Errors
 /// The first member that cannot be understood.
-fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
+pub fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
     // The body says nothing of the answer's format, and has one member more.
     let members = PARAMETERS.map(|p| if p == "f" { "query" } else { p });
     if let Some(key) = asked.keys().find(|k| !members.contains(&k.as_str())) {
@@ -464,42 +477,56 @@ pub fn describe_post() -> Value {
         "Items",
     );
     let text = json!({"type": "string"});
-    let texts = json!({"type": "array", "items": text, "maxItems": MAX_LISTED});
     let names: Vec<&str> =
         PROPERTIES.iter().filter(|p| p.kind != search::Kind::Geometry).map(|p| p.name).collect();
-    let (instants, sortby_text) = (doc::instants(), doc::sortby(&sorted(), "-datetime")["schema"].clone());
+    let sortby_text = doc::sortby(&sorted(), "-datetime")["schema"].clone();
+    // A member that is null is as good as absent.
+    let or_null = |of: &Value| json!({"anyOf": [of, {"type": "null"}]});
+    let members_of = json!({"type": "array", "items": text, "maxItems": search::MAX_FIELDS});
+    let mut members = members();
+    members["limit"] = json!({"type": "integer", "minimum": 1});
+    members["sortby"] = json!({"anyOf": [sortby_text, {"type": "array", "maxItems": 8, "items": {"type": "object",
+        "required": ["field"], "properties": {"field": {"type": "string", "enum": names},
+            "direction": {"type": "string", "enum": ["asc", "desc"]}}}}]});
+    members["fields"] = json!({"anyOf": [text, {"type": "object", "additionalProperties": false,
+        "properties": {"include": or_null(&members_of), "exclude": or_null(&members_of)}}]});
+    members["token"] = text;
+    operation["requestBody"] = body(&members);
+    operation
+}
+
+/// What a body says of which items are meant.
+pub fn members() -> Value {
+    let text = json!({"type": "string"});
+    let texts = json!({"type": "array", "items": text, "maxItems": MAX_LISTED});
+    let instants = doc::instants();
     let number = json!({"type": "number"});
     let box_of = |n: u32| json!({"type": "array", "items": number, "minItems": n, "maxItems": n});
     let test = json!({"type": "object", "additionalProperties": false, "properties": {
         "eq": {}, "neq": {}, "gt": {}, "gte": {}, "lt": {}, "lte": {}, "in": {"type": "array"},
         "startsWith": text, "endsWith": text, "contains": text}});
-    // A member that is null is as good as absent.
-    let or_null = |of: &Value| json!({"anyOf": [of, {"type": "null"}]});
-    let members_of = json!({"type": "array", "items": text, "maxItems": search::MAX_FIELDS});
-    let members = json!({
+    json!({
         "bbox": {"oneOf": [box_of(4), box_of(6)],
             "description": "West, south, east, north, or with a height after each pair; south at most north"},
         "intersects": {"$ref": "#/components/schemas/Geometry"},
         "datetime": {"type": "string", "pattern": instants["schema"]["pattern"], "description": instants["description"]},
         "ids": texts, "collections": texts, "q": {"anyOf": [texts, text]},
-        "limit": {"type": "integer", "minimum": 1},
         "filter": {"type": ["object", "string", "boolean"],
             "description": "CQL2: JSON as an object, text as a string; which, filter-lang says where it is given"},
         "filter-lang": {"type": "string", "enum": LANGUAGES},
         "filter-crs": {"type": "string", "enum": CRS84},
         "query": {"type": "object", "additionalProperties": test,
             "description": "Tests of properties; filter says more"},
-        "sortby": {"anyOf": [sortby_text, {"type": "array", "maxItems": 8, "items": {"type": "object",
-            "required": ["field"], "properties": {"field": {"type": "string", "enum": names},
-                "direction": {"type": "string", "enum": ["asc", "desc"]}}}}]},
-        "fields": {"anyOf": [text, {"type": "object", "additionalProperties": false,
-            "properties": {"include": or_null(&members_of), "exclude": or_null(&members_of)}}]},
-        "token": text
-    });
+    })
+}
+
+/// A body with these members, each of which may be null.
+pub fn body(members: &Value) -> Value {
+    let or_null = |of: &Value| json!({"anyOf": [of, {"type": "null"}]});
     let members = members.as_object().into_iter().flatten();
     let members: Map<String, Value> = members.map(|(name, of)| (name.clone(), or_null(of))).collect();
-    operation["requestBody"] = json!({"content": {"application/json": {
-    "example": {"bbox": [-30, -20, 30, 20], "limit": 10},
+    json!({"content": {"application/json": {
+    "example": {"bbox": [-30, -20, 30, 20]},
     "schema": {
     "type": "object",
     "additionalProperties": false,
@@ -507,8 +534,7 @@ pub fn describe_post() -> Value {
     "not": {"required": ["bbox", "intersects"], "properties": {
         "bbox": {"not": {"type": "null"}}, "intersects": {"not": {"type": "null"}}}},
     "properties": members
-    }}}});
-    operation
+    }}}})
 }
 
 pub fn describe_queryables() -> Value {

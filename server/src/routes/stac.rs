@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::edr::What;
+use super::{projection, provenance};
 use crate::catalog::facts::{DimFacts, VariableFacts};
 use crate::catalog::items::Item;
 use crate::catalog::{Collection, Facts};
@@ -78,13 +79,25 @@ pub fn collection(c: &Collection, base: &str) -> Value {
             link(QUERYABLES, &format!("{here}/queryables"), "application/schema+json"),
         ],
     });
+    if let Some(Value::Array(links)) = out.get_mut("links") {
+        links.extend(counts(&here));
+    }
+    let members = projection::members(f);
+    for asset in ["zarr", "zarr-version"] {
+        if let Some(Value::Object(asset)) = out["assets"].get_mut(asset) {
+            asset.extend(members.clone());
+        }
+    }
     if let Some(o) = out.as_object_mut() {
         o.retain(|_, v| !v.is_null());
+        // The render extension demands at least one.
         if locatable.is_empty() {
-            // The render extension demands at least one.
             o.shift_remove("renders");
-            o.insert("stac_extensions".into(), json!([CUBE, VERSION]));
         }
+        let mut extensions = vec![CUBE, VERSION];
+        extensions.extend((!locatable.is_empty()).then_some(RENDER));
+        extensions.extend((!members.is_empty()).then_some(projection::EXTENSION));
+        o.insert("stac_extensions".into(), json!(extensions));
         if locatable.iter().any(|v| v.pictured)
             && let Some(Value::Object(assets)) = o.get_mut("assets")
         {
@@ -99,6 +112,20 @@ pub fn collection(c: &Collection, base: &str) -> Value {
     out
 }
 
+/// Where items are counted and browsed.
+fn counts(here: &str) -> Vec<Value> {
+    let to = |rel: &str, path: &str| link(rel, &format!("{here}/{path}"), "application/json");
+    let with = |method: &str| {
+        let mut link = to("aggregate", "aggregate");
+        link["method"] = json!(method);
+        link
+    };
+    // Not `child`: who walks the catalog would walk every day and region of it.
+    let mut browse = to("contents", "browse");
+    browse["title"] = json!("Items by year, month, day and region");
+    vec![with("GET"), with("POST"), to("aggregations", "aggregations"), browse]
+}
+
 /// A tabular collection: the table extension, and where its rows are.
 fn table(c: &Collection, t: &TableFacts, base: &str) -> Value {
     let f = &c.facts;
@@ -106,7 +133,7 @@ fn table(c: &Collection, t: &TableFacts, base: &str) -> Value {
     let rows = format!("{base}/api/tables/{}", c.id);
     let bbox = f.bbox.unwrap_or([-180.0, -90.0, 180.0, 90.0]);
     let interval = f.time.as_ref().map_or(json!([null, null]), |t| json!([t.start, t.end]));
-    json!({
+    let mut out = json!({
         "type": "Collection",
         "stac_version": STAC_VERSION,
         "stac_extensions": [TABLE, VERSION],
@@ -148,7 +175,11 @@ fn table(c: &Collection, t: &TableFacts, base: &str) -> Value {
         "crs": ["CRS84"],
         "output_formats": [],
         "parameter_names": {},
-    })
+    });
+    if let Some(Value::Array(links)) = out.get_mut("links") {
+        links.extend(counts(&here));
+    }
+    out
 }
 
 /// A column of the STAC table extension.
@@ -380,6 +411,13 @@ pub fn item(i: &Item, c: &Collection, base: &str) -> Value {
         // A grid without a time axis: STAC wants an instant all the same.
         _ => properties["datetime"] = json!(i.published),
     }
+    let granule = provenance::granule(i);
+    if let Some(p) = properties.as_object_mut() {
+        p.extend(provenance::properties(i, &granule, c));
+        p.extend(projection::members(&c.facts));
+    }
+    let mut extensions = vec![VERSION, provenance::PROCESSING, provenance::FILE];
+    extensions.extend(c.facts.projection.as_ref().map(|_| projection::EXTENSION));
     let mut links = vec![
         link("self", &format!("{here}/items/{}", path_segment(&i.name)), "application/geo+json"),
         link("root", &format!("{base}/api"), "application/json"),
@@ -390,10 +428,11 @@ pub fn item(i: &Item, c: &Collection, base: &str) -> Value {
         let next = format!("{here}/items/{}", path_segment(next));
         links.push(link("successor-version", &next, "application/geo+json"));
     }
+    links.extend(provenance::links(i, &granule, base));
     json!({
         "type": "Feature",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [VERSION],
+        "stac_extensions": extensions,
         "id": i.name,
         "collection": c.id,
         "bbox": bbox,

@@ -85,7 +85,7 @@ fn describe(v: &Version, id: &str, latest: bool, base: &str) -> Value {
         "changes": {
             "kind": v.change.kind,
             "added": v.granules.iter()
-                .map(|g| json!({"item": g.name, "checksum": format!("sha256:{}", g.sha256), "source": g.source}))
+                .map(|g| json!({"item": g.name, "checksum": format!("sha256:{}", g.sha256), "source": g.public_source()}))
                 .collect::<Vec<_>>(),
             "removed": removed
                 .map(|p| json!({"item": p.id, "checksum": format!("sha256:{}", p.sha256)}))

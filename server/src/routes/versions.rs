@@ -74,7 +74,8 @@ fn describe(v: &VersionInfo, id: &str, latest: Option<&str>, base: &str) -> Valu
         list.iter().map(one).collect()
     };
     let added = v.granules.iter().map(|g| {
-        let mut o = json!({"item": g.id(), "checksum": format!("sha256:{}", g.sha256), "source": g.source});
+        let mut o =
+            json!({"item": g.id(), "checksum": format!("sha256:{}", g.sha256), "source": g.public_source()});
         if let Some((first, count)) = g.steps {
             o["steps"] = json!([first, count]);
         }

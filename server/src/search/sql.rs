@@ -6,7 +6,7 @@ use super::cql2::{Arithmetic, Comparison, Expr, Scalar, Span, Spatial, Temporal}
 use super::geometry::Shape;
 use super::properties::{DATETIME, END};
 use super::{Search, Token};
-use crate::catalog::items::SCALE_SECS;
+use crate::catalog::items::{SCALE_SECS, longest};
 
 /// Part of a query, and the values of its question marks.
 #[derive(Debug, Clone, Default)]
@@ -60,28 +60,82 @@ pub fn reaches(search: &Search) -> Vec<Reach> {
     };
     let (from, to) = search.time.unwrap_or((-FAR, FAR));
     let (from, to) = ((from / SCALE_SECS).clamp(-FAR, FAR), (to / SCALE_SECS).clamp(-FAR, FAR));
-    match boxes.as_slice() {
-        [] if search.time.is_none() => Vec::new(),
-        [] => vec![[-FAR, -FAR, FAR, FAR, from, to]],
-        boxes => boxes.iter().map(|[w, s, e, n]| [*w, *s, *e, *n, from, to]).collect(),
-    }
+    boxes.iter().map(|[w, s, e, n]| [*w, *s, *e, *n, from, to]).collect()
 }
 
 /// Beyond every place and time; a number that float32 has too.
 const FAR: f64 = 1e30;
 
-/// The conditions of a search over `items i`; `near` where the R*Tree drives.
-pub fn conditions(search: &Search, near: &[Reach]) -> Clause {
+/// Items of one reach (`catalog::items::longest`) that meet a time, of one collection or of all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct During {
+    pub collection: Option<String>,
+    pub reach: i64,
+    pub from: f64,
+    pub to: f64,
+}
+
+/// The rows of items that meet a time: index entries alone are looked at, and no item that
+/// began too long ago to last until then.
+pub fn rows_during(times: &[During]) -> Clause {
+    let mut c = Clause::default();
+    for (n, t) in times.iter().enumerate() {
+        c.push(if n > 0 { " UNION ALL " } else { "" });
+        c.push("SELECT rowid AS row FROM items i WHERE ");
+        if let Some(id) = &t.collection {
+            c.push("i.collection = ").bind(Sql::Text(id.clone())).push(" AND ");
+        }
+        c.push("i.reach = ").bind(Sql::Integer(t.reach));
+        c.push(&format!(" AND {DATETIME} >= ")).number(t.from - longest(t.reach));
+        c.push(&format!(" AND {DATETIME} <= ")).number(t.to);
+        c.push(&format!(" AND {END} >= ")).number(t.from);
+    }
+    if times.is_empty() {
+        c.push("SELECT 0 AS row WHERE 0");
+    }
+    c
+}
+
+/// What leads to the items of a search.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Near {
+    /// The order asked for, or whatever index fits.
+    Anything,
+    /// The R*Tree.
+    Boxes(Vec<Reach>),
+    /// The index of times.
+    Times(Vec<During>),
+    /// The same, where nothing else is asked: the first so many rows of a page are known by it.
+    First(Vec<During>),
+}
+
+/// The conditions of a search over `items i`.
+pub fn conditions(search: &Search, near: &Near) -> Clause {
     let mut c = Clause { sql: "1".to_owned(), values: Vec::new() };
     if !search.ids.is_empty() {
         c.push(" AND i.name IN ").list(&search.ids);
     }
     if !search.collections.is_empty() {
-        // Where the R*Tree drives, no index of collections helps.
-        c.push(if near.is_empty() { " AND i.collection IN " } else { " AND +i.collection IN " });
+        // Where something else drives, no index of collections helps.
+        c.push(if *near == Near::Anything { " AND i.collection IN " } else { " AND +i.collection IN " });
         c.list(&search.collections);
     }
-    if !near.is_empty() {
+    match near {
+        Near::Times(times) => {
+            let rows = rows_during(times);
+            c.push(" AND i.rowid IN (").push(&rows.sql).push(")");
+            c.values.extend(rows.values);
+        }
+        Near::First(times) => {
+            let rows = rows_during(times);
+            c.push(" AND i.rowid IN (SELECT row FROM (").push(&rows.sql).push(") WHERE row > ");
+            c.values.extend(rows.values);
+            c.bind(Sql::Integer(search.after.as_ref().map_or(-1, |a| a.row)));
+            c.push(" ORDER BY row LIMIT ").bind(Sql::Integer(i64::from(search.limit) + 1)).push(")");
+        }
+        Near::Anything | Near::Boxes(_) => {}
+    }
+    if let Near::Boxes(near) = near {
         c.push(" AND i.rowid IN (");
         for (n, [w, s, e, north, from, to]) in near.iter().enumerate() {
             c.push(if n > 0 { " UNION " } else { "" });
@@ -101,8 +155,10 @@ pub fn conditions(search: &Search, near: &[Reach]) -> Clause {
         relates(&mut c, Spatial::Intersects, shape);
     }
     if let Some((from, to)) = search.time {
-        c.push(&format!(" AND {DATETIME} <= ")).number(to);
-        c.push(&format!(" AND {END} >= ")).number(from);
+        // In the order of arrival, an index of times would have all of them sorted for one page.
+        let sign = if search.sort.is_empty() { "+" } else { "" };
+        c.push(&format!(" AND {sign}{DATETIME} <= ")).number(to);
+        c.push(&format!(" AND {sign}{END} >= ")).number(from);
     }
     if !search.words.is_empty() {
         c.push(" AND ");

@@ -42,6 +42,9 @@ pub struct Granule {
     /// Of a download: what tells whether it has changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// The version of Graticule that read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software: Option<String>,
     /// Outcome of the recipe's quality tests, a variable each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quality: Vec<serde_json::Value>,
@@ -77,6 +80,16 @@ impl Granule {
     /// Its bytes and its name.
     pub fn key(&self) -> String {
         format!("{} {}", self.sha256, self.name)
+    }
+
+    /// What people may read of where it came from: an address, or a file's name without its folders.
+    pub fn public_source(&self) -> &str {
+        let address = |s: &str| ["http://", "https://", "s3://"].iter().any(|p| s.starts_with(p));
+        match &self.origin {
+            Some(o) if address(&o.url) => &o.url,
+            _ if address(&self.source) => &self.source,
+            _ => &self.name,
+        }
     }
 
     /// Unique among the granules that stand.
@@ -181,13 +194,52 @@ pub struct Standing {
     pub granule: Granule,
 }
 
+/// Why a granule stands no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// Another took its place.
+    Replaced,
+    /// It went with a rollback.
+    Removed,
+}
+
+impl Ending {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// A granule that stood once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Former {
+    pub standing: Standing,
+    pub ending: Ending,
+    /// The first version without it.
+    pub until: String,
+    pub until_micros: i64,
+    /// Id of the item in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
 /// The granules that a version is made of, former revisions included, by item id.
 pub type Living = BTreeMap<String, Standing>;
 
-/// Makes of what stood before a version what stands after it.
-pub fn apply(living: &mut Living, version: &VersionInfo) {
-    for past in version.change.removed.iter().chain(&version.change.replaced) {
-        living.remove(&past.id);
+/// Makes of what stood before a version what stands after it; what it took away goes to `former`.
+pub fn apply(living: &mut Living, former: &mut Vec<Former>, version: &VersionInfo) {
+    let gone = version.change.removed.iter().map(|p| (p, Ending::Removed));
+    for (past, ending) in gone.chain(version.change.replaced.iter().map(|p| (p, Ending::Replaced))) {
+        former.extend(living.remove(&past.id).map(|standing| Former {
+            standing,
+            ending,
+            until: version.id.clone(),
+            until_micros: version.time_micros,
+            by: past.by.clone(),
+        }));
     }
     for past in &version.change.superseded {
         if let Some(s) = living.get_mut(&past.id) {
@@ -324,6 +376,14 @@ impl Store {
     /// # Errors
     /// No such collection or version; an unreadable history.
     pub async fn living(&self, id: &str, version: Option<&str>) -> Result<Living, StoreError> {
+        Ok(self.annals(id, version).await?.0)
+    }
+
+    /// The same, and the granules of the versions before that it is not made of any more.
+    ///
+    /// # Errors
+    /// As [`Store::living`].
+    pub async fn annals(&self, id: &str, version: Option<&str>) -> Result<(Living, Vec<Former>), StoreError> {
         let mut history = Vec::new();
         self.back_from(id, version, |v| {
             history.push(v);
@@ -331,11 +391,11 @@ impl Store {
         })
         .await?;
         let lineage = self.lineage(id)?;
-        let mut living = lineage.living();
+        let (mut living, mut former) = (lineage.living(), lineage.former.clone());
         for v in history.iter().rev().filter(|v| lineage.since.as_ref() != Some(&v.id)) {
-            apply(&mut living, v);
+            apply(&mut living, &mut former, v);
         }
-        Ok(living)
+        Ok((living, former))
     }
 }
 
@@ -360,19 +420,24 @@ mod tests {
 
     #[test]
     fn what_stands_follows_from_what_each_version_changed() {
-        let mut living = Living::new();
-        apply(&mut living, &version("1", &["a", "b"], Change::default()));
+        let (mut living, mut former) = (Living::new(), Vec::new());
+        apply(&mut living, &mut former, &version("1", &["a", "b"], Change::default()));
         let change = Change { replaced: vec![past("a", Some("a2"))], ..Change::default() };
-        apply(&mut living, &version("2", &["a2"], change));
+        apply(&mut living, &mut former, &version("2", &["a2"], change));
         let change = Change { superseded: vec![past("b", Some("b2"))], ..Change::default() };
-        apply(&mut living, &version("3", &["b2"], change));
+        apply(&mut living, &mut former, &version("3", &["b2"], change));
         let names: Vec<&str> = living.keys().map(String::as_str).collect();
         assert_eq!(names, ["a2", "b", "b2"]);
         assert_eq!(living["b"].granule.superseded_by.as_deref(), Some("b2"));
         let change = Change { removed: vec![past("b2", None)], ..Change::default() };
-        apply(&mut living, &version("4", &["b"], change));
+        apply(&mut living, &mut former, &version("4", &["b"], change));
         assert_eq!(living["b"].version, "4");
         assert_eq!(living["b"].granule.superseded_by, None);
+        let ends: Vec<_> = former
+            .iter()
+            .map(|f| (f.standing.granule.id(), f.standing.version.as_str(), f.ending, f.until.as_str()))
+            .collect();
+        assert_eq!(ends, [("a", "1", Ending::Replaced, "2"), ("b2", "3", Ending::Removed, "4")]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::history::{Living, Standing};
+use super::history::{Former, Living, Standing};
 use super::{Store, StoreError, durable, lock};
 
 const FILE: &str = "lineage.json";
@@ -40,6 +40,9 @@ pub struct Lineage {
     /// What makes up the version `since`.
     #[serde(default)]
     pub granules: Vec<Standing>,
+    /// What versions up to `since` had been made of, and it is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Former>,
     #[serde(default)]
     pub expired: Vec<Expired>,
 }

@@ -32,7 +32,9 @@ use icechunk::config::{
     ManifestSplitDimCondition, ManifestSplittingConfig, RepositoryConfig,
 };
 
-pub use history::{Change, Extent, Granule, Kind, Living, Origin, Past, Standing, VersionInfo};
+pub use history::{
+    Change, Ending, Extent, Former, Granule, Kind, Living, Origin, Past, Standing, VersionInfo,
+};
 pub use inspect::{Held, Reference};
 pub use lineage::Lineage;
 pub(crate) use read::hex;

@@ -89,7 +89,9 @@ impl Store {
         }
         let mut lineage = Lineage::clone(self.lineage(id)?.as_ref());
         if let (Some(oldest), false) = (kept.last(), beyond.is_empty()) {
-            lineage.granules = self.living(id, Some(&oldest.id)).await?.into_values().collect();
+            let (living, former) = self.annals(id, Some(&oldest.id)).await?;
+            lineage.granules = living.into_values().collect();
+            lineage.former = former;
             lineage.since = Some(oldest.id.clone());
             lineage.expired.extend(beyond.iter().rev().map(|v| Expired {
                 id: v.id.clone(),

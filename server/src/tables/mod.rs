@@ -27,7 +27,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 pub use facts::TableFacts;
 
-use crate::store::{Change, Granule, Kind};
+use crate::store::{Change, Ending, Former, Granule, Kind, Standing};
 
 /// How long a statement waits for another connection.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -201,6 +201,27 @@ impl Table {
              JOIN versions v ON v.seq = g.seq WHERE g.gone IS NULL ORDER BY g.id",
         )?;
         let rows = q.query_map([], |r| Ok((r.get(5)?, r.get(6)?, read_granule(r)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The granules that were gone back behind, oldest first.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn former(&self) -> anyhow::Result<Vec<Former>> {
+        let mut q = self.conn.prepare(
+            "SELECT g.name, g.sha256, g.bytes, g.source, g.notes, v.id, v.time_micros, e.id, e.time_micros
+             FROM granules g JOIN versions v ON v.seq = g.seq JOIN versions e ON e.seq = g.gone ORDER BY g.id",
+        )?;
+        let rows = q.query_map([], |r| {
+            Ok(Former {
+                standing: Standing { version: r.get(5)?, time_micros: r.get(6)?, granule: read_granule(r)? },
+                ending: Ending::Removed,
+                until: r.get(7)?,
+                until_micros: r.get(8)?,
+                by: None,
+            })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
