@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod keys;
 pub mod memory;
 pub mod opened;
+pub mod pictures;
 pub mod position;
 pub mod preview;
 pub mod problem;

@@ -9,7 +9,7 @@
 mod covjson;
 mod csv;
 mod gather;
-mod select;
+pub(crate) mod select;
 mod wkt;
 
 use std::sync::Arc;
@@ -153,6 +153,31 @@ pub async fn answer(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<Place
     Ok(places)
 }
 
+/// Place of the cell and value of one variable at one index along each of its other dimensions;
+/// `None` beside the grid.
+///
+/// # Errors
+/// A block that does not read.
+pub async fn at(
+    opened: &Arc<Opened>,
+    variable: &Variable,
+    indices: &[u64],
+    (longitude, latitude): (f64, f64),
+) -> Answer<Option<((f64, f64), Option<f64>)>> {
+    let Ok(found) = cell(opened, variable, longitude, latitude).await? else { return Ok(None) };
+    let one = |(dim, index): (&graticule_shared::cube::Dim, &u64)| Selected {
+        name: dim.name.clone(),
+        role: dim.role,
+        indices: vec![*index],
+        labels: Labels::Numbers(Vec::new()),
+        units: None,
+        positive: None,
+    };
+    let dims: Vec<Selected> = variable.leading().iter().zip(indices).map(one).collect();
+    let values = gather::values(opened, variable, &dims, &found.index).await?;
+    Ok(Some(((found.longitude_deg, found.latitude_deg), values.into_iter().next().flatten())))
+}
+
 /// Variables that a position can be read from: those whose cells have a place.
 pub fn readable(opened: &Opened) -> impl Iterator<Item = &Variable> {
     opened.cube.variables.iter().filter(|v| opened.is_placed(v))
@@ -178,7 +203,7 @@ fn chosen<'a>(opened: &'a Opened, names: Option<&[String]>) -> Answer<Vec<&'a Va
 }
 
 /// A selector that fits no variable would silently select nothing.
-fn check_dims(variables: &[&Variable], request: &Request) -> Answer<()> {
+pub(crate) fn check_dims(variables: &[&Variable], request: &Request) -> Answer<()> {
     let leading = |v: &&Variable| v.leading().to_vec();
     let dims: Vec<_> = variables.iter().flat_map(leading).collect();
     for (name, value) in &request.dims {

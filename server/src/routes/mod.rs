@@ -12,6 +12,7 @@ mod events;
 mod health;
 mod items;
 mod landing;
+mod map;
 mod openapi;
 mod position;
 mod preview;
@@ -52,6 +53,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::opened::Opened;
+use crate::pictures::Pictures;
 use crate::problem::{Answer, Kind, Problem};
 use crate::store::Store;
 
@@ -65,6 +67,7 @@ pub struct App {
     pub catalog: Arc<Catalog>,
     pub chunks: chunks::Chunks,
     pub opened: Cache<String, Arc<Opened>>,
+    pub pictures: Pictures,
     /// Pictures of versions, by what was asked for.
     pub previews: Cache<String, Arc<Vec<u8>>>,
     pub queue: Arc<Jobs>,
@@ -189,6 +192,38 @@ pub fn table() -> Vec<Route> {
         ),
         route("/api/collections/{id}/preview.png", get(preview::get), &[("get", preview::describe)]),
         route("/api/collections/{id}/position", get(position::get), &[("get", position::describe)]),
+        route("/api/collections/{id}/map", get(map::whole::get), &[("get", map::whole::describe)]),
+        route(
+            "/api/collections/{id}/map/tiles",
+            get(map::tilesets::list),
+            &[("get", map::tilesets::describe_list)],
+        ),
+        route(
+            "/api/collections/{id}/map/tiles/{tms}",
+            get(map::tilesets::one),
+            &[("get", map::tilesets::describe_one)],
+        ),
+        route(
+            "/api/collections/{id}/map/tiles/{tms}/tilejson.json",
+            get(map::tilejson::get),
+            &[("get", map::tilejson::describe)],
+        ),
+        route(
+            "/api/collections/{id}/map/tiles/{tms}/{z}/{y}/{x}",
+            get(map::tile::get),
+            &[("get", map::tile::describe)],
+        ),
+        route("/api/collections/{id}/legend", get(map::legend::get), &[("get", map::legend::describe)]),
+        route(
+            "/api/tileMatrixSets",
+            get(map::matrix_sets::list),
+            &[("get", map::matrix_sets::describe_list)],
+        ),
+        route(
+            "/api/tileMatrixSets/{tms}",
+            get(map::matrix_sets::one),
+            &[("get", map::matrix_sets::describe_one)],
+        ),
         route("/api/tables", get(tables::list), &[("get", tables::describe_list)]),
         route("/api/tables/{id}", get(tables::one), &[("get", tables::describe_one)]),
         route(

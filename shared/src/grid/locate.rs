@@ -6,7 +6,7 @@ use super::extent::Extent;
 use super::healpix::Healpix;
 use super::nearest::Nearest;
 use super::projection::{Plane, Projection};
-use super::sphere::{chord, unit_vector, wrap_longitude};
+use super::sphere::{chord, chord_angle_deg, unit_vector, wrap_longitude};
 use crate::axis::{Axis, AxisError};
 
 /// A cell.
@@ -153,6 +153,27 @@ impl Locator {
                 (found.chord <= spacing(nearest, place).max(1e-9))
                     .then(|| Found::new(vec![u64::from(found.id)], place))
             }
+        }
+    }
+
+    /// How wide the cell at row and column is, in radians; `None` beside the Earth. Of cells in
+    /// a list nothing is said.
+    pub fn width(&self, row: usize, column: usize) -> Option<f64> {
+        match self {
+            Self::Projected(grid) => {
+                let corner = |r: usize, c: usize| {
+                    let (lon, lat) = grid.projection.inverse(grid.x.edge(c), grid.y.edge(r))?;
+                    Some(unit_vector(lon, lat))
+                };
+                let diagonal = chord(corner(row, column)?, corner(row + 1, column + 1)?);
+                Some(chord_angle_deg(diagonal).to_radians() / std::f64::consts::SQRT_2)
+            }
+            Self::Curvilinear { places, .. } => {
+                let (along, across) = places.steps(row, column)?;
+                let squares = along.iter().chain(&across).map(|c| c * c).sum::<f64>();
+                Some((squares / 2.0).sqrt())
+            }
+            Self::Cells { .. } | Self::Healpix(_) => None,
         }
     }
 
