@@ -14,6 +14,7 @@ mod items;
 mod landing;
 mod map;
 mod openapi;
+mod ows;
 mod position;
 mod preview;
 mod query;
@@ -28,6 +29,8 @@ mod table_versions;
 mod tables;
 mod versions;
 mod web;
+mod wms;
+mod wmts;
 mod zarr;
 
 use std::convert::Infallible;
@@ -224,6 +227,20 @@ pub fn table() -> Vec<Route> {
             get(map::matrix_sets::one),
             &[("get", map::matrix_sets::describe_one)],
         ),
+        route("/api/wms", get(wms::all), &[("get", wms::describe_all)]),
+        route("/api/collections/{id}/wms", get(wms::one), &[("get", wms::describe_one)]),
+        route("/api/wmts", get(wmts::all), &[("get", wmts::describe_all)]),
+        route(
+            "/api/wmts/1.0.0/WMTSCapabilities.xml",
+            get(wmts::document),
+            &[("get", wmts::describe_document)],
+        ),
+        route("/api/collections/{id}/wmts", get(wmts::one), &[("get", wmts::describe_one)]),
+        route(
+            "/api/collections/{id}/wmts/1.0.0/WMTSCapabilities.xml",
+            get(wmts::document_of_one),
+            &[("get", wmts::describe_document_of_one)],
+        ),
         route("/api/tables", get(tables::list), &[("get", tables::describe_list)]),
         route("/api/tables/{id}", get(tables::one), &[("get", tables::describe_one)]),
         route(
@@ -297,7 +314,8 @@ async fn one_shape(request: Request, next: Next) -> Result<Response<Body>, Infal
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     let response = next.run(request).await;
-    if response.status().is_success() || response.status().is_redirection() {
+    let own = response.extensions().get::<respond::OwnShape>().is_some();
+    if own || response.status().is_success() || response.status().is_redirection() {
         return Ok(response);
     }
     if let Some(problem) = response.extensions().get::<Problem>() {

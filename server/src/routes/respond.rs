@@ -19,6 +19,10 @@ pub const GEOJSON: &str = "application/geo+json";
 pub const EXPOSED: &str =
     "ETag, Content-Range, Content-Length, Accept-Ranges, Location, Link, Graticule-Version";
 
+/// Marks a refusal whose shape a standard gives, so that it is left as it is.
+#[derive(Clone)]
+pub struct OwnShape;
+
 pub struct Document {
     pub body: Vec<u8>,
     pub content_type: &'static str,

@@ -8,11 +8,12 @@ pub mod tilesets;
 pub mod whole;
 
 use axum::http::{HeaderMap, HeaderName, header};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::doc;
 use super::query::Query;
 use super::respond::Document;
+use super::stac::link;
 use crate::pictures::select::Choice;
 use crate::pictures::{Format, style};
 use crate::problem::{Answer, Kind, Problem};
@@ -23,6 +24,32 @@ pub const MAP: &str = "http://www.opengis.net/def/rel/ogc/1.0/map";
 pub const TILESETS: &str = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-map";
 pub const TILING_SCHEME: &str = "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme";
 pub const TILING_SCHEMES: &str = "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes";
+
+/// Links of a collection to its pictures, those of the STAC web map links extension 1.2.0 among them.
+pub fn links(id: &str, base: &str, variables: &[&str]) -> Vec<Value> {
+    let here = format!("{base}/api/collections/{id}");
+    let set = format!("{here}/map/tiles/WebMercatorQuad");
+    let layers: Vec<String> = variables.iter().map(|v| format!("{id}/{v}")).collect();
+    let titled = |mut link: Value, title: &str| {
+        link["title"] = json!(title);
+        link
+    };
+    vec![
+        titled(link(MAP, &format!("{here}/map"), "image/png"), "A picture"),
+        titled(link(TILESETS, &format!("{here}/map/tiles"), "application/json"), "Tiles"),
+        titled(
+            link("tilejson", &format!("{set}/tilejson.json"), "application/json"),
+            "Tiles of Web Mercator",
+        ),
+        titled(link("xyz", &format!("{set}/{{z}}/{{y}}/{{x}}?f=png"), "image/png"), "Tiles of Web Mercator"),
+        json!({"rel": "wms", "href": format!("{here}/wms"), "type": "image/png", "title": "Web Map Service",
+            "wms:layers": layers, "wms:transparent": true}),
+        json!({"rel": "wmts", "href": format!("{here}/wmts"), "type": "image/png", "title": "Web Map Tile Service",
+            "wmts:layer": layers}),
+        titled(link("legend", &format!("{here}/legend"), "image/png"), "Legend"),
+        titled(link("legend", &format!("{here}/legend?f=json"), "application/json"), "Legend"),
+    ]
+}
 
 /// Parameters that choose a variable, a step and its colours.
 const CONTENT: [&str; 8] = ["variable", "datetime", "z", "dim:*", "colormap", "clim", "scale", "f"];
@@ -46,7 +73,8 @@ fn asked_style(query: &Query) -> Answer<style::Asked> {
         Some(other) => return Err(Problem::parameter("scale", other, "expected linear or log")),
     };
     Ok(style::Asked {
-        colormap: query.get("colormap").map(str::to_owned),
+        // As tile services name the one that nobody chose.
+        colormap: query.get("colormap").filter(|n| *n != "default").map(str::to_owned),
         clim: query.get("clim").filter(|t| *t != "auto").map(|t| style::clim("clim", t)).transpose()?,
         logarithmic,
         ..style::Asked::default()
@@ -104,7 +132,7 @@ fn describe(summary: &str, description: &str, more: &[Value]) -> Value {
     let mut operation = doc::get("Data", summary, &described(more), png);
     for format in Format::ALL {
         operation["responses"]["200"]["content"][format.media_type()] =
-            serde_json::json!({"schema": {"type": "string", "format": "binary"}});
+            json!({"schema": {"type": "string", "format": "binary"}});
     }
     operation["description"] = Value::from(format!(
         "{description} Each pixel has the colour of the cell that lies under its middle, of the coarsest level that \
