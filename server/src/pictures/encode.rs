@@ -121,10 +121,11 @@ fn png(states: &[State], [width, height]: [u32; 2], palette: &[Rgba; STATES]) ->
     let mut out = Vec::with_capacity(states.len() / 2);
     let mut encoder = png::Encoder::new(&mut out, width, height);
     encoder.set_depth(png::BitDepth::Eight);
+    // Neighbouring cells have neighbouring places in the scale: filters pay for a palette, too.
+    encoder.set_compression(png::Compression::Fast);
     if colours.len() > 256 {
         // Every colour of the scale and no data besides: more than a palette holds.
         encoder.set_color(png::ColorType::Rgba);
-        encoder.set_compression(png::Compression::Fast);
         let pixels: Vec<u8> = states.iter().flat_map(|s| palette[usize::from(*s)]).collect();
         let mut writer = encoder.write_header()?;
         writer.write_image_data(&pixels)?;
@@ -140,8 +141,6 @@ fn png(states: &[State], [width, height]: [u32; 2], palette: &[Rgba; STATES]) ->
     if last > 0 {
         encoder.set_trns(alphas[..last].to_vec());
     }
-    encoder.set_deflate_compression(png::DeflateCompression::Level(1));
-    encoder.set_filter(png::Filter::NoFilter);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&indexed)?;
     writer.finish()?;

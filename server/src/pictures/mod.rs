@@ -54,6 +54,8 @@ const KEPT_PICTURE_BYTES: u64 = 16 << 20;
 const KEPT_RANGES: usize = 4096;
 /// Pictures being drawn at once: each may hold [`blocks::MAX_BYTES`].
 const AT_ONCE: usize = 4;
+/// Pictures whose cells are being searched for at once: what is found by tables does not wait for them.
+const SEARCHES_AT_ONCE: usize = 2;
 /// Without a request for so long, what is kept is given back.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -113,7 +115,8 @@ pub struct Pictures {
     sheets: Kept<sheet::Sheet>,
     made: Kept<Vec<u8>>,
     ranges: Cache<String, (f64, f64)>,
-    turn: Semaphore,
+    drawing: Semaphore,
+    searching: Semaphore,
     started: Instant,
     last_used_secs: AtomicU64,
 }
@@ -125,7 +128,8 @@ impl Default for Pictures {
             sheets: kept(KEPT_SHEET_BYTES, 512),
             made: kept(KEPT_PICTURE_BYTES, 1024),
             ranges: Cache::new(KEPT_RANGES),
-            turn: Semaphore::new(AT_ONCE),
+            drawing: Semaphore::new(AT_ONCE),
+            searching: Semaphore::new(SEARCHES_AT_ONCE),
             started: Instant::now(),
             last_used_secs: AtomicU64::new(0),
         }
@@ -155,8 +159,8 @@ impl Pictures {
         if let Some(made) = self.made.get(&key) {
             return Ok(made);
         }
-        let _turn = self.turn.acquire().await.map_err(Problem::internal)?;
         let sheet = self.sheet(opened, variable, &request.frame).await?;
+        let _turn = self.drawing.acquire().await.map_err(Problem::internal)?;
         let plane = self.plane(opened, variable, &sheet, &indices).await?;
         let (format, ground) = (request.format, request.ground);
         let size = [request.frame.width, request.frame.height];
@@ -206,6 +210,15 @@ impl Pictures {
         frame: &Frame,
     ) -> Answer<Arc<sheet::Sheet>> {
         let key = format!("{} {}", whose(opened, variable), frame_key(frame));
+        if let Some(known) = self.sheets.get(&key) {
+            return Ok(known);
+        }
+        let _turn = if sheet::is_searched(variable, frame) {
+            Some(self.searching.acquire().await.map_err(Problem::internal)?)
+        } else {
+            None
+        };
+        // Somebody else may have been before.
         if let Some(known) = self.sheets.get(&key) {
             return Ok(known);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use graticule_shared::axis::Axis;
 use graticule_shared::cube::{Level, Variable};
 use graticule_shared::frame::Frame;
-use graticule_shared::grid::{Horizontal, Locator};
+use graticule_shared::grid::{Finder, Horizontal, Locator};
 use graticule_shared::level;
 
 use super::Heavy;
@@ -60,6 +60,11 @@ impl Coarser {
     }
 }
 
+/// True where each pixel's cell must be searched for.
+pub fn is_searched(variable: &Variable, frame: &Frame) -> bool {
+    !(frame.crs.is_separable() && matches!(variable.horizontal(), Some(Horizontal::Separable { .. })))
+}
+
 /// Finds level and cells.
 ///
 /// # Errors
@@ -107,10 +112,8 @@ pub async fn make(opened: &Arc<Opened>, variable: &Variable, frame: &Frame) -> A
             let locator = opened.locator(grid).await.map_err(Problem::of)?;
             let frame = frame.clone();
             let each = tokio::task::spawn_blocking(move || {
-                each(&frame, |lon, lat| {
-                    let found = locator.locate(lon, lat)?;
-                    Some([0, u32::try_from(*found.index.first()?).ok()?])
-                })
+                let mut finder = Finder::new(&locator);
+                each(&frame, |lon, lat| Some([0, u32::try_from(finder.cell(lon, lat)?[1]).ok()?]))
             });
             Ok(Sheet { level: 0, places: each.await.map_err(Problem::internal)? })
         }
@@ -129,9 +132,9 @@ pub async fn make(opened: &Arc<Opened>, variable: &Variable, frame: &Frame) -> A
                     None => factors.len().saturating_sub(1),
                 };
                 let (level, coarser) = *coarser.get(found)?;
+                let mut finder = Finder::new(&locator);
                 let places = each(&frame, |lon, lat| {
-                    let found = locator.locate(lon, lat)?;
-                    let &[row, column] = found.index.as_slice() else { return None };
+                    let [row, column] = finder.cell(lon, lat)?;
                     Some([coarser.cell(0, row as usize), coarser.cell(1, column as usize)])
                 });
                 Some(Sheet { level, places })
@@ -171,7 +174,7 @@ async fn on_axes(frame: Frame, y: Axis, x: Axis, coarser: Coarser) -> Answer<Pla
     made.await.map_err(Problem::internal)
 }
 
-fn each(frame: &Frame, find: impl Fn(f64, f64) -> Option<[u32; 2]>) -> Places {
+fn each(frame: &Frame, mut find: impl FnMut(f64, f64) -> Option<[u32; 2]>) -> Places {
     let none = [NONE; 2];
     let mut out = Vec::with_capacity(frame.width as usize * frame.height as usize);
     if frame.crs.is_separable() {

@@ -8,6 +8,8 @@ use crate::problem::{Answer, Problem};
 
 pub struct Kvp(Vec<(String, String)>);
 
+/// What is said of a parameter that is not there.
+pub const REQUIRED: &str = "it is required";
 /// Words before a slash that other servers put before a style's name.
 const KINDS: [&str; 5] = ["default-scalar", "default", "boxfill", "raster", "colored"];
 
@@ -25,7 +27,7 @@ impl Kvp {
     /// # Errors
     /// There is none.
     pub fn need(&self, key: &'static str) -> Answer<&str> {
-        self.get(key).ok_or_else(|| Problem::parameter(key, "", "it is required"))
+        self.get(key).ok_or_else(|| Problem::parameter(key, "", REQUIRED))
     }
 
     pub fn is(&self, key: &str, value: &str) -> bool {
@@ -82,7 +84,7 @@ impl Kvp {
         let alpha = self.get("OPACITY").map(|t| {
             let percent = t.parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p));
             let wrong = || Problem::parameter("OPACITY", t, "expected a percentage from 0 to 100");
-            percent.map(|p| (p * 2.55).round() as u8).ok_or_else(wrong)
+            percent.map(|p| (p / 100.0 * 255.0).round() as u8).ok_or_else(wrong)
         });
         let beyond = |key: &str| self.get(key).map_or(Ok(Beyond::Extend), |t| Beyond::parse(key, t));
         Ok(Asked {

@@ -78,7 +78,7 @@ pub fn choice(opened: &Opened, variable: &str, k: &Kvp) -> Answer<Choice> {
 /// (06-042 section 6.7.2: EPSG:4326 has latitude first).
 pub fn frame(k: &Kvp, version: Version) -> Answer<Frame> {
     let named = k.get("CRS").or(k.get("SRS"));
-    let Some(named) = named else { return Err(Problem::parameter("CRS", "", "it is required")) };
+    let Some(named) = named else { return Err(Problem::parameter("CRS", "", kvp::REQUIRED)) };
     let crs = Crs::parse(named).ok_or_else(|| {
         let known: Vec<&str> = Crs::names().collect();
         Problem::parameter("CRS", named, format!("expected one of {}", known.join(", ")))
@@ -96,7 +96,7 @@ pub fn frame(k: &Kvp, version: Version) -> Answer<Frame> {
     if bbox[2] - bbox[0] <= 1e-9 || bbox[3] - bbox[1] <= 1e-9 {
         return Err(wrong("expected minx less than maxx and miny less than maxy"));
     }
-    let side = |key: &'static str| k.whole(key)?.ok_or_else(|| Problem::parameter(key, "", "it is required"));
+    let side = |key: &'static str| k.whole(key)?.ok_or_else(|| Problem::parameter(key, "", kvp::REQUIRED));
     Ok(Frame { crs, bbox, width: side("WIDTH")?, height: side("HEIGHT")? })
 }
 

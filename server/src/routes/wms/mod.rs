@@ -13,7 +13,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use serde_json::Value;
 
-use super::ows::kvp::Kvp;
+use super::ows::kvp::{self, Kvp};
 use super::ows::{self, xml::Xml};
 use super::{App, doc};
 use crate::problem::{Answer, Problem};
@@ -106,6 +106,8 @@ fn exception(problem: &Problem, version: Version, headers: &HeaderMap) -> Respon
     let said = |key: &str| problem.extra.iter().find(|(k, _)| *k == key).and_then(|(_, v)| v.as_str());
     let (detail, parameter) = spoken(problem);
     let code = said("code").or(match parameter {
+        // No code of the standard says that a parameter is missing.
+        Some(_) if detail.ends_with(kvp::REQUIRED) => None,
         Some("LAYERS") => Some("LayerNotDefined"),
         Some("STYLES") => Some("StyleNotDefined"),
         Some("TIME" | "ELEVATION") => Some("InvalidDimensionValue"),
@@ -166,6 +168,9 @@ fn describe(parameters: &[Value]) -> Value {
             "GetCapabilities",
         ),
     ]);
+    if let Some(request) = all.last_mut() {
+        request["required"] = Value::from(true);
+    }
     let mut operation = doc::get("Data", "Web Map Service (OGC 06-042)", &all, "text/xml");
     operation["responses"]["200"]["content"] = serde_json::json!({
         "text/xml": {"schema": {"type": "string"}},

@@ -122,15 +122,12 @@ fn one(x: &mut Xml, layer: &Layer, tiles: &str, legend: &str) {
     for set in &SETS {
         x.node("TileMatrixSetLink", &[], |x| x.leaf("TileMatrixSet", set.id));
     }
-    for format in Format::ALL {
-        let template = format!(
-            "{tiles}/{{TileMatrixSet}}/{{TileMatrix}}/{{TileRow}}/{{TileCol}}?variable={variable}&colormap={{Style}}&f={}{places}",
-            format.name()
-        );
-        let attributes =
-            [("format", format.media_type()), ("resourceType", "tile"), ("template", template.as_str())];
-        x.empty("ResourceURL", &attributes);
-    }
+    // One template: some clients take any of several, whatever the format.
+    let template = format!(
+        "{tiles}/{{TileMatrixSet}}/{{TileMatrix}}/{{TileRow}}/{{TileCol}}?variable={variable}&colormap={{Style}}&f=png{places}"
+    );
+    let attributes = [("format", "image/png"), ("resourceType", "tile"), ("template", template.as_str())];
+    x.empty("ResourceURL", &attributes);
 }
 
 fn matrices(x: &mut Xml, set: &TileMatrixSet) {

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
 use serde_json::Value;
 
 use super::map::{CACHE, tile};
-use super::ows::kvp::Kvp;
+use super::ows::kvp::{self, Kvp};
 use super::ows::{self, xml::Xml};
 use super::respond::Document;
 use super::wms::{choice, layer, spoken};
@@ -114,7 +114,7 @@ fn exception(problem: &Problem, headers: &HeaderMap) -> Response<Body> {
     let said = |key: &str| problem.extra.iter().find(|(k, _)| *k == key).and_then(|(_, v)| v.as_str());
     let (detail, parameter) = spoken(problem);
     let status = problem.kind.status();
-    let missing = problem.detail.contains("it is required");
+    let missing = problem.detail.ends_with(kvp::REQUIRED);
     let code = said("code").filter(|c| *c != "LayerNotDefined").unwrap_or(match () {
         () if status.is_server_error() => "NoApplicableCode",
         () if missing => "MissingParameterValue",
@@ -155,6 +155,9 @@ fn describe(parameters: &[Value]) -> Value {
             "GetCapabilities",
         ),
     ]);
+    if let Some(request) = all.last_mut() {
+        request["required"] = Value::from(true);
+    }
     let mut operation = doc::get("Data", "Web Map Tile Service (OGC 07-057r7)", &all, "text/xml");
     operation["responses"]["200"]["content"] = serde_json::json!({
         "text/xml": {"schema": {"type": "string"}},
