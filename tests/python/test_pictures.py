@@ -326,7 +326,7 @@ def test_nothing_is_drawn_beside_the_data_and_an_empty_tile_is_always_the_same(m
     path = f"/api/collections/{name}/map/tiles/WebMercatorQuad/{z}"
     a, b = fetch(maps, f"{path}/40/2"), fetch(maps, f"{path}/41/3")
     assert a.content == b.content and not pixels(a).any()
-    assert len(a.content) < 500
+    assert len(a.content) < 300
 
 
 def test_a_picture_has_a_strong_tag_and_a_version_and_is_not_sent_twice(maps):

@@ -133,7 +133,13 @@ fn png(states: &[State], [width, height]: [u32; 2], palette: &[Rgba; STATES]) ->
         return Ok(out);
     }
     let place = place.map(|p| p as u8);
-    let indexed: Vec<u8> = states.iter().map(|s| place[usize::from(*s)]).collect();
+    let indexed: Vec<u8> = if colours.len() == 1 {
+        // Nothing there, mostly: a bit for each pixel.
+        encoder.set_depth(png::BitDepth::One);
+        vec![0; width.div_ceil(8) as usize * height as usize]
+    } else {
+        states.iter().map(|s| place[usize::from(*s)]).collect()
+    };
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_palette(colours.iter().flat_map(|c| [c[0], c[1], c[2]]).collect::<Vec<u8>>());
     let alphas: Vec<u8> = colours.iter().map(|c| c[3]).collect();
@@ -171,7 +177,7 @@ mod tests {
         let some: Vec<State> = vec![0, NO_DATA, 255, 128, BELOW, ABOVE];
         // All colours at once do not fit into a palette.
         let all: Vec<State> = (0..=NO_DATA).collect();
-        for states in [some, all] {
+        for states in [some, all, vec![NO_DATA; 77], vec![3; 9]] {
             let palette = palette(&style, None);
             let expected: Vec<Rgba> = states.iter().map(|s| palette[usize::from(*s)]).collect();
             assert_eq!(
