@@ -20,6 +20,7 @@ pub mod memory;
 pub mod opened;
 mod parquet;
 mod patience;
+pub mod pictures;
 pub mod preview;
 pub mod problem;
 pub mod recipe;

@@ -8,14 +8,17 @@
 use std::sync::Arc;
 
 use graticule_shared::axis::Axis;
-use graticule_shared::colormap::{self, Stretch};
+use graticule_shared::colormap;
 use graticule_shared::cube::Variable;
 use graticule_shared::grid::Horizontal;
-use graticule_shared::range;
 use graticule_shared::raster::plate;
 
 use crate::edr::axes;
 use crate::opened::{Opened, element_size, unravel};
+use crate::pictures::encode::{Format, picture};
+use crate::pictures::first_range;
+use crate::pictures::paint::{NO_DATA, State};
+use crate::pictures::style::{self, Asked, Style};
 use crate::problem::{Answer, Kind, Problem};
 
 /// Pixels along the longer side; no more than the level has cells, since whoever
@@ -25,8 +28,6 @@ const LONGEST_PX: u32 = 512;
 const MAX_CELLS: u64 = 1 << 22;
 /// Of one decoded block, which may hold more steps than the one drawn.
 const MAX_BLOCK_BYTES: u64 = 64 << 20;
-/// Values looked at for a range.
-const SAMPLES: usize = 20 << 10;
 
 /// What may be chosen.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,26 +52,16 @@ struct Plane {
 /// coarsest level too large to be drawn at once.
 pub async fn png(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<u8>> {
     let variable = chosen(opened, request.variable.as_deref())?;
-    let name = match request.colormap.as_deref() {
-        Some(name) => name,
-        None => colormap::default_for(
-            variable.standard_name.as_deref(),
-            variable.path.rsplit('/').next().unwrap_or(&variable.path),
-            variable.units.as_deref(),
-        ),
-    };
-    let lut = colormap::lut(name).ok_or_else(|| {
-        let known: Vec<&str> = colormap::names().collect();
-        Problem::parameter("colormap", name, format!("expected one of {}", known.join(", ")))
-    })?;
+    let asked = Asked { colormap: request.colormap.clone(), clim: request.clim, ..Asked::default() };
+    let name = asked.colormap.clone().unwrap_or_else(|| style::default_colormap(variable).to_owned());
+    let lut = style::lut(&name)?;
     let (y, x) = places(opened, variable).await?;
     let plane = read(opened, variable).await?;
-    let (low, high) = request.clim.unwrap_or_else(|| {
-        let step = (plane.values.len() / SAMPLES).max(1);
-        let mut sample: Vec<f64> =
-            plane.values.iter().step_by(step).copied().filter(|v| v.is_finite()).collect();
-        range::first(variable.valid_range, &mut sample, name).unwrap_or((0.0, 1.0))
-    });
+    let ends = match asked.clim {
+        Some(ends) => ends,
+        None => first_range(opened, variable, &name).await?,
+    };
+    let style = Style::new(name, lut, ends, &asked)?;
     let own = matches!(variable.horizontal(), Some(Horizontal::Cells(_)));
     let last = variable.levels.last().filter(|_| !own);
     let factor = last.map_or((1.0, 1.0), |l| (l.factor_y, l.factor_x));
@@ -83,12 +74,16 @@ pub async fn png(opened: &Arc<Opened>, request: &Request) -> Answer<Vec<u8>> {
     let rows = coarse(rows, factor.0, plane.rows);
     let columns = coarse(columns, factor.1, plane.columns);
     let at = |row: Option<usize>, column: Option<usize>| {
-        let v = plane.values.get(row? * plane.columns + column?)?;
-        v.is_finite().then(|| colormap::index(*v, low, high, Stretch::Linear))
+        let v = plane.values.get(row? * plane.columns + column?).filter(|v| v.is_finite())?;
+        Some(State::from(colormap::index(*v, style.low, style.high, style.stretch)))
     };
-    let pixels: Vec<Option<u8>> =
-        rows.iter().flat_map(|r| columns.iter().map(move |c| (*r, *c))).map(|(r, c)| at(r, c)).collect();
-    encode(&pixels, columns.len() as u32, rows.len() as u32, &lut).map_err(Problem::internal)
+    let states: Vec<State> = rows
+        .iter()
+        .flat_map(|r| columns.iter().map(move |c| (*r, *c)))
+        .map(|(r, c)| at(r, c).unwrap_or(NO_DATA))
+        .collect();
+    let size = [columns.len() as u32, rows.len() as u32];
+    picture(&states, size, &style, None, Format::Png).map_err(Problem::internal)
 }
 
 /// Axes of the finest level; of a list of cells those of the level that is drawn.
@@ -164,71 +159,4 @@ async fn read(opened: &Arc<Opened>, variable: &Variable) -> Answer<Plane> {
         }
     }
     Ok(Plane { rows: rows as usize, columns: columns as usize, values })
-}
-
-/// A palette of the colours used, and one place in it for no data.
-fn encode(
-    pixels: &[Option<u8>],
-    width: u32,
-    height: u32,
-    lut: &colormap::Lut,
-) -> Result<Vec<u8>, png::EncodingError> {
-    let mut used = [false; 256];
-    pixels.iter().flatten().for_each(|i| used[usize::from(*i)] = true);
-    // Where all are used, the last two share one: a step that no eye tells apart.
-    let free = used.iter().position(|u| !u).map_or(255, |i| i as u8);
-    let colour = |i: u8| if i == free { i.wrapping_sub(1) } else { i };
-    let indexed: Vec<u8> = pixels.iter().map(|p| p.map_or(free, colour)).collect();
-    let mut alpha = vec![255u8; usize::from(free) + 1];
-    alpha[usize::from(free)] = 0;
-    let mut out = Vec::new();
-    let mut encoder = png::Encoder::new(&mut out, width, height);
-    encoder.set_color(png::ColorType::Indexed);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(lut.concat());
-    encoder.set_trns(alpha);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(&indexed)?;
-    writer.finish()?;
-    Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decode(bytes: &[u8]) -> Vec<u8> {
-        let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
-        decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::ALPHA);
-        let mut reader = decoder.read_info().unwrap();
-        let mut out = vec![0; reader.output_buffer_size().unwrap()];
-        reader.next_frame(&mut out).unwrap();
-        out
-    }
-
-    #[test]
-    fn pixels_keep_their_colours_and_no_data_is_transparent() {
-        let lut = colormap::lut("viridis").unwrap();
-        let pixels = [Some(0), None, Some(255), Some(128)];
-        let out = decode(&encode(&pixels, 2, 2, &lut).unwrap());
-        for (pixel, rgba) in pixels.iter().zip(out.as_chunks::<4>().0) {
-            match pixel {
-                None => assert_eq!(rgba[3], 0),
-                Some(i) => {
-                    assert_eq!(rgba[..3], lut[usize::from(*i)]);
-                    assert_eq!(rgba[3], 255);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn with_every_colour_in_use_there_is_still_room_for_no_data() {
-        let lut = colormap::lut("turbo").unwrap();
-        let pixels: Vec<Option<u8>> = (0..=255).map(Some).chain([None, None]).collect();
-        let out = decode(&encode(&pixels, 258, 1, &lut).unwrap());
-        let (colours, _) = out.as_chunks::<4>();
-        assert_eq!((colours[255][3], colours[256][3], colours[257][3]), (255, 0, 0));
-        assert_eq!(colours[255][..3], lut[254]);
-    }
 }

@@ -86,6 +86,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let app = Arc::new(App {
         chunks: Chunks::new(Arc::clone(&store), catalog.follow()),
         opened: quick_cache::sync::Cache::new(routes::KEPT_OPENED),
+        pictures: crate::pictures::Pictures::default(),
         previews: quick_cache::sync::Cache::new(routes::KEPT_PREVIEWS),
         answers: crate::answers::Answers::new(store.root()),
         budget: tokio::sync::Semaphore::new(routes::edr::BUDGET_KIB),
@@ -180,7 +181,10 @@ async fn watch_others(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
 async fn rest(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(5)) => app.chunks.rest(),
+            () = tokio::time::sleep(Duration::from_secs(5)) => {
+                app.chunks.rest();
+                app.pictures.rest();
+            }
             _ = stopping.wait_for(|s| *s) => return,
         }
     }

@@ -39,13 +39,14 @@ pub enum Stretch {
 
 /// Index into the table: `floor(t * 256)`, held to 0..=255, as matplotlib's
 /// `Colormap.__call__` does. `low` may exceed `high` to reverse the scale.
+#[inline]
 pub fn index(value: f64, low: f64, high: f64, stretch: Stretch) -> u8 {
     let t = match stretch {
         Stretch::Linear => (value - low) / (high - low),
         Stretch::Log => (value / low).ln() / (high / low).ln(),
     };
-    // NaN casts to 0.
-    (t * 256.0).floor().clamp(0.0, 255.0) as u8
+    // A cast cuts off the fraction, as floor does of what is not negative; NaN casts to 0.
+    (t * 256.0).clamp(0.0, 255.0) as u8
 }
 
 /// The colour scale that suits a CF standard name: cmocean's by quantity, a

@@ -55,16 +55,19 @@ impl Packing {
         if self.unsigned { self.dtype.to_unsigned() } else { self.dtype }
     }
 
+    #[inline]
     pub fn is_identity(&self) -> bool {
         self.scale == 1.0 && self.offset == 0.0
     }
 
     /// True where the stored number `raw` means that there is no value.
+    #[inline]
     pub fn is_nodata(&self, raw: f64) -> bool {
         raw.is_nan() || self.nodata.contains(&raw)
     }
 
     /// The value of a stored number: `raw * scale + offset` in float64; `None` for no data.
+    #[inline]
     pub fn value(&self, raw: f64) -> Option<f64> {
         if self.is_nodata(raw) {
             return None;

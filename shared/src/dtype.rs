@@ -98,6 +98,7 @@ impl DataType {
     }
 
     /// Element `index` of native-endian `bytes`, widened to `f64`; `None` past the end.
+    #[inline]
     pub fn get_f64(self, bytes: &[u8], index: usize) -> Option<f64> {
         let size = self.size();
         let at = index.checked_mul(size)?;

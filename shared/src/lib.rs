@@ -11,12 +11,16 @@
 pub mod axis;
 pub mod codec;
 pub mod colormap;
+pub mod crs;
 pub mod cube;
 pub mod dtype;
+pub mod frame;
 pub mod grid;
+pub mod level;
 pub mod range;
 pub mod raster;
 pub mod shard;
+pub mod tiles;
 pub mod time;
 pub mod units;
 pub mod zarr;

@@ -144,8 +144,14 @@ fn the_openapi_document_describes_routes_that_answer() {
             .replace("{item}", "ostia-sst.nc")
             .replace("{version}", &version)
             .replace("{reference}", "ostia")
+            .replace("{tms}", "WebMercatorQuad")
+            .replace("{z}/{y}/{x}", "0/0/0")
             .replace("{key}", "zarr.json");
-        let real = if real.ends_with("/position") { format!("{real}?coords=POINT(0%200)") } else { real };
+        let real = match real.rsplit('/').next() {
+            Some("position") => format!("{real}?coords=POINT(0%200)"),
+            Some("wms" | "wmts") => format!("{real}?request=GetCapabilities"),
+            _ => real,
+        };
         assert_eq!(s.get(&real).status, 200, "{real}");
     }
 }

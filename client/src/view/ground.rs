@@ -3,13 +3,14 @@
 
 use graticule_shared::grid::locate::ProjectedGrid;
 use graticule_shared::grid::sphere::{place_of, unit_vector};
+use graticule_shared::level;
 use graticule_shared::raster::{Camera, Projection};
 
 use crate::view::cap::{Cap, angle};
 use crate::view::levels::{Grid, PageId};
 use crate::view::mesh::bend;
 use crate::view::overview::Overview;
-use crate::view::plan::{Plan, SLACK, nearest_first};
+use crate::view::plan::{Plan, nearest_first};
 
 /// A drawn cell corner may lie this many cells from its place.
 const BEND_CELLS: f64 = 0.1;
@@ -158,10 +159,7 @@ impl Ground {
     pub fn plan(&self, camera: &Camera, ratio: f64, grids: &[Grid]) -> Plan {
         let Some(coarsest) = grids.len().checked_sub(1) else { return Plan::default() };
         let level = match self.cell_px(camera, ratio) {
-            Some(px) => {
-                let fits = |g: &Grid| px * g.factor[0].max(g.factor[1]) <= SLACK;
-                grids.iter().rposition(fits).unwrap_or(0)
-            }
+            Some(px) => level::coarsest(px, 1.0, grids.iter().map(|g| g.factor[0].max(g.factor[1]))),
             None => coarsest,
         };
         let pages = self.pages(level, &grids[level], camera);

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use graticule_shared::axis::Axis;
+use graticule_shared::level;
 use graticule_shared::raster::{Camera, Cell, Projection};
 
 use crate::view::levels::{Grid, PageId};
 
-/// A cell may be this much wider than a pixel before the next finer level is taken.
-pub const SLACK: f64 = 1.1;
 /// Points of the globe are tried this many pixels apart.
 const GLOBE_STEP_PX: f64 = 6.0;
 
@@ -28,8 +27,7 @@ pub fn level_for(camera: &Camera, ratio: f64, grids: &[Grid], x_axis: &Axis) -> 
     let (a, b) = x_axis.edges();
     let cell_deg = (b - a).abs() / x_axis.len().max(1) as f64;
     let pixel_deg = camera.degrees_per_px() / ratio;
-    let fits = |g: &Grid| cell_deg * g.factor[1] <= pixel_deg * SLACK;
-    grids.iter().rposition(fits).unwrap_or(0)
+    level::coarsest(cell_deg, pixel_deg, grids.iter().map(|g| g.factor[1]))
 }
 
 /// `columns` and `rows` are the Mercator tables of the view; unused on the globe.

@@ -33,26 +33,33 @@ use crate::problem::{Answer, Problem};
 pub use cost::{Cost, MAX_VALUES};
 pub use coverage::{Coverage, Domain, Field, Labels, Selected};
 pub use places::{Cell, listed_cells};
-pub use plan::{Plan, readable};
+pub use plan::{Plan, at, check_dims, readable};
 pub use region::Region;
+pub use select::along;
 use shape::Vertex;
 
 /// What is asked, still in words where the collection decides what they mean.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub query: Query,
+    pub choice: Choice,
+    pub parameters: Option<Vec<String>>,
+    pub method: Method,
+}
+
+/// What is chosen along the dimensions that are none of the grid's.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Choice {
     pub datetime: Option<String>,
     pub z: Option<String>,
-    pub parameters: Option<Vec<String>>,
     /// Further dimensions by name, each with the value asked for.
     pub dims: Vec<(String, String)>,
-    pub method: Method,
 }
 
 impl Request {
     /// Everything that there is of what a query covers.
     pub fn new(query: Query) -> Self {
-        Self { query, datetime: None, z: None, parameters: None, dims: Vec::new(), method: Method::Nearest }
+        Self { query, choice: Choice::default(), parameters: None, method: Method::Nearest }
     }
 }
 

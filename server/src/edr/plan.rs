@@ -6,11 +6,11 @@ use graticule_shared::cube::{Role, Variable};
 use graticule_shared::grid::Horizontal;
 
 use super::cost::{Cost, too_much};
-use super::coverage::{Coverage, Domain, Field, Selected};
+use super::coverage::{Coverage, Domain, Field, Labels, Selected};
 use super::gather::{self, Where};
 use super::path::{self, Path};
 use super::places::{Cell, Chosen, Grid};
-use super::{Method, Query, Region, Request, select, split};
+use super::{Choice, Method, Query, Region, Request, select, split};
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
 
@@ -64,7 +64,8 @@ impl Plan {
             ));
         }
         let variables = chosen(opened, request.parameters.as_deref())?;
-        check_dims(&variables, request)?;
+        check_dims(&variables, &request.choice)?;
+        check_path(&variables, request)?;
         let region = match &request.query {
             Query::Region(region) => Some(region.clone()),
             _ => None,
@@ -96,7 +97,7 @@ impl Plan {
             let Some(spot) = spot else { continue };
             let mut dims = Vec::new();
             for dim in variable.leading() {
-                dims.push(select::along(opened, dim, request).await?);
+                dims.push(select::along(opened, dim, &request.choice).await?);
             }
             plan.parts.push(Part { variable: variable.clone(), dims, spot, cost: Cost::default() });
         }
@@ -359,9 +360,12 @@ fn chosen<'a>(opened: &'a Opened, names: Option<&[String]>) -> Answer<Vec<&'a Va
 }
 
 /// A selector that fits no variable would silently select nothing.
-fn check_dims(variables: &[&Variable], request: &Request) -> Answer<()> {
+///
+/// # Errors
+/// A dimension that none of the variables has.
+pub fn check_dims(variables: &[&Variable], choice: &Choice) -> Answer<()> {
     let dims: Vec<_> = variables.iter().flat_map(|v| v.leading()).collect();
-    for (name, value) in &request.dims {
+    for (name, value) in &choice.dims {
         if !dims.iter().any(|d| d.name == *name) {
             let mut names: Vec<_> = dims.iter().map(|d| d.name.clone()).collect();
             names.sort();
@@ -373,23 +377,60 @@ fn check_dims(variables: &[&Variable], request: &Request) -> Answer<()> {
             ));
         }
     }
-    let path = match &request.query {
-        Query::Path(lines) => lines.iter().flatten().next(),
-        _ => None,
-    };
-    for (role, name, what, asked, drawn) in [
-        (Role::Z, "z", "vertical", &request.z, path.is_some_and(|v| v.z.is_some())),
-        (Role::T, "datetime", "time", &request.datetime, path.is_some_and(|v| v.m.is_some())),
-    ] {
+    for (role, name, what, asked) in
+        [(Role::Z, "z", "vertical", &choice.z), (Role::T, "datetime", "time", &choice.datetime)]
+    {
         if let Some(value) = asked
-            && drawn
+            && !dims.iter().any(|d| d.role == role)
         {
-            return Err(Problem::parameter(name, value, "the path's own coordinates say this already"));
-        }
-        if (asked.is_some() || drawn) && !dims.iter().any(|d| d.role == role) {
-            let value = asked.as_deref().unwrap_or("in coords");
             return Err(Problem::parameter(name, value, format!("this collection has no {what} dimension")));
         }
     }
     Ok(())
+}
+
+/// A path may say heights and times itself.
+fn check_path(variables: &[&Variable], request: &Request) -> Answer<()> {
+    let Query::Path(lines) = &request.query else { return Ok(()) };
+    let first = lines.iter().flatten().next();
+    let choice = &request.choice;
+    for (role, name, what, asked, drawn) in [
+        (Role::Z, "z", "vertical", &choice.z, first.is_some_and(|v| v.z.is_some())),
+        (Role::T, "datetime", "time", &choice.datetime, first.is_some_and(|v| v.m.is_some())),
+    ] {
+        if let (Some(value), true) = (asked, drawn) {
+            return Err(Problem::parameter(name, value, "the path's own coordinates say this already"));
+        }
+        if drawn && !variables.iter().flat_map(|v| v.leading()).any(|d| d.role == role) {
+            let why = format!("this collection has no {what} dimension");
+            return Err(Problem::parameter(name, "in coords", why));
+        }
+    }
+    Ok(())
+}
+
+/// Place of the cell and value of one variable at one index along each of its other dimensions;
+/// `None` beside the grid.
+///
+/// # Errors
+/// A block that does not read.
+pub async fn at(
+    opened: &Arc<Opened>,
+    variable: &Variable,
+    indices: &[u64],
+    (longitude, latitude): (f64, f64),
+) -> Answer<Option<((f64, f64), Option<f64>)>> {
+    let grid = Grid::of(opened, variable).await?;
+    let Some(cell) = grid.cell(longitude, latitude) else { return Ok(None) };
+    let one = |(dim, index): (&graticule_shared::cube::Dim, &u64)| Selected {
+        name: dim.name.clone(),
+        role: dim.role,
+        indices: vec![*index],
+        labels: Labels::Numbers(Vec::new()),
+        units: None,
+        positive: None,
+    };
+    let dims: Vec<Selected> = variable.leading().iter().zip(indices).map(one).collect();
+    let values = gather::values(opened, variable, &dims, &Where::List(vec![cell.flat])).await?;
+    Ok(Some(((cell.longitude, cell.latitude), values.first().copied().filter(|v| v.is_finite()))))
 }

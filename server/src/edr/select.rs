@@ -5,17 +5,17 @@ use std::sync::Arc;
 use graticule_shared::cube::{Dim, Role};
 use graticule_shared::time::{Calendar, CfTime, TimeUnits};
 
-use super::Request;
+use super::Choice;
 use super::coverage::{Labels, Selected};
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
 
-pub async fn along(opened: &Arc<Opened>, dim: &Dim, request: &Request) -> Answer<Selected> {
+pub async fn along(opened: &Arc<Opened>, dim: &Dim, choice: &Choice) -> Answer<Selected> {
     let values = match &dim.coordinate {
         Some(path) => opened.axis_values(path).await.map_err(Problem::of)?.to_vec(),
         None => (0..dim.len).map(|i| i as f64).collect(),
     };
-    let explicit = request.dims.iter().find(|(n, _)| *n == dim.name).map(|(_, v)| v.as_str());
+    let explicit = choice.dims.iter().find(|(n, _)| *n == dim.name).map(|(_, v)| v.as_str());
     let units = dim
         .units
         .as_deref()
@@ -23,7 +23,7 @@ pub async fn along(opened: &Arc<Opened>, dim: &Dim, request: &Request) -> Answer
         .and_then(|u| TimeUnits::parse(u, dim.calendar.as_deref()).ok());
     let (indices, labels) = match (&units, dim.role) {
         (Some(units), _) => {
-            let asked = explicit.or(request.datetime.as_deref());
+            let asked = explicit.or(choice.datetime.as_deref());
             let indices = match asked {
                 Some(text) => times(text, &values, units)?,
                 None => (0..values.len() as u64).collect(),
@@ -40,7 +40,7 @@ pub async fn along(opened: &Arc<Opened>, dim: &Dim, request: &Request) -> Answer
             (indices, labels)
         }
         (None, role) => {
-            let asked = explicit.or(request.z.as_deref().filter(|_| role == Role::Z));
+            let asked = explicit.or(choice.z.as_deref().filter(|_| role == Role::Z));
             let name = if role == Role::Z && explicit.is_none() {
                 "z".to_owned()
             } else {

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
 use super::respond::Document;
-use super::{App, doc, stac};
+use super::{App, doc, map, stac};
 use crate::problem::{Answer, Problem};
 
 /// Only what is true of this server.
@@ -52,6 +52,16 @@ pub const CONFORMS_TO: &[&str] = &[
     "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tileset",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tilesets-list",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/geodata-tilesets",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/png",
+    "http://www.opengis.net/spec/tms/2.0/conf/tilematrixset",
+    "http://www.opengis.net/spec/tms/2.0/conf/json-tilematrixset",
+    "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf/collection-map",
+    "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf/png",
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/core",
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/collections",
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/covjson",
@@ -82,6 +92,11 @@ pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Resp
         json!({"rel": "aggregate", "type": "application/json", "method": "GET", "href": format!("{base}/api/aggregate")}),
         json!({"rel": "aggregate", "type": "application/json", "method": "POST", "href": format!("{base}/api/aggregate")}),
         json!({"rel": "aggregations", "type": "application/json", "href": format!("{base}/api/aggregations")}),
+        json!({"rel": map::TILING_SCHEMES, "type": "application/json", "href": format!("{base}/api/tileMatrixSets")}),
+        json!({"rel": "alternate", "type": "text/xml", "title": "Web Map Service",
+            "href": format!("{base}/api/wms?service=WMS&request=GetCapabilities")}),
+        json!({"rel": "alternate", "type": "text/xml", "title": "Web Map Tile Service",
+            "href": format!("{base}/api/wmts/1.0.0/WMTSCapabilities.xml")}),
         json!({"rel": "service-doc", "type": "text/html", "href": format!("{base}/api/docs")}),
     ];
     links.extend(all.iter().map(|c| {

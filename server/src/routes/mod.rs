@@ -20,7 +20,9 @@ mod items;
 mod landing;
 mod lineage;
 mod links;
+mod map;
 mod openapi;
+mod ows;
 mod preview;
 mod projection;
 mod provenance;
@@ -38,6 +40,8 @@ mod table_versions;
 mod tables;
 mod versions;
 mod web;
+mod wms;
+mod wmts;
 mod zarr;
 mod zarr2;
 
@@ -70,6 +74,7 @@ use crate::jobs::Jobs;
 use crate::limits::{Limits, Peer};
 use crate::opened::Opened;
 use crate::patience::Patiently;
+use crate::pictures::Pictures;
 use crate::problem::{Answer, Kind, Problem};
 use crate::store::Store;
 
@@ -83,6 +88,7 @@ pub struct App {
     pub catalog: Arc<Catalog>,
     pub chunks: chunks::Chunks,
     pub opened: Cache<String, Arc<Opened>>,
+    pub pictures: Pictures,
     /// Pictures of versions, by what was asked for.
     pub previews: Cache<String, Arc<Vec<u8>>>,
     /// Answers that are fetched later.
@@ -315,6 +321,52 @@ fn documents() -> Vec<Route> {
             &[("post", versions::describe_roll_back)],
         ),
         route("/api/collections/{id}/preview.png", get(preview::get), &[("get", preview::describe)]),
+        route("/api/collections/{id}/map", get(map::whole::get), &[("get", map::whole::describe)]),
+        route(
+            "/api/collections/{id}/map/tiles",
+            get(map::tilesets::list),
+            &[("get", map::tilesets::describe_list)],
+        ),
+        route(
+            "/api/collections/{id}/map/tiles/{tms}",
+            get(map::tilesets::one),
+            &[("get", map::tilesets::describe_one)],
+        ),
+        route(
+            "/api/collections/{id}/map/tiles/{tms}/tilejson.json",
+            get(map::tilejson::get),
+            &[("get", map::tilejson::describe)],
+        ),
+        route(
+            "/api/collections/{id}/map/tiles/{tms}/{z}/{y}/{x}",
+            get(map::tile::get),
+            &[("get", map::tile::describe)],
+        ),
+        route("/api/collections/{id}/legend", get(map::legend::get), &[("get", map::legend::describe)]),
+        route(
+            "/api/tileMatrixSets",
+            get(map::matrix_sets::list),
+            &[("get", map::matrix_sets::describe_list)],
+        ),
+        route(
+            "/api/tileMatrixSets/{tms}",
+            get(map::matrix_sets::one),
+            &[("get", map::matrix_sets::describe_one)],
+        ),
+        route("/api/wms", get(wms::all), &[("get", wms::describe_all)]),
+        route("/api/collections/{id}/wms", get(wms::one), &[("get", wms::describe_one)]),
+        route("/api/wmts", get(wmts::all), &[("get", wmts::describe_all)]),
+        route(
+            "/api/wmts/1.0.0/WMTSCapabilities.xml",
+            get(wmts::document),
+            &[("get", wmts::describe_document)],
+        ),
+        route("/api/collections/{id}/wmts", get(wmts::one), &[("get", wmts::describe_one)]),
+        route(
+            "/api/collections/{id}/wmts/1.0.0/WMTSCapabilities.xml",
+            get(wmts::document_of_one),
+            &[("get", wmts::describe_document_of_one)],
+        ),
         route("/api/tables", get(tables::list), &[("get", tables::describe_list)]),
         route("/api/tables/{id}", get(tables::one), &[("get", tables::describe_one)]),
         route(
@@ -443,7 +495,8 @@ async fn one_shape(request: Request, next: Next) -> Result<Response<Body>, Infal
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     let response = next.run(request).await;
-    if response.status().is_success() || response.status().is_redirection() {
+    let own = response.extensions().get::<respond::OwnShape>().is_some();
+    if own || response.status().is_success() || response.status().is_redirection() {
         return Ok(response);
     }
     if let Some(problem) = response.extensions().get::<Problem>() {

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::query::Query;
 use super::respond::Document;
 use super::{App, doc};
+use crate::pictures::style;
 use crate::preview::{self, Request};
-use crate::problem::{Answer, Problem};
+use crate::problem::Answer;
 
 const PNG: &str = "image/png";
 
@@ -25,7 +26,7 @@ pub async fn get(
     let request = Request {
         variable: query.get("variable").map(str::to_owned),
         colormap: query.get("colormap").map(str::to_owned),
-        clim: query.get("clim").map(clim).transpose()?,
+        clim: query.get("clim").map(|t| style::clim("clim", t)).transpose()?,
     };
     let opened = app.opened(&id).await?;
     let version = opened.snapshot.version();
@@ -43,15 +44,6 @@ pub async fn get(
         .cache("public, max-age=60, stale-while-revalidate=86400")
         .header(HeaderName::from_static("graticule-version"), version)
         .answer(&headers))
-}
-
-/// `low,high`.
-fn clim(text: &str) -> Answer<(f64, f64)> {
-    let number = |t: &str| t.trim().parse().ok().filter(|v: &f64| v.is_finite());
-    match text.split(',').map(number).collect::<Vec<_>>()[..] {
-        [Some(low), Some(high)] if low != high => Ok((low, high)),
-        _ => Err(Problem::parameter("clim", text, "expected two different numbers such as -2,32")),
-    }
 }
 
 pub fn describe() -> Value {

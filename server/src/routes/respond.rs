@@ -21,6 +21,10 @@ pub const GEOJSON: &str = "application/geo+json";
 pub const EXPOSED: &str = "ETag, Last-Modified, Content-Range, Content-Length, Accept-Ranges, Location, Link, Retry-After, \
      RateLimit, RateLimit-Policy, Deprecation, Sunset, Graticule-Version";
 
+/// Marks a refusal whose shape a standard gives, so that it is left as it is.
+#[derive(Clone)]
+pub struct OwnShape;
+
 pub struct Document {
     pub body: Vec<u8>,
     pub content_type: &'static str,

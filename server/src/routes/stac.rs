@@ -21,6 +21,7 @@ pub const QUERYABLES: &str = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 const STAC_VERSION: &str = "1.1.0";
 const CUBE: &str = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json";
 const VERSION: &str = "https://stac-extensions.github.io/version/v1.2.0/schema.json";
+const WEB_MAP: &str = "https://stac-extensions.github.io/web-map-links/v1.2.0/schema.json";
 const RENDER: &str = "https://stac-extensions.github.io/render/v2.0.0/schema.json";
 
 pub fn collection(c: &Collection, base: &str) -> Value {
@@ -44,7 +45,7 @@ pub fn collection(c: &Collection, base: &str) -> Value {
     let mut out = json!({
         "type": "Collection",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [CUBE, VERSION, RENDER],
+        "stac_extensions": [CUBE, VERSION, RENDER, WEB_MAP],
         "id": c.id,
         "title": c.title,
         "description": c.description,
@@ -106,6 +107,12 @@ pub fn collection(c: &Collection, base: &str) -> Value {
                 "thumbnail".into(),
                 json!({"href": href, "type": "image/png", "roles": ["thumbnail"], "title": "A small picture"}),
             );
+        }
+        if !locatable.is_empty()
+            && let Some(Value::Array(links)) = o.get_mut("links")
+        {
+            let variables: Vec<&str> = locatable.iter().map(|v| v.path.as_str()).collect();
+            links.extend(super::map::links(&c.id, base, &variables));
         }
         edr(o, f, &locatable, &here);
     }

@@ -6,7 +6,7 @@ use super::extent::Extent;
 use super::healpix::Healpix;
 use super::nearest::Nearest;
 use super::projection::{Plane, Projection};
-use super::sphere::{chord, unit_vector, wrap_longitude};
+use super::sphere::{chord, chord_angle_deg, unit_vector, wrap_longitude};
 use crate::axis::{Axis, AxisError};
 
 /// A cell.
@@ -122,37 +122,61 @@ impl Locator {
     /// The cell that a place lies in: by the projection, or the nearest centre unless
     /// that is further than the cells there are wide. `None` beside the grid.
     pub fn locate(&self, longitude: f64, latitude: f64) -> Option<Found> {
-        if !longitude.is_finite() || latitude.is_nan() || latitude.abs() > 90.0 {
-            return None;
-        }
+        let mut finder = Finder::new(self);
+        let [row, column] = finder.cell(longitude, latitude)?;
+        let index = match self {
+            Self::Projected(_) | Self::Curvilinear { .. } => vec![row, column],
+            Self::Cells { .. } | Self::Healpix(_) => vec![column],
+        };
+        Some(Found::new(index, finder.last?.place))
+    }
+
+    /// Centre of a cell; of a list its row is 0.
+    fn place(&self, [row, column]: [u64; 2]) -> Option<(f64, f64)> {
         match self {
-            Self::Projected(grid) => {
-                let (row, column) = grid.cell(longitude, latitude)?;
-                Some(Found::new(vec![row as u64, column as u64], grid.place(row, column)?))
+            Self::Projected(grid) => grid.place(row as usize, column as usize),
+            Self::Healpix(grid) => grid.place(column),
+            Self::Curvilinear { places, .. } => places.get(row as usize, column as usize),
+            Self::Cells { longitude, latitude, .. } => {
+                Some((*longitude.get(column as usize)?, *latitude.get(column as usize)?))
             }
-            Self::Healpix(grid) => {
-                let cell = grid.cell(longitude, latitude)?;
-                Some(Found::new(vec![cell], grid.place(cell)?))
-            }
-            Self::Curvilinear { places, nearest } => {
-                let found = nearest.one(longitude, latitude)?;
-                let (row, column) =
-                    (found.id as usize / places.columns.max(1), found.id as usize % places.columns.max(1));
-                let place = places.get(row, column)?;
-                let reach = places.steps(row, column).map_or(0.0, |(along, across)| {
+        }
+    }
+
+    /// How far from a cell's centre, as a chord, a place may lie that is taken for it.
+    fn reach(&self, [row, column]: [u64; 2], place: (f64, f64)) -> f64 {
+        match self {
+            Self::Projected(_) | Self::Healpix(_) => f64::INFINITY,
+            Self::Curvilinear { places, .. } => {
+                let reach = places.steps(row as usize, column as usize).map_or(0.0, |(along, across)| {
                     let sq = |v: [f64; 3]| v.iter().map(|c| c * c).sum::<f64>();
                     // Half a cell's diagonal, and a fifth more for cells that lean.
                     0.6 * (sq(along) + sq(across)).sqrt()
                 });
-                (found.chord <= reach.max(1e-9)).then(|| Found::new(vec![row as u64, column as u64], place))
+                reach.max(1e-9)
             }
-            Self::Cells { longitude: lon, latitude: lat, nearest } => {
-                let found = nearest.one(longitude, latitude)?;
-                let at = found.id as usize;
-                let place = (*lon.get(at)?, *lat.get(at)?);
-                (found.chord <= spacing(nearest, place).max(1e-9))
-                    .then(|| Found::new(vec![u64::from(found.id)], place))
+            Self::Cells { nearest, .. } => spacing(nearest, place).max(1e-9),
+        }
+    }
+
+    /// How wide the cell at row and column is, in radians; `None` beside the Earth. Of cells in
+    /// a list nothing is said.
+    pub fn width(&self, row: usize, column: usize) -> Option<f64> {
+        match self {
+            Self::Projected(grid) => {
+                let corner = |r: usize, c: usize| {
+                    let (lon, lat) = grid.projection.inverse(grid.x.edge(c), grid.y.edge(r))?;
+                    Some(unit_vector(lon, lat))
+                };
+                let diagonal = chord(corner(row, column)?, corner(row + 1, column + 1)?);
+                Some(chord_angle_deg(diagonal).to_radians() / std::f64::consts::SQRT_2)
             }
+            Self::Curvilinear { places, .. } => {
+                let (along, across) = places.steps(row, column)?;
+                let squares = along.iter().chain(&across).map(|c| c * c).sum::<f64>();
+                Some((squares / 2.0).sqrt())
+            }
+            Self::Cells { .. } | Self::Healpix(_) => None,
         }
     }
 
@@ -173,6 +197,67 @@ impl Locator {
             }
         }
         extent
+    }
+}
+
+/// Finds the cells of many places, of which each lies near the one before: what is known of that
+/// one's cell is not looked for again.
+pub struct Finder<'a> {
+    locator: &'a Locator,
+    last: Option<Last>,
+}
+
+#[derive(Clone, Copy)]
+struct Last {
+    cell: [u64; 2],
+    place: (f64, f64),
+    vector: [f64; 3],
+    reach: f64,
+}
+
+impl<'a> Finder<'a> {
+    pub fn new(locator: &'a Locator) -> Self {
+        Self { locator, last: None }
+    }
+
+    /// Row and column of the cell that a place lies in, of a list of cells 0 and its number;
+    /// exactly as [`Locator::locate`].
+    pub fn cell(&mut self, longitude: f64, latitude: f64) -> Option<[u64; 2]> {
+        if !longitude.is_finite() || latitude.is_nan() || latitude.abs() > 90.0 {
+            return None;
+        }
+        let near = |nearest: &Nearest, columns: usize| {
+            let guess =
+                self.last.map(|l| ((l.cell[0] as usize * columns) as u32 + l.cell[1] as u32, l.vector));
+            let found = nearest.one_near(unit_vector(longitude, latitude), guess)?;
+            Some((u64::from(found.id), found.chord))
+        };
+        let (cell, chord) = match self.locator {
+            Locator::Projected(grid) => {
+                let (row, column) = grid.cell(longitude, latitude)?;
+                ([row as u64, column as u64], 0.0)
+            }
+            Locator::Healpix(grid) => ([0, grid.cell(longitude, latitude)?], 0.0),
+            Locator::Curvilinear { places, nearest } => {
+                let columns = places.columns.max(1);
+                let (id, chord) = near(nearest, columns)?;
+                ([id / columns as u64, id % columns as u64], chord)
+            }
+            Locator::Cells { nearest, .. } => {
+                let (id, chord) = near(nearest, 0)?;
+                ([0, id], chord)
+            }
+        };
+        let last = match self.last {
+            Some(last) if last.cell == cell => last,
+            _ => {
+                let place = self.locator.place(cell)?;
+                let reach = self.locator.reach(cell, place);
+                Last { cell, place, vector: unit_vector(place.0, place.1), reach }
+            }
+        };
+        self.last = Some(last);
+        (chord <= last.reach).then_some(cell)
     }
 }
 

@@ -19,7 +19,7 @@ mod tests;
 use healpix::Healpix;
 use projection::Projection;
 
-pub use locate::{Found, Locator};
+pub use locate::{Finder, Found, Locator};
 pub use recognise::{angle, horizontal, is_angle};
 
 /// The grid of a variable: its last two dimensions, of [`Horizontal::Cells`] the last one.

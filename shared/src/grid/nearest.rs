@@ -52,8 +52,18 @@ impl Nearest {
 
     /// The nearest place.
     pub fn one(&self, longitude: f64, latitude: f64) -> Option<Neighbour> {
+        self.one_near(unit_vector(longitude, latitude), None)
+    }
+
+    /// The nearest place to a unit vector. `guess` is one of the places that may be near, and its
+    /// unit vector: found or not, it shortens the search.
+    pub fn one_near(&self, vector: [f64; 3], guess: Option<(u32, [f64; 3])>) -> Option<Neighbour> {
         let mut found = [Neighbour { id: u32::MAX, chord: f64::INFINITY }];
-        self.fill(unit_vector(longitude, latitude), &mut found);
+        if let Some((id, at)) = guess {
+            // Rounded as it is kept, so that the very same distance is found again.
+            found[0] = Neighbour { id, chord: chord(at.map(|v| f64::from(v as f32)), vector) };
+        }
+        self.fill(vector, &mut found);
         found.first().copied().filter(|n| n.chord.is_finite())
     }
 
@@ -155,6 +165,20 @@ mod tests {
                 assert!((n.chord - d).abs() < 1e-6, "{lon} {lat}: {n:?}, expected {d}");
             }
             assert_eq!(tree.one(lon, lat).unwrap().id as usize, plain[0].1);
+        }
+    }
+
+    #[test]
+    fn a_guess_changes_nothing() {
+        let places = spiral(3000);
+        let tree = Nearest::new(places.iter().copied());
+        let mut last = None;
+        for i in 0..2000u32 {
+            let (lon, lat) = (f64::from(i) * 0.37, (f64::from(i) * 0.083).sin() * 90.0);
+            let found = tree.one_near(unit_vector(lon, lat), last).unwrap();
+            assert_eq!(Some(found), tree.one(lon, lat));
+            let (x, y) = places[found.id as usize];
+            last = Some((found.id, unit_vector(x, y)));
         }
     }
 

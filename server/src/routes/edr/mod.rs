@@ -24,7 +24,7 @@ use crate::citation;
 use crate::edr::formats::{Format, Source};
 use crate::edr::region::Region;
 use crate::edr::shape::{self, Shape};
-use crate::edr::{self, Cost, Plan, Request};
+use crate::edr::{self, Choice, Cost, Plan, Request};
 use crate::opened::Opened;
 use crate::problem::{Answer, Kind, Problem};
 
@@ -183,14 +183,12 @@ pub fn request(query: &Query, own: &[&str], asked: edr::Query) -> Answer<Request
         Some("bilinear") => edr::Method::Bilinear,
         Some(other) => return Err(Problem::parameter("method", other, "expected nearest or bilinear")),
     };
-    Ok(Request {
-        query: asked,
+    let choice = Choice {
         datetime: query.given("datetime").map(str::to_owned),
         z: query.given("z").map(str::to_owned),
-        parameters: query.given("parameter-name").map(list),
         dims,
-        method,
-    })
+    };
+    Ok(Request { query: asked, choice, parameters: query.given("parameter-name").map(list), method })
 }
 
 /// The places that are asked for.

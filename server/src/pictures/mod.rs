@@ -1,0 +1,270 @@
+//! Pictures of a variable: tiles, whole maps and legends, drawn as the browser draws.
+//!
+//! A client without a GPU, or one that only knows pictures (QGIS, a report, an `<img>`),
+//! must see the colours that the viewer shows. So each step asks the rule that the browser
+//! asks: `shared::level` says which resolution, [`graticule_shared::axis::Axis`] or a
+//! [`graticule_shared::grid::Locator`] which cell lies under the middle of a pixel,
+//! `Packing::value` which number it holds, `shared::range` and `colormap` which colour that is.
+//!
+//! The way of a picture: a request's words → variable, indices and style ([`select`], [`style`])
+//! → the cell of each pixel ([`sheet`]) → the blocks that hold those cells ([`blocks`]) → a state
+//! for each pixel ([`paint`]) → bytes ([`encode`]). A version never changes, so what each step
+//! made is kept by its version and asked for again, within fixed bounds.
+
+mod blocks;
+pub mod encode;
+mod info;
+pub mod legend;
+pub mod paint;
+mod range;
+pub mod select;
+mod sheet;
+pub mod style;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use graticule_shared::cube::Variable;
+use graticule_shared::frame::Frame;
+use quick_cache::sync::Cache;
+use quick_cache::{OptionsBuilder, Weighter};
+use tokio::sync::Semaphore;
+
+use crate::opened::Opened;
+use crate::problem::{Answer, Kind, Problem};
+
+pub use encode::Format;
+pub use info::{Reading, reading};
+pub use range::first as first_range;
+use select::Choice;
+use style::Style;
+
+/// Pixels along a side of a picture.
+pub const MAX_SIDE_PX: u32 = 4096;
+/// Pixels of a picture.
+pub const MAX_PIXELS: u64 = 1 << 23;
+/// Decoded blocks kept, in bytes of all collections together.
+const KEPT_BLOCK_BYTES: u64 = 48 << 20;
+/// Cells of pixels kept.
+const KEPT_SHEET_BYTES: u64 = 24 << 20;
+/// Finished pictures kept.
+const KEPT_PICTURE_BYTES: u64 = 16 << 20;
+/// Ranges kept, sixteen bytes and a name each.
+const KEPT_RANGES: usize = 4096;
+/// Pictures being drawn at once: each may hold [`blocks::MAX_BYTES`].
+const AT_ONCE: usize = 4;
+/// Pictures whose cells are being searched for at once: what is found by tables does not wait for them.
+const SEARCHES_AT_ONCE: usize = 2;
+/// Without a request for so long, what is kept is given back.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What is asked for, still in words where words were given.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The one to begin with when absent.
+    pub variable: Option<String>,
+    pub choice: Choice,
+    pub frame: Frame,
+    pub style: style::Asked,
+    pub format: Format,
+    /// Colour of what has no data; transparent when absent.
+    pub ground: Option<[u8; 3]>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl<V: Heavy> Weighter<String, Arc<V>> for ByBytes {
+    fn weight(&self, key: &String, value: &Arc<V>) -> u64 {
+        (key.len() + value.bytes()) as u64 + 64
+    }
+}
+
+/// What takes memory.
+trait Heavy {
+    fn bytes(&self) -> usize;
+}
+
+impl Heavy for Vec<u8> {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+type Kept<V> = Cache<String, Arc<V>, ByBytes>;
+
+fn kept<V: Heavy>(bytes: u64, items: usize) -> Kept<V> {
+    // One shard: what is weighed against the whole bound may be large.
+    let options =
+        OptionsBuilder::new().shards(1).estimated_items_capacity(items).weight_capacity(bytes).build();
+    match options {
+        Ok(options) => Cache::with_options(
+            options,
+            ByBytes,
+            Default::default(),
+            quick_cache::sync::DefaultLifecycle::default(),
+        ),
+        Err(_) => Cache::with_weighter(items, bytes, ByBytes),
+    }
+}
+
+/// What has been made, and may be asked for again.
+pub struct Pictures {
+    blocks: Kept<Vec<u8>>,
+    sheets: Kept<sheet::Sheet>,
+    made: Kept<Vec<u8>>,
+    ranges: Cache<String, (f64, f64)>,
+    drawing: Semaphore,
+    searching: Semaphore,
+    started: Instant,
+    last_used_secs: AtomicU64,
+}
+
+impl Default for Pictures {
+    fn default() -> Self {
+        Self {
+            blocks: kept(KEPT_BLOCK_BYTES, 256),
+            sheets: kept(KEPT_SHEET_BYTES, 512),
+            made: kept(KEPT_PICTURE_BYTES, 1024),
+            ranges: Cache::new(KEPT_RANGES),
+            drawing: Semaphore::new(AT_ONCE),
+            searching: Semaphore::new(SEARCHES_AT_ONCE),
+            started: Instant::now(),
+            last_used_secs: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Pictures {
+    /// The bytes of a picture.
+    ///
+    /// # Errors
+    /// A variable, a step or a colour scale that there is not, more pixels or more data than one
+    /// picture may take, a block that does not read.
+    pub async fn draw(&self, opened: &Arc<Opened>, request: &Request) -> Answer<Arc<Vec<u8>>> {
+        self.last_used_secs.store(self.started.elapsed().as_secs(), Ordering::Relaxed);
+        check_size(&request.frame)?;
+        let variable = select::variable(opened, request.variable.as_deref())?;
+        let indices = select::indices(opened, variable, &request.choice).await?;
+        let style = self.style(opened, variable, &request.style).await?;
+        let key = format!(
+            "{} {indices:?} {} {:?} {:?} {}",
+            whose(opened, variable),
+            style.key(),
+            request.format,
+            request.ground,
+            frame_key(&request.frame)
+        );
+        if let Some(made) = self.made.get(&key) {
+            return Ok(made);
+        }
+        let sheet = self.sheet(opened, variable, &request.frame).await?;
+        let _turn = self.drawing.acquire().await.map_err(Problem::internal)?;
+        let plane = self.plane(opened, variable, &sheet, &indices).await?;
+        let (format, ground) = (request.format, request.ground);
+        let size = [request.frame.width, request.frame.height];
+        let packing = variable.packing.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let states = paint::states(&sheet, &plane, &packing, &style, size);
+            encode::picture(&states, size, &style, ground, format)
+        });
+        let made = Arc::new(made.await.map_err(Problem::internal)?.map_err(Problem::internal)?);
+        self.made.insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// A variable's colours, those left open as the browser's first view has them.
+    ///
+    /// # Errors
+    /// An unknown colour scale, ends that its scale cannot have, data that do not read.
+    pub async fn style(
+        &self,
+        opened: &Arc<Opened>,
+        variable: &Variable,
+        asked: &style::Asked,
+    ) -> Answer<Style> {
+        let name = asked.colormap.clone().unwrap_or_else(|| style::default_colormap(variable).to_owned());
+        let lut = style::lut(&name)?;
+        let (low, high) = match asked.clim {
+            Some(ends) => ends,
+            None => {
+                let key = format!("{} {name}", whose(opened, variable));
+                match self.ranges.get(&key) {
+                    Some(ends) => ends,
+                    None => {
+                        let ends = range::first(opened, variable, &name).await?;
+                        self.ranges.insert(key, ends);
+                        ends
+                    }
+                }
+            }
+        };
+        Style::new(name, lut, (low, high), asked)
+    }
+
+    async fn sheet(
+        &self,
+        opened: &Arc<Opened>,
+        variable: &Variable,
+        frame: &Frame,
+    ) -> Answer<Arc<sheet::Sheet>> {
+        let key = format!("{} {}", whose(opened, variable), frame_key(frame));
+        if let Some(known) = self.sheets.get(&key) {
+            return Ok(known);
+        }
+        let _turn = if sheet::is_searched(variable, frame) {
+            Some(self.searching.acquire().await.map_err(Problem::internal)?)
+        } else {
+            None
+        };
+        // Somebody else may have been before.
+        if let Some(known) = self.sheets.get(&key) {
+            return Ok(known);
+        }
+        let made = Arc::new(sheet::make(opened, variable, frame).await?);
+        self.sheets.insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Gives back what a rush has left, once nobody asks any more.
+    pub fn rest(&self) {
+        let idle =
+            self.started.elapsed().as_secs().saturating_sub(self.last_used_secs.load(Ordering::Relaxed));
+        let empty = self.blocks.is_empty() && self.sheets.is_empty() && self.made.is_empty();
+        if idle >= IDLE.as_secs() && !empty {
+            self.blocks.clear();
+            self.sheets.clear();
+            self.made.clear();
+            crate::memory::rest();
+        }
+    }
+}
+
+/// Collection, version and variable.
+fn whose(opened: &Opened, variable: &Variable) -> String {
+    format!("{}@{} {}", opened.snapshot.collection(), opened.snapshot.version(), variable.path)
+}
+
+fn frame_key(frame: &Frame) -> String {
+    format!("{} {:?} {}x{}", frame.crs.name(), frame.bbox, frame.width, frame.height)
+}
+
+fn check_size(frame: &Frame) -> Answer<()> {
+    for (name, side) in [("width", frame.width), ("height", frame.height)] {
+        if !(1..=MAX_SIDE_PX).contains(&side) {
+            let why = format!("expected a whole number of pixels from 1 to {MAX_SIDE_PX}");
+            return Err(Problem::parameter(name, &side.to_string(), why));
+        }
+    }
+    if u64::from(frame.width) * u64::from(frame.height) > MAX_PIXELS {
+        return Err(Problem::new(
+            Kind::TooLarge,
+            format!(
+                "{} x {} pixels are more than the {MAX_PIXELS} of one picture",
+                frame.width, frame.height
+            ),
+        ));
+    }
+    Ok(())
+}
