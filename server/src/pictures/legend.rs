@@ -138,7 +138,7 @@ fn position(style: &Style, value: f64) -> f64 {
     }
 }
 
-fn categories<'a>(variable: &'a Variable) -> Option<&'a [(f64, String)]> {
+fn categories(variable: &Variable) -> Option<&[(f64, String)]> {
     (1..=MAX_FLAGS).contains(&variable.flags.len()).then_some(variable.flags.as_slice())
 }
 
