@@ -134,8 +134,10 @@ fn png(states: &[State], [width, height]: [u32; 2], palette: &[Rgba; STATES]) ->
     }
     let place = place.map(|p| p as u8);
     let indexed: Vec<u8> = if colours.len() == 1 {
-        // Nothing there, mostly: a bit for each pixel.
+        // Nothing there, mostly: a bit for each pixel, of which ordinary deflate makes next to nothing.
         encoder.set_depth(png::BitDepth::One);
+        encoder.set_deflate_compression(png::DeflateCompression::Level(4));
+        encoder.set_filter(png::Filter::NoFilter);
         vec![0; width.div_ceil(8) as usize * height as usize]
     } else {
         states.iter().map(|s| place[usize::from(*s)]).collect()
