@@ -92,11 +92,17 @@ class Place:
         of = said["ranges"][var]
         self.values = numbers(of["values"])
         self.shape = of.get("shape", [])
+        if "graticule:dimensions" in said:
+            # One coverage of several: all of them, in the order of the stored dimensions, are the rows of the table.
+            dims = list(zip(*(row[2:-1] for row in self.rows())))
+            self.values, self.shape = self.as_csv(), [len(set(column)) for column in dims]
+
+    def rows(self):
+        return list(csv.reader(io.StringIO(get(self.url + "&f=CSV")[1].decode())))[1:]
 
     def as_csv(self):
         """The same numbers from the other form of the answer."""
-        rows = list(csv.reader(io.StringIO(get(self.url + "&f=CSV")[1].decode())))
-        return numbers([float(r[-1]) if r[-1] else None for r in rows[1:]])
+        return numbers([float(r[-1]) if r[-1] else None for r in self.rows()])
 
     def near(self, lon, lat):
         """Great-circle degrees from there."""

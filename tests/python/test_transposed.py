@@ -84,7 +84,8 @@ def test_there_is_a_pyramid_and_a_position_answers_by_the_true_cell(served):
         answer = get(
             served, "/api/collections/mesh/position", coords=f"POINT({lon} {lat})", **{"parameter-name": "theta"}
         )
-        values = np.array(answer["ranges"]["theta"]["values"], "f4")
+        coverages = answer["coverages"]
+        values = np.array([c["ranges"]["theta"]["values"] for c in coverages], "f4").ravel()
         assert np.allclose(np.sort(values), np.sort(dataset.theta.values[:, cell].ravel()))
     answer = get(served, "/api/collections/plane/position", coords="POINT(12 77.4)", **{"parameter-name": "t"})
     assert np.allclose(answer["ranges"]["t"]["values"], plane().t.values[10, 10])

@@ -18,7 +18,7 @@ use super::style::Style;
 use crate::problem::{Answer, Problem};
 
 /// Pixels along a side of a legend.
-const MAX_SIDE_PX: u32 = 2048;
+pub const MAX_SIDE_PX: u32 = 2048;
 /// Categories that are listed one by one.
 const MAX_FLAGS: usize = 64;
 const CHARACTER: [i32; 2] = [7, 13];

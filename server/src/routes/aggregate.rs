@@ -335,7 +335,7 @@ fn described(all: &[Value], summary: &str, with_collections: bool) -> Value {
         "A GeoJSON geometry",
         "{\"type\":\"Point\",\"coordinates\":[0,0]}",
     ));
-    parameters.push(doc::datetime());
+    parameters.push(doc::instants());
     if with_collections {
         parameters.push(doc::query("collections", "Ids of collections, separated by commas", "a"));
     }
@@ -353,7 +353,13 @@ fn described_post(all: &[Value], summary: &str) -> Value {
     members[INTERVAL] = json!({"type": "string", "enum": ["year", "month", "day"]});
     members[CENTROID_PRECISION] = json!({"type": "integer", "minimum": 1, "maximum": cell::LONGEST});
     members[GEOMETRY_PRECISION] = json!({"type": "integer", "minimum": 1, "maximum": cell::FINEST});
-    operation["requestBody"] = search::body(&members);
+    let mut body = search::body(&members);
+    let asked = &mut body["content"]["application/json"];
+    asked["schema"]["required"] = json!(["aggregations"]);
+    // This one may not be null.
+    asked["schema"]["properties"]["aggregations"] = members["aggregations"].clone();
+    asked["example"] = json!({"aggregations": ["total_count"], "bbox": [-30, -20, 30, 20]});
+    operation["requestBody"] = body;
     operation
 }
 

@@ -281,7 +281,7 @@ fn described(summary: &str, parts: &[(&str, &str, &str)]) -> Value {
     doc::get("Catalog", summary, &parameters, JSON)
 }
 
-const YEAR: (&str, &str, &str) = ("year", "Four digits", r"^\d{4}$");
+const YEAR: (&str, &str, &str) = ("year", "Four digits", r"^(000[1-9]|00[1-9]\d|0[1-9]\d{2}|[1-9]\d{3})$");
 const MONTH: (&str, &str, &str) = ("month", "01 to 12", r"^(0[1-9]|1[0-2])$");
 const DAY: (&str, &str, &str) = ("day", "01 to 31", r"^(0[1-9]|[12]\d|3[01])$");
 

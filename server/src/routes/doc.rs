@@ -52,6 +52,12 @@ pub fn number(name: &str, description: &str) -> Value {
         "maximum": i64::MAX}})
 }
 
+/// The side of a picture.
+pub fn pixels(name: &str, description: &str, most: u32) -> Value {
+    json!({"name": name, "in": "query", "description": description, "schema": {"type": "integer", "minimum": 1,
+        "maximum": most}})
+}
+
 /// A text of a given form.
 fn formed(name: &str, description: &str, example: &str, pattern: &str) -> Value {
     json!({"name": name, "in": "query", "description": description, "example": example,

@@ -75,8 +75,10 @@ pub fn all() -> Map<String, Value> {
         ),
         (
             "Link",
-            object(json!({"rel": text, "href": uri, "type?": text, "title?": text,
-            "method?": {"enum": ["GET", "POST"]}, "body?": anything, "merge?": {"type": "boolean"}})),
+            object(
+                json!({"rel": text, "href": {"type": "string", "description": "A template where templated is true"}, "templated?": {"type": "boolean"}, "type?": text, "title?": text,
+            "method?": {"enum": ["GET", "POST"]}, "body?": anything, "merge?": {"type": "boolean"}}),
+            ),
         ),
         ("Asset", object(json!({"href": uri, "type?": text, "roles?": list(text.clone()), "title?": text}))),
         (

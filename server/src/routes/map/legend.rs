@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::query::Query;
 use super::super::respond::Document;
 use super::super::{App, doc};
+use crate::pictures::legend::MAX_SIDE_PX;
 use crate::pictures::{legend, select};
 use crate::problem::{Answer, Problem};
 
@@ -66,12 +67,12 @@ pub fn describe() -> Value {
             doc::query("variable", "A variable; the one the viewer begins with when absent", "sst"),
             doc::query("colormap", "A colour scale; by the standard name when absent", "viridis"),
             doc::query("clim", "Low and high end of the colour scale in the stored unit, or auto", "-2,32"),
-            doc::query("scale", "linear or log", "linear"),
-            doc::number("width", "Pixels"),
-            doc::number("height", "Pixels"),
-            doc::query("orientation", "vertical or horizontal", "vertical"),
-            doc::query("bar", "labelled, or only: the colours alone", "labelled"),
-            doc::query("f", "png, webp or json", "json"),
+            doc::choice("scale", "How colours are spread", &["linear", "log"]),
+            doc::pixels("width", "Pixels", MAX_SIDE_PX),
+            doc::pixels("height", "Pixels", MAX_SIDE_PX),
+            doc::choice("orientation", "Which way the colours run", &["vertical", "horizontal"]),
+            doc::choice("bar", "only: the colours alone", &["labelled", "only"]),
+            doc::choice("f", "What the legend is; else by Accept", &["png", "webp", "json"]),
         ],
         "image/png",
     );

@@ -119,8 +119,8 @@ fn described(more: &[Value]) -> Vec<Value> {
         doc::query("z", "Level; the first when absent", "850"),
         doc::query("colormap", "A colour scale; by the standard name when absent", "viridis"),
         doc::query("clim", "Low and high end of the colour scale in the stored unit, or auto", "-2,32"),
-        doc::query("scale", "linear or log", "linear"),
-        doc::query("f", "png or webp", "png"),
+        doc::choice("scale", "How colours are spread", &["linear", "log"]),
+        doc::choice("f", "How the picture is packed; else by Accept", &["png", "webp"]),
     ];
     all.extend_from_slice(more);
     all

@@ -164,10 +164,14 @@ pub fn describe() -> Value {
             "CRS84, EPSG:4326, EPSG:3857, or a polar one: EPSG:3413, 3995, 3031, …",
             "EPSG:3857",
         ),
-        doc::number("width", "Pixels; by the height when absent"),
-        doc::number("height", "Pixels; by the width when absent"),
+        doc::pixels("width", "Pixels; by the height when absent", MAX_SIDE_PX),
+        doc::pixels("height", "Pixels; by the width when absent", MAX_SIDE_PX),
         doc::query("bgcolor", "A colour behind the data; none when absent", "0xFFFFFF"),
-        doc::query("transparent", "false: white behind the data, unless bgcolor says which", "true"),
+        doc::choice(
+            "transparent",
+            "false: white behind the data, unless bgcolor says which",
+            &["true", "false"],
+        ),
     ];
     super::describe("A picture of any size", "Of the box asked for, else of the whole collection.", &more)
 }

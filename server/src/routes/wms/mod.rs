@@ -160,13 +160,9 @@ pub fn spoken(problem: &Problem) -> (String, Option<&str>) {
 fn describe(parameters: &[Value]) -> Value {
     let mut all = parameters.to_vec();
     all.extend([
-        doc::query("service", "WMS", "WMS"),
-        doc::query("version", "1.3.0 or 1.1.1", "1.3.0"),
-        doc::query(
-            "request",
-            "GetCapabilities, GetMap, GetFeatureInfo or GetLegendGraphic; their parameters are those of OGC 06-042, and ncWMS's",
-            "GetCapabilities",
-        ),
+        doc::choice("service", "WMS", &["WMS"]),
+        doc::choice("version", "Of the standard", &["1.3.0", "1.1.1"]),
+        doc::choice("request", "GetCapabilities, GetMap, GetFeatureInfo or GetLegendGraphic; their parameters are those of OGC 06-042, and ncWMS's", &["GetCapabilities", "GetMap", "GetFeatureInfo", "GetLegendGraphic"]),
     ]);
     if let Some(request) = all.last_mut() {
         request["required"] = Value::from(true);
@@ -174,11 +170,17 @@ fn describe(parameters: &[Value]) -> Value {
     let mut operation = doc::get("Data", "Web Map Service (OGC 06-042)", &all, "text/xml");
     operation["responses"]["200"]["content"] = serde_json::json!({
         "text/xml": {"schema": {"type": "string"}},
-        "image/png": {"schema": {"type": "string", "format": "binary"}},
+        "image/png": {"schema": {}},
         "application/json": {"schema": {"type": "object"}},
     });
-    operation["responses"]["400"] = serde_json::json!({"description": "A service exception report",
-        "content": {"text/xml": {"schema": {"type": "string"}}}});
+    // Version 1.1.1 has media types of its own.
+    operation["responses"]["200"]["content"]["application/vnd.ogc.wms_xml"] =
+        serde_json::json!({"schema": {"type": "string"}});
+    for status in ["400", "404"] {
+        operation["responses"][status] = serde_json::json!({"description": "A service exception report", "content": {
+            "text/xml": {"schema": {"type": "string"}},
+            "application/vnd.ogc.se_xml": {"schema": {"type": "string"}}}});
+    }
     operation
 }
 

@@ -121,7 +121,6 @@ fn exception(problem: &Problem, headers: &HeaderMap) -> Response<Body> {
         () => "InvalidParameterValue",
     });
     let status = match code {
-        "OperationNotSupported" => StatusCode::NOT_IMPLEMENTED,
         _ if status.is_client_error() => StatusCode::BAD_REQUEST,
         _ => status,
     };
@@ -147,12 +146,12 @@ fn exception(problem: &Problem, headers: &HeaderMap) -> Response<Body> {
 fn describe(parameters: &[Value]) -> Value {
     let mut all = parameters.to_vec();
     all.extend([
-        doc::query("service", "WMTS", "WMTS"),
-        doc::query("version", "1.0.0", "1.0.0"),
-        doc::query(
+        doc::choice("service", "WMTS", &["WMTS"]),
+        doc::choice("version", "Of the standard", &["1.0.0"]),
+        doc::choice(
             "request",
             "GetCapabilities or GetTile; their parameters are those of OGC 07-057r7",
-            "GetCapabilities",
+            &["GetCapabilities", "GetTile"],
         ),
     ]);
     if let Some(request) = all.last_mut() {
@@ -161,8 +160,10 @@ fn describe(parameters: &[Value]) -> Value {
     let mut operation = doc::get("Data", "Web Map Tile Service (OGC 07-057r7)", &all, "text/xml");
     operation["responses"]["200"]["content"] = serde_json::json!({
         "text/xml": {"schema": {"type": "string"}},
-        "image/png": {"schema": {"type": "string", "format": "binary"}},
+        "image/png": {"schema": {}},
     });
+    operation["responses"]["404"] = serde_json::json!({"description": "There is no such collection",
+        "content": {"text/xml": {"schema": {"type": "string"}}}});
     operation["responses"]["400"] = serde_json::json!({"description": "An exception report",
         "content": {"text/xml": {"schema": {"type": "string"}}}});
     operation
@@ -176,10 +177,19 @@ pub fn describe_one() -> Value {
     describe(&[doc::id()])
 }
 
+fn document_of(summary: &str, parameters: &[Value]) -> Value {
+    let mut operation = doc::get("Data", summary, parameters, "text/xml");
+    for status in ["400", "404"] {
+        operation["responses"][status] = serde_json::json!({"description": "An exception report",
+            "content": {"text/xml": {"schema": {"type": "string"}}}});
+    }
+    operation
+}
+
 pub fn describe_document() -> Value {
-    doc::get("Data", "Capabilities of the Web Map Tile Service", &[], "text/xml")
+    document_of("Capabilities of the Web Map Tile Service", &[])
 }
 
 pub fn describe_document_of_one() -> Value {
-    doc::get("Data", "Capabilities of the Web Map Tile Service of a collection", &[doc::id()], "text/xml")
+    document_of("Capabilities of the Web Map Tile Service of a collection", &[doc::id()])
 }
