@@ -213,7 +213,7 @@ def before_call(context, case, **kwargs):
         given["key"] = pick(["zarr.json", ".zmetadata", "nothing/zarr.json"], given["key"])
     if isinstance(case.query, dict) and case.method.upper() == "GET":
         query(case.query, names, path)
-    if path == "/api/search" and isinstance(case.body, dict):
+    if (path == "/api/search" or path.endswith("/aggregate")) and isinstance(case.body, dict):
         body(case.body)
     elif path.rpartition("/")[2] in QUERIES_OF_EDR and isinstance(case.body, dict):
         places(case.body, path.rpartition("/")[2])

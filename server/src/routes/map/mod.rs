@@ -60,8 +60,8 @@ fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
 
 fn choice(query: &Query) -> Choice {
     Choice {
-        datetime: query.get("datetime").map(str::to_owned),
-        z: query.get("z").map(str::to_owned),
+        datetime: query.given("datetime").map(str::to_owned),
+        z: query.given("z").map(str::to_owned),
         dims: query.starting("dim:").map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
     }
 }
