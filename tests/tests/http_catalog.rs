@@ -134,6 +134,12 @@ fn the_openapi_document_describes_routes_that_answer() {
     assert_eq!(document["openapi"], "3.1.0");
     let versions = s.get("/api/collections/ostia/versions").json();
     let version = versions["versions"][0]["id"].as_str().unwrap().to_owned();
+    let later =
+        s.get_with("/api/collections/ostia/position?coords=POINT(0%200)", &[("prefer", "respond-async")]);
+    let job = later.json()["jobID"].as_str().unwrap().to_owned();
+    while s.get(&format!("/api/jobs/{job}")).json()["status"] == "running" {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     for (path, operations) in document["paths"].as_object().unwrap() {
         if operations.get("get").is_none() || path.contains("events") || path.contains("{run}") {
             continue;
@@ -144,11 +150,23 @@ fn the_openapi_document_describes_routes_that_answer() {
             .replace("{item}", "ostia-sst.nc")
             .replace("{version}", &version)
             .replace("{reference}", "ostia")
+            .replace("{location}", "u173z")
+            .replace("{job}", &job)
+            .replace("{geohash}", "u")
+            .replace("{year}/{month}/{day}", "2017/06/05")
+            .replace("{year}/{month}", "2017/06")
+            .replace("{year}", "2017")
             .replace("{tms}", "WebMercatorQuad")
             .replace("{z}/{y}/{x}", "0/0/0")
             .replace("{key}", "zarr.json");
         let real = match real.rsplit('/').next() {
             Some("position") => format!("{real}?coords=POINT(0%200)"),
+            Some("area") => format!("{real}?coords=POLYGON((0%200,9%200,9%209,0%200))"),
+            Some("cube") => format!("{real}?bbox=0,0,9,9"),
+            Some("radius") => format!("{real}?coords=POINT(0%200)&within=300"),
+            Some("trajectory") => format!("{real}?coords=LINESTRING(-30%200,-20%2010)"),
+            Some("lineage") if real == "/api/lineage" => format!("{real}?source=ostia-sst.nc"),
+            Some("lineage") => format!("{real}?granule=ostia-sst.nc"),
             Some("wms" | "wmts") => format!("{real}?request=GetCapabilities"),
             _ => real,
         };

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
@@ -23,6 +23,7 @@ use icechunk::repository::VersionInfo as IcechunkVersion;
 use icechunk::session::Session;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::{StoreError, VersionInfo, lock, repository_error};
 use crate::codec::Decoder;
@@ -31,6 +32,12 @@ use crate::reference::origin;
 /// Chunk locations and shard indices remembered per version.
 const LOCATIONS_KEPT: usize = 4096;
 const INDICES_KEPT: usize = 256;
+
+/// Blocks being read and decoded at once, by all requests together: more threads would share the
+/// same cores, and each keeps buffers of its own.
+static READING: LazyLock<Semaphore> = LazyLock::new(|| {
+    Semaphore::new(2 * std::thread::available_parallelism().map_or(2, std::num::NonZero::get))
+});
 
 /// Where the stored bytes of a chunk are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -306,6 +313,8 @@ impl Snapshot {
         let decoder = self.decoder(array)?;
         let Placed { key, within, chunks } = placed(array, block);
         let Some(location) = self.chunk_location(&key).await? else { return Ok(decoder.fill()) };
+        // It is never closed; without a turn it would be read all the same.
+        let _turn = READING.acquire().await;
         let Some(sharding) = &array.sharding else {
             let len = location.len();
             let bytes = fetch(location, 0, len).await?;
