@@ -158,7 +158,7 @@ fn the_openapi_document_describes_routes_that_answer() {
             .replace("{year}", "2017")
             .replace("{tms}", "WebMercatorQuad")
             .replace("{z}/{y}/{x}", "0/0/0")
-            .replace("{key}", "zarr.json");
+            .replace("{key}", if path.starts_with("/zarr2/") { ".zgroup" } else { "zarr.json" });
         let real = match real.rsplit('/').next() {
             Some("position") => format!("{real}?coords=POINT(0%200)"),
             Some("area") => format!("{real}?coords=POLYGON((0%200,9%200,9%209,0%200))"),

@@ -160,7 +160,9 @@ fn of_body(body: &Bytes) -> Answer<(Search, Asked)> {
     };
     let asked = Asked::read(&names, |key| {
         let v = own.get(key)?;
-        Some(v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+        // To JSON 1.0 is a whole number too.
+        let whole = v.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 1e9).map(|n| format!("{n:.0}"));
+        Some(v.as_str().map(str::to_owned).or(whole).unwrap_or_else(|| v.to_string()))
     })?;
     Ok((search::of_object(&said)?.0, asked))
 }
@@ -353,6 +355,12 @@ fn described(all: &[Value], summary: &str, with_collections: bool) -> Value {
 fn described_post(all: &[Value], summary: &str) -> Value {
     let mut operation = doc::get("Catalog", summary, all, JSON);
     let mut members = search::members();
+    // Where the path says which, the body does not.
+    if !all.is_empty()
+        && let Some(o) = members.as_object_mut()
+    {
+        o.shift_remove("collections");
+    }
     members["aggregations"] =
         json!({"type": "array", "minItems": 1, "items": {"type": "string", "enum": ALL.map(|(n, _)| n)}});
     members[INTERVAL] = json!({"type": "string", "enum": ["year", "month", "day"]});
