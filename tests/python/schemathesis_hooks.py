@@ -139,6 +139,7 @@ def query(of, names, path):
     if last in ("wms", "wmts"):
         # What the other requests need is not said by OpenAPI.
         of.update(request="GetCapabilities", service=last.upper())
+        of.pop("version", None)
     if "/locations/" in path or path.rpartition("/")[2] in QUERIES_OF_EDR:
         places(of, path.rpartition("/")[2])
     if path.startswith("/api/tables/"):

@@ -160,8 +160,8 @@ pub fn spoken(problem: &Problem) -> (String, Option<&str>) {
 fn describe(parameters: &[Value]) -> Value {
     let mut all = parameters.to_vec();
     all.extend([
-        doc::choice("service", "WMS", &["WMS"]),
-        doc::choice("version", "Of the standard", &["1.3.0", "1.1.1"]),
+        doc::query("service", "WMS, in any case; may be left out", "WMS"),
+        doc::query("version", "Of the standard; another is answered by the nearest (OGC 06-121r3 section 7.3)", "1.3.0"),
         doc::choice("request", "GetCapabilities, GetMap, GetFeatureInfo or GetLegendGraphic; their parameters are those of OGC 06-042, and ncWMS's", &["GetCapabilities", "GetMap", "GetFeatureInfo", "GetLegendGraphic"]),
     ]);
     if let Some(request) = all.last_mut() {

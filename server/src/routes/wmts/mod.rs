@@ -146,8 +146,12 @@ fn exception(problem: &Problem, headers: &HeaderMap) -> Response<Body> {
 fn describe(parameters: &[Value]) -> Value {
     let mut all = parameters.to_vec();
     all.extend([
-        doc::choice("service", "WMTS", &["WMTS"]),
-        doc::choice("version", "Of the standard", &["1.0.0"]),
+        doc::query("service", "WMTS, in any case; may be left out", "WMTS"),
+        doc::query(
+            "version",
+            "Of the standard; another is answered by the nearest (OGC 06-121r3 section 7.3)",
+            "1.0.0",
+        ),
         doc::choice(
             "request",
             "GetCapabilities or GetTile; their parameters are those of OGC 07-057r7",
