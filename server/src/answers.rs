@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::catalog::tokens::hex;
+use crate::store::durable;
 
 /// How long an answer can be fetched.
 pub const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -156,12 +157,8 @@ impl Answers {
     }
 }
 
-/// Whole or not at all.
 fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let part = file.with_extension("part");
-    std::fs::write(&part, bytes).with_context(|| part.display().to_string())?;
-    std::fs::File::open(&part)?.sync_all()?;
-    std::fs::rename(&part, file).with_context(|| file.display().to_string())
+    Ok(durable::replace(file, bytes, &file.with_extension("part"))?)
 }
 
 fn read<T: for<'a> Deserialize<'a>>(file: &Path) -> anyhow::Result<Option<T>> {

@@ -90,6 +90,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         previews: quick_cache::sync::Cache::new(routes::KEPT_PREVIEWS),
         answers: crate::answers::Answers::new(store.root()),
         budget: tokio::sync::Semaphore::new(routes::edr::BUDGET_KIB),
+        planning: tokio::sync::Semaphore::new(routes::edr::PLANS),
         queue,
         config,
         store,

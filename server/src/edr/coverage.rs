@@ -46,7 +46,10 @@ impl Selected {
         Self {
             indices: which.iter().filter_map(|i| self.indices.get(*i).copied()).collect(),
             labels: self.labels.pick(which),
-            ..self.clone()
+            name: self.name.clone(),
+            role: self.role,
+            units: self.units.clone(),
+            positive: self.positive.clone(),
         }
     }
 }

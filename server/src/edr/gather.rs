@@ -1,6 +1,6 @@
 //! Reads chosen cells through all selected steps, each stored block once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use graticule_shared::cube::{Role, Variable};
@@ -34,15 +34,34 @@ impl Where {
         }
     }
 
-    /// Blocks that hold these cells.
+    /// How many blocks hold these cells.
     fn blocks_of(&self, grid: &[u64], block: &[u64]) -> u64 {
-        let distinct =
-            |of: &[u64], n: u64| of.iter().map(|i| i / n.max(1)).collect::<BTreeSet<u64>>().len() as u64;
+        let distinct = |mut of: Vec<u64>| {
+            of.sort_unstable();
+            of.dedup();
+            of.len() as u64
+        };
         match (self, block) {
             (Self::Window { rows, columns }, [tall, wide]) => {
-                distinct(rows, *tall) * distinct(columns, *wide)
+                let of = |list: &[u64], n: &u64| distinct(list.iter().map(|i| i / (*n).max(1)).collect());
+                of(rows, tall) * of(columns, wide)
             }
-            _ => self.blocks(grid, block).len() as u64,
+            (Self::List(cells), _) => {
+                let number = |cell: &u64| {
+                    let at = unravel(*cell, grid).into_iter().zip(grid).zip(block);
+                    at.fold(0, |b, ((i, len), n)| b * len.div_ceil((*n).max(1)) + i / (*n).max(1))
+                };
+                // Neighbours in the list are mostly of the same block.
+                let mut of: Vec<u64> = Vec::new();
+                for block in cells.iter().map(number) {
+                    if of.last() != Some(&block) {
+                        of.push(block);
+                    }
+                }
+                distinct(of)
+            }
+            // A grid of cells has no rows.
+            (Self::Window { .. }, _) => 0,
         }
     }
 

@@ -3,6 +3,7 @@
 //! A path is straight on longitude and latitude between its vertices. Each cell that it enters
 //! is a sample; heights and times of its vertices run evenly along a leg.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use graticule_shared::cube::Role;
@@ -10,13 +11,13 @@ use graticule_shared::time::{CfTime, TimeUnits};
 
 use super::cost::Cost;
 use super::coverage::{Coverage, Domain, Field, Labels, Selected};
-use super::gather::{self, Where};
+use super::gather::{self, MAX_BLOCKS, Where};
 use super::places::{Cell, Grid};
 use super::plan::Part;
 use super::select;
 use super::shape::Vertex;
 use crate::opened::Opened;
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Kind, Problem};
 
 /// Places of a path that are looked at.
 const MAX_LOOKS: usize = 1 << 20;
@@ -127,26 +128,30 @@ fn own(part: &Part, path: &Path) -> Answer<Own> {
 }
 
 /// Samples at one step of the path's own dimensions: what is selected, and which samples.
-fn groups(part: &Part, own: &Own) -> Vec<(Vec<Selected>, Vec<usize>)> {
-    let mut out: Vec<((usize, usize), Vec<usize>)> = Vec::new();
+fn groups(part: &Part, own: &Own) -> Answer<Vec<(Vec<Selected>, Vec<usize>)>> {
+    let mut out: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (i, step) in own.steps.iter().enumerate() {
-        match out.iter_mut().rev().find(|(s, _)| s == step) {
-            Some((_, list)) => list.push(i),
-            None => out.push((*step, vec![i])),
-        }
+        out.entry(*step).or_default().push(i);
     }
-    out.into_iter()
-        .map(|((t, z), list)| {
-            let mut dims = part.dims.clone();
-            if let Some(i) = own.time {
-                dims[i] = dims[i].pick(&[t]);
-            }
-            if let Some(i) = own.height {
-                dims[i] = dims[i].pick(&[z]);
-            }
-            (dims, list)
-        })
-        .collect()
+    // Each is a chunk at least.
+    if out.len() as u64 > MAX_BLOCKS {
+        return Err(Problem::new(
+            Kind::TooLarge,
+            format!(
+                "a path through {} steps of time and height, of at most {MAX_BLOCKS}: ask for it in parts",
+                out.len()
+            ),
+        ));
+    }
+    let dims = |(t, z): (usize, usize)| {
+        let pick = |(i, d): (usize, &Selected)| match Some(i) {
+            at if at == own.time => d.pick(&[t]),
+            at if at == own.height => d.pick(&[z]),
+            _ => d.clone(),
+        };
+        part.dims.iter().enumerate().map(pick).collect()
+    };
+    Ok(out.into_iter().map(|(step, list)| (dims(step), list)).collect())
 }
 
 fn cells(path: &Path, which: &[usize]) -> Where {
@@ -155,7 +160,7 @@ fn cells(path: &Path, which: &[usize]) -> Where {
 
 pub(super) fn cost(opened: &Opened, part: &Part, path: &Path) -> Answer<Cost> {
     let mut cost = Cost::default();
-    for (dims, which) in groups(part, &own(part, path)?) {
+    for (dims, which) in groups(part, &own(part, path)?)? {
         cost.add(gather::cost(opened, &part.variable, &dims, &cells(path, &which))?);
     }
     Ok(cost)
@@ -172,7 +177,7 @@ pub(super) async fn coverages(opened: &Arc<Opened>, path: &Path, parts: &[&Part]
         let count = path.samples.len();
         let steps: usize = left.iter().map(|d| d.indices.len()).product();
         let mut values = vec![f64::NAN; steps * count];
-        for (dims, which) in groups(part, &own) {
+        for (dims, which) in groups(part, &own)? {
             // The path's own dimensions are one step long here, so what is left keeps its order.
             let read = gather::values(opened, &part.variable, &dims, &cells(path, &which)).await?;
             for (step, row) in read.chunks(which.len().max(1)).enumerate() {

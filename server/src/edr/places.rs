@@ -9,11 +9,12 @@ use graticule_shared::grid::locate::ProjectedGrid;
 use graticule_shared::grid::sphere::{unit_vector, wrap_longitude};
 use graticule_shared::grid::{Horizontal, Locator};
 
+use super::cost::MAX_VALUES;
 use super::coverage::Domain;
 use super::gather::Where;
-use super::region::Region;
+use super::region::{Region, Sight};
 use crate::opened::Opened;
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Kind, Problem};
 
 /// A degree that no longitude or latitude in float64 is known to.
 const TINY: f64 = 1e-9;
@@ -47,9 +48,43 @@ enum GridKind {
 pub struct Chosen {
     pub at: Where,
     pub domain: Domain,
-    /// Area of each in steradians, in the order of the domain; `None` where the grid says nothing of it.
-    pub areas: Option<Vec<f64>>,
+    pub areas: Areas,
 }
+
+/// Areas of cells in steradians, in the order of a domain.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Areas {
+    /// The grid says nothing of them.
+    Unknown,
+    Listed(Vec<f64>),
+    /// Of rows and columns: a cell's is the product.
+    Product {
+        rows: Vec<f64>,
+        columns: Vec<f64>,
+    },
+}
+
+impl Areas {
+    /// What a cell counts for.
+    pub fn weight(&self, i: usize) -> f64 {
+        match self {
+            Self::Unknown => 1.0,
+            Self::Listed(areas) => areas.get(i).copied().unwrap_or(0.0),
+            Self::Product { rows, columns } => {
+                let of = |list: &[f64], i: usize| list.get(i).copied().unwrap_or(0.0);
+                let wide = columns.len().max(1);
+                of(rows, i / wide) * of(columns, i % wide)
+            }
+        }
+    }
+}
+
+/// Cells that are collected of a region: with one more it is refused.
+const MOST_CELLS: usize = MAX_VALUES as usize + 1;
+/// Edges of a region that all cells near it together are compared with: some seconds.
+const MOST_EFFORT: usize = 1 << 31;
+/// What a cell takes besides, in edges.
+const A_LOOK: usize = 64;
 
 /// Cells listed by name; a list of more is no list of stations.
 const MAX_LISTED: u64 = 100_000;
@@ -183,15 +218,21 @@ impl Grid {
     }
 
     /// Cells whose centres lie in a region; of one that has none, the cell that its middle lies in.
-    /// `None` where that is beside the grid.
+    /// `None` where that is beside the grid. Of more cells than are ever answered some are left
+    /// out, or not compared with the region's edges: their number says that there are too many.
+    ///
+    /// # Errors
+    /// A region of more edges than can be compared with so many cells.
     pub async fn within(&self, region: &Region) -> Answer<Option<Chosen>> {
-        if let GridKind::Axes(axes) = &self.kind {
-            return Ok(window(axes, region).or_else(|| self.middle(region)));
-        }
         let (grid, region) = (self.clone(), region.clone());
-        let found =
-            tokio::task::spawn_blocking(move || grid.listed(&region).or_else(|| grid.middle(&region)));
-        found.await.map_err(Problem::internal)
+        let found = tokio::task::spawn_blocking(move || {
+            let found = match &grid.kind {
+                GridKind::Axes(axes) => window(axes, &region),
+                GridKind::Found(locator) => listed(locator, &region)?,
+            };
+            Ok(found.or_else(|| grid.middle(&region)))
+        });
+        found.await.map_err(Problem::internal)?
     }
 
     fn middle(&self, region: &Region) -> Option<Chosen> {
@@ -211,40 +252,7 @@ impl Grid {
             }
             _ => Where::List(vec![cell.flat]),
         };
-        Some(Chosen { at, domain, areas: Some(vec![1.0]) })
-    }
-
-    fn listed(&self, region: &Region) -> Option<Chosen> {
-        let GridKind::Found(locator) = &self.kind else { return None };
-        let mut list = Listed::new(region);
-        match locator.as_ref() {
-            Locator::Projected(grid) => list.projected(grid),
-            Locator::Curvilinear { places, .. } => {
-                for flat in 0..places.longitude.len() {
-                    let (row, column) = (flat / places.columns.max(1), flat % places.columns.max(1));
-                    if list.is_near(places.longitude[flat], places.latitude[flat])
-                        && let Some(place) = places.get(row, column)
-                    {
-                        list.offer(flat as u64, place, || {
-                            places.steps(row, column).map_or(0.0, |(a, b)| size(cross(a, b)))
-                        });
-                    }
-                }
-            }
-            Locator::Cells { longitude, latitude, .. } => {
-                list.areas = None;
-                for (flat, place) in longitude.iter().zip(latitude).enumerate() {
-                    list.offer(flat as u64, (*place.0, *place.1), || 0.0);
-                }
-            }
-            Locator::Healpix(grid) => list.healpix(grid),
-        }
-        let Listed { cells, longitude, latitude, areas, .. } = list;
-        (!cells.is_empty()).then_some(Chosen {
-            at: Where::List(cells),
-            domain: Domain::Cells { longitude, latitude },
-            areas,
-        })
+        Some(Chosen { at, domain, areas: Areas::Listed(vec![1.0]) })
     }
 
     /// About how many degrees cells are apart.
@@ -296,11 +304,13 @@ fn window(axes: &(Axis, Axis), region: &Region) -> Option<Chosen> {
     let longitude: Vec<f64> = columns.iter().map(|(v, _)| *v).collect();
     let outside = match region {
         Region::Box(_) => None,
+        _ if rows.len().saturating_mul(columns.len()) > MOST_CELLS => None,
         _ => {
+            let sight = region.sight();
             let mut outside = Vec::with_capacity(rows.len() * columns.len());
             for lat in &latitude {
-                let along = region.along(*lat);
-                outside.extend(longitude.iter().map(|lon| !along.contains(*lon, *lat)));
+                let along = sight.along(*lat);
+                outside.extend(longitude.iter().map(|lon| !along.contains(*lon)));
             }
             if outside.iter().all(|o| *o) {
                 return None;
@@ -308,43 +318,83 @@ fn window(axes: &(Axis, Axis), region: &Region) -> Option<Chosen> {
             Some(outside).filter(|o| o.contains(&true))
         }
     };
-    let band = |r: usize| {
+    let band = |r: &usize| {
         let edge = |i| y.edge(i).clamp(-90.0, 90.0).to_radians().sin();
-        (edge(r + 1) - edge(r)).abs()
+        (edge(r + 1) - edge(*r)).abs()
     };
-    let wide: Vec<f64> =
-        columns.iter().map(|(_, c)| (x.edge(c + 1) - x.edge(*c)).abs().to_radians()).collect();
+    let wide = |(_, c): &(f64, usize)| (x.edge(c + 1) - x.edge(*c)).abs().to_radians();
     let areas =
-        rows.iter().flat_map(|r| wide.iter().map(move |w| (r, *w))).map(|(r, w)| band(*r) * w).collect();
+        Areas::Product { rows: rows.iter().map(band).collect(), columns: columns.iter().map(wide).collect() };
     Some(Chosen {
         at: Where::Window {
             rows: rows.iter().map(|r| *r as u64).collect(),
             columns: columns.iter().map(|(_, c)| *c as u64).collect(),
         },
         domain: Domain::Grid { latitude, longitude, outside },
-        areas: Some(areas),
+        areas,
     })
+}
+
+/// Of a grid whose cells are found one by one, those of a region.
+fn listed(locator: &Locator, region: &Region) -> Answer<Option<Chosen>> {
+    let mut list = Listed::new(region);
+    match locator {
+        Locator::Projected(grid) => list.projected(grid),
+        Locator::Curvilinear { places, .. } => {
+            for flat in 0..places.longitude.len() {
+                let (row, column) = (flat / places.columns.max(1), flat % places.columns.max(1));
+                if list.is_near(places.longitude[flat], places.latitude[flat])
+                    && let Some(place) = places.get(row, column)
+                {
+                    list.offer(flat as u64, place, || {
+                        places.steps(row, column).map_or(0.0, |(a, b)| size(cross(a, b)))
+                    });
+                }
+            }
+        }
+        Locator::Cells { longitude, latitude, .. } => {
+            for (flat, place) in longitude.iter().zip(latitude).enumerate() {
+                list.offer(flat as u64, (*place.0, *place.1), || 0.0);
+            }
+        }
+        Locator::Healpix(grid) => list.healpix(grid),
+    }
+    let Listed { cells, longitude, latitude, areas, effort, .. } = list;
+    if effort > MOST_EFFORT {
+        return Err(Problem::new(
+            Kind::TooLarge,
+            "the region has more edges, or more cells around it, than are compared for one answer; ask with fewer vertices, or in parts",
+        ));
+    }
+    let areas = if matches!(locator, Locator::Cells { .. }) { Areas::Unknown } else { Areas::Listed(areas) };
+    Ok((!cells.is_empty()).then_some(Chosen {
+        at: Where::List(cells),
+        domain: Domain::Cells { longitude, latitude },
+        areas,
+    }))
 }
 
 /// Cells found so far.
 struct Listed<'a> {
-    region: &'a Region,
+    sight: Sight<'a>,
     bounds: [f64; 4],
     cells: Vec<u64>,
     longitude: Vec<f64>,
     latitude: Vec<f64>,
-    areas: Option<Vec<f64>>,
+    areas: Vec<f64>,
+    effort: usize,
 }
 
 impl<'a> Listed<'a> {
     fn new(region: &'a Region) -> Self {
         Self {
-            region,
+            sight: region.sight(),
             bounds: region.bounds(),
             cells: Vec::new(),
             longitude: Vec::new(),
             latitude: Vec::new(),
-            areas: Some(Vec::new()),
+            areas: Vec::new(),
+            effort: 0,
         }
     }
 
@@ -356,15 +406,21 @@ impl<'a> Listed<'a> {
             && longitude + ((west - TINY - longitude) / 360.0).ceil() * 360.0 <= east + TINY
     }
 
+    fn is_full(&self) -> bool {
+        self.cells.len() >= MOST_CELLS || self.effort > MOST_EFFORT
+    }
+
     fn offer(&mut self, flat: u64, (longitude, latitude): (f64, f64), area: impl FnOnce() -> f64) {
         let is_place = longitude.is_finite() && latitude.is_finite();
-        if is_place && self.is_near(longitude, latitude) && self.region.contains(longitude, latitude) {
+        if !is_place || !self.is_near(longitude, latitude) || self.is_full() {
+            return;
+        }
+        self.effort += A_LOOK + self.sight.effort(latitude);
+        if self.sight.along(latitude).contains(longitude) {
             self.cells.push(flat);
             self.longitude.push(wrap_longitude(longitude));
             self.latitude.push(latitude);
-            if let Some(areas) = &mut self.areas {
-                areas.push(area());
-            }
+            self.areas.push(area());
         }
     }
 
@@ -405,6 +461,9 @@ impl<'a> Listed<'a> {
         }
         if 12u64 << (2 * depth) != grid.cells() {
             for cell in 0..grid.cells() {
+                if self.is_full() {
+                    return;
+                }
                 if let Some(place) = grid.place(cell) {
                     self.offer(cell, place, || area);
                 }
@@ -412,14 +471,18 @@ impl<'a> Listed<'a> {
             return;
         }
         let mut open: Vec<(u32, u64)> = (0..12).rev().map(|c| (0, c)).collect();
-        let mut found = Vec::new();
         while let Some((level, cell)) = open.pop() {
+            if self.is_full() {
+                return;
+            }
             let Some((lon, lat)) = Healpix::new(1 << level, true).ok().and_then(|g| g.place(cell)) else {
                 continue;
             };
             if level == depth {
                 // The same place by the grid's own order.
-                found.extend(grid.cell(lon, lat).map(|own| (own, (lon, lat))));
+                if let Some(own) = grid.cell(lon, lat) {
+                    self.offer(own, (lon, lat), || area);
+                }
                 continue;
             }
             // No cell reaches further from its centre than this many of its widths.
@@ -430,10 +493,12 @@ impl<'a> Listed<'a> {
                 open.extend((0..4).rev().map(|q| (level + 1, cell * 4 + q)));
             }
         }
-        found.sort_unstable_by_key(|(cell, _)| *cell);
-        for (cell, place) in found {
-            self.offer(cell, place, || area);
-        }
+        // The quarters of a ring grid are not in its own order; areas are all the same.
+        let mut order: Vec<usize> = (0..self.cells.len()).collect();
+        order.sort_unstable_by_key(|i| self.cells[*i]);
+        self.cells = order.iter().map(|i| self.cells[*i]).collect();
+        self.longitude = order.iter().map(|i| self.longitude[*i]).collect();
+        self.latitude = order.iter().map(|i| self.latitude[*i]).collect();
     }
 }
 
@@ -497,8 +562,8 @@ mod tests {
         assert_eq!((latitude, longitude), (vec![10.0, 0.0, -10.0], vec![-10.0, 0.0, 10.0, 20.0]));
         assert_eq!(outside, None);
         assert_eq!(found.at, Where::Window { rows: vec![8, 9, 10], columns: vec![35, 0, 1, 2] });
-        let areas = found.areas.unwrap();
-        assert!(areas[4] > areas[0] && (areas[0] - areas[8]).abs() < 1e-12);
+        let area = |i| found.areas.weight(i);
+        assert!(area(4) > area(0) && (area(0) - area(8)).abs() < 1e-12);
     }
 
     #[tokio::test]
@@ -517,7 +582,7 @@ mod tests {
         ] {
             let found = grid.within(&world).await.unwrap().unwrap();
             assert_eq!(found.at.count() as u64, grid.shape.iter().product::<u64>());
-            let sum: f64 = found.areas.unwrap().iter().sum();
+            let sum: f64 = (0..found.at.count()).map(|i| found.areas.weight(i)).sum();
             assert!((sum - 4.0 * std::f64::consts::PI).abs() < 1e-9, "{sum}");
         }
     }

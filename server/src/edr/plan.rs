@@ -221,6 +221,11 @@ impl Plan {
         seen.len()
     }
 
+    /// Most cells of any variable.
+    pub fn cells(&self) -> usize {
+        self.spots.iter().map(|s| s.count()).max().unwrap_or(0)
+    }
+
     /// Steps of all variables together.
     pub fn steps(&self) -> usize {
         self.parts.iter().map(|p| p.dims.iter().map(|d| d.indices.len()).product::<usize>()).sum()
@@ -236,6 +241,14 @@ impl Plan {
 }
 
 impl Spot {
+    fn count(&self) -> usize {
+        match self {
+            Self::Points(points) => points.len(),
+            Self::Region(chosen) => chosen.at.count(),
+            Self::Path(path) => path.samples.len(),
+        }
+    }
+
     fn cells(&self) -> Where {
         match self {
             Self::Points(points) => {
@@ -292,14 +305,17 @@ async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> A
                 Err(grid.outside(variable, (w + e) / 2.0, (s + n) / 2.0))
             }
         },
-        Query::Path(lines) => match path::samples(&grid, lines)? {
-            Some(path) => Ok(Spot::Path(path)),
-            None => {
+        Query::Path(lines) => {
+            let (own, along) = (grid.clone(), lines.clone());
+            let found = tokio::task::spawn_blocking(move || path::samples(&own, &along));
+            if let Some(path) = found.await.map_err(Problem::internal)?? {
+                Ok(Spot::Path(path))
+            } else {
                 let first = lines.first().and_then(|l| l.first());
                 let (lon, lat) = first.map_or((0.0, 0.0), |v| (v.longitude, v.latitude));
                 Err(grid.outside(variable, lon, lat))
             }
-        },
+        }
     })
 }
 

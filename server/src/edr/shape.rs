@@ -4,6 +4,7 @@
 //! EDR adds heights and measures: `LINESTRINGZ`, `LINESTRINGM` and `LINESTRINGZM`, whose M is
 //! seconds since 1970 (OGC 19-086r6, requirement A.50).
 
+use geo::CoordsIter;
 use geo_types::{Coord, Geometry, LineString, Polygon};
 
 use crate::search::geometry::Shape as Feature;
@@ -64,8 +65,11 @@ fn geojson(text: &str) -> Result<Shape, String> {
 }
 
 /// # Errors
-/// A collection of different kinds.
+/// A collection of different kinds; more positions than are read.
 pub fn of_geometry(geometry: Geometry<f64>) -> Result<Shape, String> {
+    if geometry.coords_count() > MAX_POSITIONS {
+        return Err(format!("more than {MAX_POSITIONS} positions"));
+    }
     let vertex = |c: Coord<f64>| Vertex { longitude: c.x, latitude: c.y, z: None, m: None };
     let ring = |l: &LineString<f64>| l.0.iter().map(|c| (c.x, c.y)).collect::<Ring>();
     let rings = |p: &Polygon<f64>| std::iter::once(p.exterior()).chain(p.interiors()).map(ring).collect();

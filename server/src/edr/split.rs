@@ -10,6 +10,8 @@ use super::shape::Ring;
 
 /// Parts that are listed.
 const MOST: usize = 1000;
+/// Bytes of the polygons that are listed: long edges are in each of their strips.
+const MOST_TEXT: usize = 4 << 20;
 
 /// A parameter, and the values of it that together are what was asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +86,14 @@ pub fn by_strips(region: &Region, domain: &Domain, parts: usize) -> Option<Split
             values: strips.map(|(s, n)| format!("{west},{s},{east},{n}")).collect(),
         }),
         Region::Polygons(polygons) => {
-            let values = strips.map(|(s, n)| strip_of(polygons, *s, *n)).filter(|t| !t.is_empty()).collect();
+            let (mut values, mut length) = (Vec::new(), 0);
+            for text in strips.map(|(s, n)| strip_of(polygons, *s, *n)).filter(|t| !t.is_empty()) {
+                length += text.len();
+                if length > MOST_TEXT {
+                    return None;
+                }
+                values.push(text);
+            }
             Some(Split { parameter: "coords", values })
         }
         Region::Circles { .. } => None,

@@ -9,12 +9,13 @@ use graticule_shared::cube::Role;
 use serde_json::{Map, Value, json};
 
 use super::coverage::{Labels, Selected};
+use super::places::Areas;
 use super::{Plan, gather, plan};
 use crate::opened::{Opened, unravel};
 use crate::problem::{Answer, Problem};
 
 /// Values held at a time.
-const BATCH: usize = 1 << 20;
+pub const BATCH: usize = 1 << 20;
 
 /// One step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -60,10 +61,10 @@ pub async fn of(opened: &Arc<Opened>, plan: &Plan) -> Answer<Value> {
             super::Domain::Grid { outside, .. } => outside.as_deref(),
             _ => None,
         };
-        let areas = chosen.areas.as_deref();
+        let areas = &chosen.areas;
         let weights = (0..cells).map(|i| {
             let left_out = outside.is_some_and(|o| o.get(i).copied().unwrap_or(true));
-            if left_out { 0.0 } else { areas.map_or(1.0, |a| a.get(i).copied().unwrap_or(0.0)) }
+            if left_out { 0.0 } else { areas.weight(i) }
         });
         let mut all: Vec<Summary> = Vec::new();
         let shape: Vec<usize> = part.dims.iter().map(|d| d.indices.len()).collect();
@@ -107,7 +108,7 @@ pub async fn of(opened: &Arc<Opened>, plan: &Plan) -> Answer<Value> {
             "dimensions": part.dims.iter().map(|d| &d.name).collect::<Vec<_>>(),
             "shape": shape,
             "axes": part.dims.iter().map(axis).collect::<Map<_, _>>(),
-            "weights": if areas.is_some() { "area" } else { "equal" },
+            "weights": if *areas == Areas::Unknown { "equal" } else { "area" },
             "mean": number(|s| s.mean),
             "std": number(|s| s.std),
             "min": number(|s| s.min),

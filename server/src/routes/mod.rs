@@ -95,6 +95,8 @@ pub struct App {
     pub answers: Answers,
     /// Memory for answers being made, in KiB.
     pub budget: Semaphore,
+    /// Plans of regions and paths being made, which are not weighed yet.
+    pub planning: Semaphore,
     pub queue: Arc<Jobs>,
     /// Becomes true when the server is to end, so that endless responses end too.
     pub stopping: watch::Receiver<bool>,

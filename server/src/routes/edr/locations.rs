@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, Response};
 use serde_json::{Value, json};
 
 use super::{Target, about, borrowed, known, open, request, respond};
+use crate::catalog::tally::cell;
 use crate::edr;
 use crate::problem::{Answer, Problem};
 use crate::routes::query::Query;
@@ -88,28 +89,10 @@ pub async fn one(
     respond(&app, &target, opened, &query, &request, method == Method::HEAD, &headers).await
 }
 
-/// Longitude and latitude of a geohash's middle (G. Niemeyer's base 32, at most 12 characters).
+/// Longitude and latitude of a geohash's middle.
 fn geohash(text: &str) -> Option<(f64, f64)> {
-    const DIGITS: &str = "0123456789bcdefghjkmnpqrstuvwxyz";
-    if text.is_empty() || text.len() > 12 {
-        return None;
-    }
-    let (mut lon, mut lat) = ((-180.0, 180.0), (-90.0, 90.0));
-    let mut even = true;
-    for c in text.chars() {
-        let digit = DIGITS.find(c.to_ascii_lowercase())?;
-        for bit in (0..5).rev() {
-            let span: &mut (f64, f64) = if even { &mut lon } else { &mut lat };
-            let middle = (span.0 + span.1) / 2.0;
-            if digit >> bit & 1 == 1 {
-                span.0 = middle
-            } else {
-                span.1 = middle
-            }
-            even = !even;
-        }
-    }
-    Some(((lon.0 + lon.1) / 2.0, (lat.0 + lat.1) / 2.0))
+    let [west, south, east, north] = cell::bounds(&text.to_ascii_lowercase()).filter(|_| !text.is_empty())?;
+    Some(((west + east) / 2.0, (south + north) / 2.0))
 }
 
 pub fn describe_list() -> Value {

@@ -15,7 +15,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{AcquireError, SemaphorePermit};
 
 use super::App;
 use super::query::Query;
@@ -30,6 +30,8 @@ use crate::problem::{Answer, Kind, Problem};
 
 /// Memory that all answers being made may take together.
 pub const BUDGET_KIB: usize = 128 << 10;
+/// Plans of regions made at once: each may hold as much as an answer before it is weighed.
+pub const PLANS: usize = 2;
 /// How long a request waits for its share of that.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Mean radius of the Earth (IUGG).
@@ -275,7 +277,7 @@ async fn answer(
         let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
         let format = Format::negotiated(query.given("f"), accept)?;
         // What cannot be answered is refused now.
-        Plan::new(&opened, &request).await?.check(format.most_values())?;
+        planned(app, &opened, &request).await?.0.check(format.most_values())?;
         let mut pairs: Vec<(String, String)> =
             query.pairs().filter(|(k, _)| *k != "f").map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         pairs.push(("f".to_owned(), format.name().to_owned()));
@@ -292,9 +294,10 @@ pub async fn made(
     format: Format,
     href: &str,
 ) -> Answer<Vec<u8>> {
-    let plan = Plan::new(opened, request).await?;
+    let (plan, turn) = planned(app, opened, request).await?;
     plan.check(format.most_values())?;
     let _share = share(app, plan.cost.values, 40).await?;
+    drop(turn);
     let source = Source { attributes: citation::attributes(opened, href) };
     let coverages = plan.read(opened, format.most_values()).await?;
     let written = tokio::task::spawn_blocking(move || format.write(&coverages, &source));
@@ -314,7 +317,7 @@ pub async fn respond(
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
     let format = Format::negotiated(query.given("f"), accept)?;
     if head || query.get("estimate").is_some() {
-        let cost = Plan::new(&opened, request).await?.cost;
+        let cost = planned(app, &opened, request).await?.0.cost;
         if let Some(estimate) = estimate(query, head, &cost, format.most_values())? {
             return Ok(about(estimate, app, target, &opened, headers).answer(headers));
         }
@@ -346,6 +349,23 @@ pub fn estimate(query: &Query, head: bool, cost: &Cost, most: u64) -> Answer<Opt
     Ok(Some(document))
 }
 
+/// What is to be read, and of a region or a path the turn in which that was found: it ends once
+/// the plan has its share of memory.
+///
+/// # Errors
+/// Those of [`Plan::new`]; no turn for half a minute.
+pub async fn planned<'a>(
+    app: &'a App,
+    opened: &Arc<Opened>,
+    request: &Request,
+) -> Answer<(Plan, Option<SemaphorePermit<'a>>)> {
+    let turn = match &request.query {
+        edr::Query::Points(_) => None,
+        edr::Query::Region(_) | edr::Query::Path(_) => Some(granted(app.planning.acquire()).await?),
+    };
+    Ok((Plan::new(opened, request).await?, turn))
+}
+
 /// Waits until there is memory for an answer of so many values.
 ///
 /// # Errors
@@ -353,7 +373,13 @@ pub fn estimate(query: &Query, head: bool, cost: &Cost, most: u64) -> Answer<Opt
 pub async fn share(app: &App, values: u64, bytes_each: u64) -> Answer<SemaphorePermit<'_>> {
     let kib = (values.saturating_mul(bytes_each) >> 10).clamp(64, BUDGET_KIB as u64);
     let permits = u32::try_from(kib).unwrap_or(u32::MAX);
-    match tokio::time::timeout(PATIENCE, app.budget.acquire_many(permits)).await {
+    granted(app.budget.acquire_many(permits)).await
+}
+
+async fn granted<'a>(
+    permit: impl Future<Output = Result<SemaphorePermit<'a>, AcquireError>>,
+) -> Answer<SemaphorePermit<'a>> {
+    match tokio::time::timeout(PATIENCE, permit).await {
         Ok(Ok(permit)) => Ok(permit),
         _ => Err(Problem::new(
             Kind::Unavailable,

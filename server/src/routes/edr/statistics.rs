@@ -6,11 +6,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
+use tokio::sync::SemaphorePermit;
 
 use super::{Target, about, as_text, borrowed, estimate, known, later, open, request, share};
 use crate::edr::region::Region;
 use crate::edr::shape::{Shape, of_geometry};
-use crate::edr::{self, Plan};
+use crate::edr::statistics::BATCH;
+use crate::edr::{self, MAX_VALUES, Plan};
 use crate::opened::Opened;
 use crate::problem::{Answer, Kind, Problem};
 use crate::routes::query::Query;
@@ -55,35 +57,41 @@ pub async fn post(
     }
     asked.retain(|k, _| WHERE.contains(&k.as_str()));
     let asked = Value::Object(asked);
-    let (query, plan) = planned(&opened, &asked, pairs.clone()).await?;
+    let (query, plan, turn) = planned(&app, &opened, &asked, pairs.clone()).await?;
     if let Some(document) = estimate(&query, false, &plan.cost, u64::MAX)? {
         return Ok(about(document, &app, &target, &opened, &headers).answer(&headers));
     }
     if later::is_preferred(&headers) {
         return later::accept(&app, &target, &opened, NAME, pairs, Some(asked), &headers).await;
     }
-    let body = made(&app, &opened, &asked, pairs).await?;
+    let body = summed(&app, &opened, plan, turn).await?;
     Ok(about(Document::json(&body)?, &app, &target, &opened, &headers).answer(&headers))
 }
 
-async fn planned(opened: &Arc<Opened>, asked: &Value, pairs: Vec<(String, String)>) -> Answer<(Query, Plan)> {
+async fn planned<'a>(
+    app: &'a App,
+    opened: &Arc<Opened>,
+    asked: &Value,
+    pairs: Vec<(String, String)>,
+) -> Answer<(Query, Plan, Option<SemaphorePermit<'a>>)> {
     let nowhere = Map::new();
     let region = region(asked.as_object().unwrap_or(&nowhere))?;
     let names = known(opened, &[]);
     let query = Query::of(pairs, &borrowed(&names))?;
     let request = request(&query, &[], edr::Query::Region(region))?;
-    let plan = Plan::new(opened, &request).await?;
+    let (plan, turn) = super::planned(app, opened, &request).await?;
+    let refused = |why: String| Err(Problem::new(Kind::TooLarge, why));
     let steps = plan.steps() as u64;
     if steps > MOST_STEPS {
-        return Err(Problem::new(
-            Kind::TooLarge,
-            format!(
-                "{steps} steps of all parameters together, of at most {MOST_STEPS}: ask for a shorter datetime"
-            ),
+        return refused(format!(
+            "{steps} steps of all parameters together, of at most {MOST_STEPS}: ask for a shorter datetime"
         ));
     }
+    if plan.cells() as u64 > MAX_VALUES {
+        return refused(format!("a region of more than {MAX_VALUES} cells; ask for parts of it"));
+    }
     plan.check(u64::MAX)?;
-    Ok((query, plan))
+    Ok((query, plan, turn))
 }
 
 /// The answer: `asked` says where, `pairs` the rest.
@@ -93,8 +101,20 @@ pub async fn made(
     asked: &Value,
     pairs: Vec<(String, String)>,
 ) -> Answer<Value> {
-    let (_, plan) = planned(opened, asked, pairs).await?;
-    let _share = share(app, plan.cost.values.min(2 << 20), 16).await?;
+    let (_, plan, turn) = planned(app, opened, asked, pairs).await?;
+    summed(app, opened, plan, turn).await
+}
+
+async fn summed(
+    app: &App,
+    opened: &Arc<Opened>,
+    plan: Plan,
+    turn: Option<SemaphorePermit<'_>>,
+) -> Answer<Value> {
+    // The cells and their areas, and the values held at a time.
+    let held = (plan.cells() as u64).saturating_mul(3).saturating_add(BATCH as u64);
+    let _share = share(app, held.min(plan.cost.values.saturating_mul(4)), 16).await?;
+    drop(turn);
     edr::statistics::of(opened, &plan).await
 }
 
