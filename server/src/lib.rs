@@ -33,6 +33,7 @@ pub mod search;
 pub mod serve;
 pub mod store;
 pub mod tables;
+pub mod views;
 pub mod web;
 mod wildcards;
 pub mod zarr2;

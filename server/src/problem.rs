@@ -233,7 +233,9 @@ impl From<StoreError> for Problem {
                 let file = file.display().to_string();
                 Self::new(Kind::BrokenReference, e.to_string()).with("file", file)
             }
-            StoreError::Busy(_) => Self::new(Kind::Conflict, e.to_string()),
+            StoreError::Busy(_) | StoreError::IsView(_) | StoreError::HasViews { .. } => {
+                Self::new(Kind::Conflict, e.to_string())
+            }
             e => Self::internal(e),
         }
     }

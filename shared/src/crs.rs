@@ -43,7 +43,8 @@ const POLAR: [(&str, &str, f64, f64, f64); 8] = [
     ("EPSG:6932", "lambert_azimuthal_equal_area", -90.0, 0.0, 0.0),
 ];
 
-fn plane((name, projection, pole, longitude, parallel): (&'static str, &str, f64, f64, f64)) -> Option<Crs> {
+/// CF attributes of a grid mapping (CF appendix F).
+fn polar((_, projection, pole, longitude, parallel): (&'static str, &str, f64, f64, f64)) -> Value {
     let ups = projection == "ups";
     let mut a = json!({
         "grid_mapping_name": if ups { "polar_stereographic" } else { projection },
@@ -61,9 +62,13 @@ fn plane((name, projection, pole, longitude, parallel): (&'static str, &str, f64
     } else if projection == "polar_stereographic" {
         a["standard_parallel"] = json!(parallel);
     }
-    let attributes: &Map<String, Value> = a.as_object()?;
-    let projection = Projection::from_attributes(attributes).ok()?;
-    Some(Crs { name, kind: Kind::Plane(Box::new(projection)) })
+    a
+}
+
+fn plane(system: (&'static str, &str, f64, f64, f64)) -> Option<Crs> {
+    let attributes = polar(system);
+    let projection = Projection::from_attributes(attributes.as_object()?).ok()?;
+    Some(Crs { name: system.0, kind: Kind::Plane(Box::new(projection)) })
 }
 
 impl Crs {
@@ -101,6 +106,29 @@ impl Crs {
 
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Attributes of a CF grid mapping; `None` for longitude and latitude, which need none.
+    pub fn grid_mapping(&self) -> Option<Map<String, Value>> {
+        match self.kind {
+            Kind::Degrees => None,
+            Kind::WebMercator => json!({
+                "grid_mapping_name": "mercator",
+                "longitude_of_projection_origin": 0.0,
+                "standard_parallel": 0.0,
+                "false_easting": 0.0,
+                "false_northing": 0.0,
+                // EPSG method 1024 takes the ellipsoid's larger axis for a sphere's radius.
+                "semi_major_axis": 6_378_137.0,
+                "semi_minor_axis": 6_378_137.0,
+            })
+            .as_object()
+            .cloned(),
+            Kind::Plane(_) => {
+                let system = POLAR.iter().find(|p| p.0 == self.name)?;
+                polar(*system).as_object().cloned()
+            }
+        }
     }
 
     pub fn uri(&self) -> String {

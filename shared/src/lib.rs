@@ -14,6 +14,7 @@ pub mod colormap;
 pub mod crs;
 pub mod cube;
 pub mod dtype;
+pub mod formula;
 pub mod frame;
 pub mod grid;
 pub mod level;

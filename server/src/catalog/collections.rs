@@ -46,7 +46,16 @@ impl Catalog {
     /// # Errors
     /// The version cannot be opened, or the catalog cannot be written.
     pub async fn publish(self: &Arc<Self>, store: &Store, id: &str, _version: &str) -> anyhow::Result<()> {
-        self.catch_up(store, id).await.map(drop)
+        self.catch_up(store, id).await?;
+        // Its views have a new version too.
+        let mut left = store.views_of(id)?;
+        while let Some(view) = left.pop() {
+            if let Err(e) = self.catch_up(store, &view).await {
+                tracing::error!(collection = %view, error = %format!("{e:#}"), "a view cannot be read");
+            }
+            left.extend(store.views_of(&view)?);
+        }
+        Ok(())
     }
 
     /// Brings the catalog to what the stores hold. Returns the ids that had to be written or removed.

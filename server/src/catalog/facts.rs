@@ -37,6 +37,9 @@ pub struct Facts {
     /// Its full resolution is in files elsewhere, which may vanish.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub references: bool,
+    /// How it is computed, where it is a view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<Value>,
     /// What a table says of itself; a cube has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<crate::tables::TableFacts>,
@@ -129,6 +132,7 @@ impl Facts {
                 .map(str::to_owned),
             notes: opened.cube.notes.clone(),
             references: crate::reference::is_marked(&opened.hierarchy),
+            view: attributes.get(crate::views::ATTRIBUTE).filter(|_| opened.snapshot.is_derived()).cloned(),
             attributes: KEPT_ATTRIBUTES
                 .iter()
                 .filter_map(|k| Some(((*k).to_owned(), attributes.get(*k)?.clone())))

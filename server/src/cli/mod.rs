@@ -11,6 +11,7 @@ mod history;
 mod ingest;
 mod serve;
 mod token;
+mod view;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ enum Command {
     Ingest(ingest::Ingest),
     /// Write what a collection refers to for other software
     Export(export::Export),
+    /// Declare collections that are computed from others when they are read
+    View(view::Views),
     /// Prove stores, checksums, references and catalog against each other
     Check(check::Check),
     /// Make the content of an earlier version the latest again, as a new version
@@ -88,6 +91,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // The report says what is wrong; the same in the words of a log would bury it.
         Command::Check(c) => c.run(),
         Command::Export(e) => e.run(),
+        Command::View(v) => v.run(),
         Command::Rollback(c) => c.run(),
         Command::Remove(c) => c.run(),
         Command::Restore(c) => c.run(),

@@ -12,9 +12,9 @@
 mod cost;
 mod coverage;
 pub mod formats;
-mod gather;
+pub mod gather;
 mod path;
-mod places;
+pub mod places;
 mod plan;
 pub mod region;
 mod select;

@@ -35,6 +35,8 @@ const SPATIAL: Convention = [
 pub enum Reference {
     /// Longitude and latitude.
     Geographic,
+    /// An authority and its code.
+    Code(&'static str),
     /// `crs_wkt` of the grid mapping.
     Wkt(String),
     /// By CF attributes alone, or not at all.
@@ -107,6 +109,10 @@ pub fn attributes(
         Reference::Geographic => {
             conventions.push(PROJ);
             root.insert("proj:code".into(), json!("EPSG:4326"));
+        }
+        Reference::Code(code) => {
+            conventions.push(PROJ);
+            root.insert("proj:code".into(), json!(code));
         }
         Reference::Wkt(wkt) => {
             conventions.push(PROJ);

@@ -17,7 +17,7 @@ pub mod bundle;
 mod classic;
 mod compare;
 mod concat;
-mod conventions;
+pub mod conventions;
 mod coordinates;
 pub mod dry_run;
 pub mod duplicates;
@@ -25,7 +25,7 @@ mod feed;
 mod field;
 #[cfg(test)]
 mod grid_tests;
-mod grids;
+pub mod grids;
 pub mod inputs;
 mod layout;
 mod levels;
@@ -34,7 +34,7 @@ mod mesh;
 mod plan;
 mod planes;
 pub mod progress;
-mod pyramid;
+pub mod pyramid;
 pub mod quality;
 #[cfg(test)]
 mod recipe_tests;

@@ -26,7 +26,7 @@ pub use cube::{Cube, Pyramid};
 pub use rule::Rule;
 pub use source::Source;
 
-use section::Section;
+pub use section::Section;
 
 const KEYS: [&str; 5] = ["collection", "source", "cube", "quality", "rule"];
 const COLLECTION: [&str; 6] = ["id", "title", "description", "license", "providers", "keywords"];

@@ -69,7 +69,7 @@ pub async fn kerchunk(snapshot: &Snapshot, out: &Path) -> anyhow::Result<Export>
                     counts.references += 1;
                     json!([file.to_string_lossy(), offset, length])
                 }
-                Location::Inline { bytes, .. } => inline(&bytes, &mut counts),
+                Location::Inline { bytes, .. } | Location::Made { bytes, .. } => inline(&bytes, &mut counts),
                 Location::File { path, offset, length, .. } => inline(
                     &origin::read(&path, offset, length, None).map_err(anyhow::Error::msg)?,
                     &mut counts,

@@ -110,7 +110,7 @@ async fn records(
                 counts.references += 1;
                 Row::Span(number, offset, length)
             }
-            Location::Inline { bytes, .. } => {
+            Location::Inline { bytes, .. } | Location::Made { bytes, .. } => {
                 counts.inline += 1;
                 Row::Inline(bytes)
             }

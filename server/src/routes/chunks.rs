@@ -40,7 +40,7 @@ pub struct Object {
     pub bytes: Bytes,
     pub etag: HeaderValue,
     pub is_metadata: bool,
-    /// In a file that is not the store's.
+    /// In a file that is not the store's, or just made: not kept here.
     pub is_elsewhere: bool,
 }
 
@@ -232,9 +232,10 @@ impl Chunks {
         }
         let Some(location) = snapshot.chunk_location(path).await? else { return Ok(None) };
         let mut etag = HeaderValue::from_str(location.etag())?;
-        let is_elsewhere = matches!(location, Location::Virtual { .. });
+        // What is made has bounds of its own.
+        let is_elsewhere = matches!(location, Location::Virtual { .. } | Location::Made { .. });
         let bytes = match location {
-            Location::Inline { bytes, .. } => bytes,
+            Location::Inline { bytes, .. } | Location::Made { bytes, .. } => bytes,
             Location::File { path, offset, length, .. } => {
                 tokio::task::spawn_blocking(move || map(&path, offset, length)).await??
             }

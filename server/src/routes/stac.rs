@@ -83,6 +83,14 @@ pub fn collection(c: &Collection, base: &str) -> Value {
     if let Some(Value::Array(links)) = out.get_mut("links") {
         links.extend(counts(&here));
     }
+    if let Some(view) = &f.view {
+        out["graticule:view"] = view.clone();
+        let of = view["of"].as_str().unwrap_or_default();
+        let beneath = link("derived_from", &format!("{base}/api/collections/{of}"), "application/json");
+        if let Some(links) = out["links"].as_array_mut() {
+            links.push(beneath);
+        }
+    }
     let members = projection::members(f);
     for asset in ["zarr", "zarr-version"] {
         if let Some(Value::Object(asset)) = out["assets"].get_mut(asset) {

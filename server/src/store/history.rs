@@ -14,6 +14,7 @@ use icechunk::repository::VersionInfo as IcechunkVersion;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::derived::of_base;
 use super::{Store, StoreError, repository_error};
 
 /// One source file of a version, as the commit records it: the catalog can be
@@ -283,18 +284,25 @@ impl Store {
         let latest = self.latest(id)?.ok_or_else(|| StoreError::NoCollection(id.to_owned()))?;
         let from = from.unwrap_or(&latest);
         let missing = || StoreError::NoVersion { collection: id.to_owned(), version: from.to_owned() };
-        let start = SnapshotId::try_from(from).map_err(|_| missing())?;
-        let lineage = self.lineage(id)?;
-        if lineage.is_expired(from) {
+        // A view's history is that of what it is of.
+        let (mut below, mut version, mut views) = (id.to_owned(), from, Vec::new());
+        while let Some(view) = self.view(&below)? {
+            version = view.version_beneath(version).ok_or_else(missing)?;
+            below.clone_from(&view.of);
+            views.push(view);
+        }
+        let start = SnapshotId::try_from(version).map_err(|_| missing())?;
+        let lineage = self.lineage(&below)?;
+        if lineage.is_expired(version) {
             return Err(StoreError::Expired { collection: id.to_owned(), version: from.to_owned() });
         }
-        if start.is_initial() || !self.repo_dir(id)?.join("snapshots").join(from).is_file() {
+        if start.is_initial() || !self.repo_dir(&below)?.join("snapshots").join(version).is_file() {
             return Err(missing());
         }
         let mut more = more;
-        walk(self.repository(id).await?.as_ref(), &start, |v| {
+        walk(self.repository(&below).await?.as_ref(), &start, |v| {
             let oldest = lineage.since.as_ref() == Some(&v.id);
-            more(v) && !oldest
+            more(views.iter().rev().fold(v, |v, view| of_base(view, &v))) && !oldest
         })
         .await
     }

@@ -9,6 +9,7 @@
 //! kernel drops with the process); a collection exists once its branch has a
 //! commit of ours; nothing here decodes a chunk except [`Snapshot::read_block`].
 
+mod derived;
 pub mod durable;
 pub mod history;
 mod inspect;
@@ -32,6 +33,7 @@ use icechunk::config::{
     ManifestSplitDimCondition, ManifestSplittingConfig, RepositoryConfig,
 };
 
+pub use derived::{Derived, digest};
 pub use history::{
     Change, Ending, Extent, Former, Granule, Kind, Living, Origin, Past, Standing, VersionInfo,
 };
@@ -87,6 +89,12 @@ pub enum StoreError {
     Corrupt { path: String, reason: String },
     #[error("{}, a file that this cube refers to: {reason}", file.display())]
     Origin { file: PathBuf, reason: String },
+    #[error("{0:?} is a view: it is computed from another collection and holds nothing of its own")]
+    IsView(String),
+    #[error("view {view:?}: {reason}")]
+    View { view: String, reason: String },
+    #[error("collection {id:?} has views ({views}); remove them first")]
+    HasViews { id: String, views: String },
     #[error("repository: {0}")]
     Repository(String),
 }
@@ -125,6 +133,7 @@ pub struct Store {
     snapshots: Mutex<Recent<Arc<Snapshot>>>,
     tips: Mutex<HashMap<String, Tip>>,
     lineages: Mutex<HashMap<String, (lineage::Stamp, Arc<Lineage>)>>,
+    views: Mutex<HashMap<String, derived::Declared>>,
 }
 
 impl Store {
@@ -144,6 +153,7 @@ impl Store {
             snapshots: Mutex::new(Recent::new(SNAPSHOTS_KEPT)),
             tips: Mutex::default(),
             lineages: Mutex::default(),
+            views: Mutex::default(),
         })
     }
 
@@ -184,6 +194,10 @@ impl Store {
     /// # Errors
     /// A bad id, an unreadable branch file.
     pub fn latest(&self, id: &str) -> Result<Option<String>, StoreError> {
+        self.latest_within(id, derived::DEEPEST)
+    }
+
+    fn latest_within(&self, id: &str, depth: usize) -> Result<Option<String>, StoreError> {
         use std::os::unix::fs::MetadataExt;
         let path = self.repo_dir(id)?.join("refs").join(format!("branch.{BRANCH}")).join("ref.json");
         let meta = match std::fs::metadata(&path) {
@@ -191,7 +205,9 @@ impl Store {
             Err(e)
                 if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
             {
-                return Ok(None);
+                let Some(view) = self.view(id)?.filter(|_| depth > 0) else { return Ok(None) };
+                let below = self.latest_within(&view.of, depth - 1)?;
+                return Ok(below.map(|version| view.version_of(&version)));
             }
             Err(e) => return Err(StoreError::Io { path, reason: e }),
         };
@@ -213,6 +229,9 @@ impl Store {
     }
 
     async fn repository(&self, id: &str) -> Result<Arc<Repository>, StoreError> {
+        if self.view(id)?.is_some() {
+            return Err(StoreError::IsView(id.to_owned()));
+        }
         let dir = self.repo_dir(id)?;
         let stamp = self.lineage_stamp(id);
         if let Some((then, found)) = lock(&self.repositories).get(id)
@@ -245,8 +264,27 @@ impl Store {
         if let Some(found) = lock(&self.snapshots).get(&key) {
             return Ok(found);
         }
-        let repository = self.repository(id).await?;
-        let snapshot = Arc::new(Snapshot::open(id, &self.repo_dir(id)?, &repository, version).await?);
+        let snapshot = match self.view(id)? {
+            Some(view) => {
+                let missing =
+                    || StoreError::NoVersion { collection: id.to_owned(), version: version.to_owned() };
+                let below = view.version_beneath(version).ok_or_else(missing)?;
+                // Whoever asks for a view's version asks for no version of what is beneath.
+                let base = Box::pin(self.open_version(&view.of, Some(below))).await;
+                let base = base.map_err(|e| match e {
+                    StoreError::NoVersion { .. } => missing(),
+                    StoreError::Expired { .. } => {
+                        StoreError::Expired { collection: id.to_owned(), version: version.to_owned() }
+                    }
+                    other => other,
+                })?;
+                self.open_view(id, &view, base).await?
+            }
+            None => {
+                let repository = self.repository(id).await?;
+                Arc::new(Snapshot::open(id, &self.repo_dir(id)?, &repository, version).await?)
+            }
+        };
         lock(&self.snapshots).put(&key, Arc::clone(&snapshot));
         Ok(snapshot)
     }
@@ -257,6 +295,7 @@ impl Store {
         lock(&self.snapshots).remove(|k| k.rsplit_once('@').is_some_and(|(c, _)| c == id));
         lock(&self.tips).remove(id);
         lock(&self.lineages).remove(id);
+        lock(&self.views).remove(id);
     }
 }
 

@@ -25,6 +25,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use super::derived::Derived;
 use super::{StoreError, VersionInfo, lock, repository_error};
 use crate::codec::Decoder;
 use crate::reference::origin;
@@ -60,19 +61,27 @@ pub enum Location {
         modified: Option<u32>,
         etag: Arc<str>,
     },
+    /// Computed just now, of a view.
+    Made {
+        bytes: Bytes,
+        etag: Arc<str>,
+    },
 }
 
 impl Location {
     /// Strong, quotes included.
     pub fn etag(&self) -> &Arc<str> {
         match self {
-            Self::Inline { etag, .. } | Self::File { etag, .. } | Self::Virtual { etag, .. } => etag,
+            Self::Inline { etag, .. }
+            | Self::File { etag, .. }
+            | Self::Virtual { etag, .. }
+            | Self::Made { etag, .. } => etag,
         }
     }
 
     pub fn len(&self) -> u64 {
         match self {
-            Self::Inline { bytes, .. } => bytes.len() as u64,
+            Self::Inline { bytes, .. } | Self::Made { bytes, .. } => bytes.len() as u64,
             Self::File { length, .. } | Self::Virtual { length, .. } => *length,
         }
     }
@@ -92,16 +101,26 @@ pub struct Document {
 type ShardIndex = Arc<Vec<Option<Span>>>;
 
 pub struct Snapshot {
-    collection: String,
-    info: VersionInfo,
-    pub(super) chunks_dir: PathBuf,
-    pub(super) session: Session,
-    root: Document,
-    nodes: BTreeMap<String, Document>,
-    hierarchy: Arc<Hierarchy>,
+    pub(super) collection: String,
+    pub(super) info: VersionInfo,
+    pub(super) backing: Backing,
+    pub(super) root: Document,
+    pub(super) nodes: BTreeMap<String, Document>,
+    pub(super) hierarchy: Arc<Hierarchy>,
+    pub(super) decoders: Mutex<HashMap<String, Arc<Decoder>>>,
+}
+
+/// Where the chunks of a version come from.
+pub(super) enum Backing {
+    Stored(Box<Stored>),
+    Derived(Arc<dyn Derived>),
+}
+
+pub(super) struct Stored {
+    chunks_dir: PathBuf,
+    session: Session,
     locations: Mutex<HashMap<String, Option<Location>>>,
     indices: Mutex<HashMap<String, ShardIndex>>,
-    decoders: Mutex<HashMap<String, Arc<Decoder>>>,
 }
 
 impl Snapshot {
@@ -137,13 +156,15 @@ impl Snapshot {
         Ok(Self {
             collection: collection.to_owned(),
             info: VersionInfo::new(info),
-            chunks_dir: repo_dir.join("chunks"),
-            session,
+            backing: Backing::Stored(Box::new(Stored {
+                chunks_dir: repo_dir.join("chunks"),
+                session,
+                locations: Mutex::default(),
+                indices: Mutex::default(),
+            })),
             root,
             nodes,
             hierarchy: Arc::new(hierarchy),
-            locations: Mutex::default(),
-            indices: Mutex::default(),
             decoders: Mutex::default(),
         })
     }
@@ -219,15 +240,29 @@ impl Snapshot {
     /// # Errors
     /// A manifest that cannot be read.
     pub async fn chunk_location(&self, key: &str) -> Result<Option<Location>, StoreError> {
-        if let Some(found) = lock(&self.locations).get(key) {
+        let stored = match &self.backing {
+            Backing::Stored(stored) => stored,
+            Backing::Derived(from) => {
+                let Some((array, indices)) = self.parse_key(key) else { return Ok(None) };
+                let index: Vec<u64> = indices.iter().map(|i| u64::from(*i)).collect();
+                if let Some(below) =
+                    from.passed(&array.path).and_then(|p| from.base().hierarchy.arrays.get(p))
+                {
+                    let key = below.chunk_key(&index);
+                    return Box::pin(from.base().chunk_location(&key)).await;
+                }
+                return self.made(from, array, &index).await;
+            }
+        };
+        if let Some(found) = lock(&stored.locations).get(key) {
             return Ok(found.clone());
         }
         let Some((array, indices)) = self.parse_key(key) else { return Ok(None) };
         let path = NodePath::new(&format!("/{}", array.path)).map_err(repository_error)?;
         let payload =
-            self.session.get_chunk_ref(&path, &ChunkIndices(indices)).await.map_err(repository_error)?;
-        let location = payload.and_then(|p| self.located(p));
-        let mut kept = lock(&self.locations);
+            stored.session.get_chunk_ref(&path, &ChunkIndices(indices)).await.map_err(repository_error)?;
+        let location = payload.and_then(|p| stored.located(p));
+        let mut kept = lock(&stored.locations);
         if kept.len() >= LOCATIONS_KEPT {
             kept.clear();
         }
@@ -242,7 +277,12 @@ impl Snapshot {
     pub async fn references(
         &self,
     ) -> Result<impl Stream<Item = Result<Elsewhere, StoreError>> + '_, StoreError> {
-        let chunks = self.session.all_chunks().await.map_err(repository_error)?;
+        // A view refers to what the version beneath does.
+        let mut at = self;
+        while let Backing::Derived(from) = &at.backing {
+            at = from.base();
+        }
+        let chunks = at.stored()?.session.all_chunks().await.map_err(repository_error)?;
         Ok(chunks.map_err(repository_error).try_filter_map(|(_, chunk)| async move {
             let ChunkPayload::Virtual(v) = chunk.payload else { return Ok(None) };
             let modified = modified(v.checksum.as_ref());
@@ -264,36 +304,20 @@ impl Snapshot {
         path: &str,
     ) -> Result<impl Stream<Item = Result<(Vec<u64>, Location), StoreError>> + '_, StoreError> {
         let path = NodePath::new(&format!("/{path}")).map_err(repository_error)?;
-        let chunks = self.session.array_chunk_iterator(&path).await;
+        let stored = self.stored()?;
+        let chunks = stored.session.array_chunk_iterator(&path).await;
         Ok(chunks.map_err(repository_error).try_filter_map(|chunk| {
             let index = chunk.coord.0.iter().map(|i| u64::from(*i)).collect();
-            let found = self.located(chunk.payload).map(|location| (index, location));
+            let found = stored.located(chunk.payload).map(|location| (index, location));
             async move { Ok(found) }
         }))
     }
 
-    fn located(&self, payload: ChunkPayload) -> Option<Location> {
-        Some(match payload {
-            ChunkPayload::Inline(bytes) => {
-                let etag = etag_of(&bytes);
-                Location::Inline { bytes, etag }
-            }
-            ChunkPayload::Ref(r) => {
-                let id = r.id.to_string();
-                let etag = format!("\"{id}-{}-{}\"", r.offset, r.length).into();
-                let path = self.chunks_dir.join(&id).into();
-                Location::File { path, offset: r.offset, length: r.length, etag }
-            }
-            ChunkPayload::Virtual(v) => {
-                let url: Arc<str> = v.location.url().into();
-                let mut hash = Sha256::new();
-                hash.update(format!("{url} {} {} {:?}", v.offset, v.length, v.checksum));
-                let etag = format!("\"{}\"", hex(&hash.finalize()[..16])).into();
-                let modified = modified(v.checksum.as_ref());
-                Location::Virtual { url, offset: v.offset, length: v.length, modified, etag }
-            }
-            _ => return None,
-        })
+    fn stored(&self) -> Result<&Stored, StoreError> {
+        match &self.backing {
+            Backing::Stored(stored) => Ok(stored),
+            Backing::Derived(_) => Err(StoreError::IsView(self.collection.clone())),
+        }
     }
 
     /// Decoded values of one block (an inner chunk of a shard, or a whole chunk
@@ -309,6 +333,12 @@ impl Snapshot {
             || block.iter().zip(block_shape).zip(&array.shape).any(|((b, s), n)| b.saturating_mul(*s) >= *n)
         {
             return Err(corrupt(format!("block {block:?} is outside the array {:?}", array.shape)));
+        }
+        if let Backing::Derived(from) = &self.backing {
+            return match from.passed(&array.path).and_then(|p| from.base().hierarchy.arrays.get(p)) {
+                Some(below) => Box::pin(from.base().read_block(below, block)).await,
+                None => self.computed(from, array, block).await,
+            };
         }
         let decoder = self.decoder(array)?;
         let Placed { key, within, chunks } = placed(array, block);
@@ -358,7 +388,9 @@ impl Snapshot {
         at_end: bool,
         crc32c: bool,
     ) -> Result<ShardIndex, StoreError> {
-        if let Some(found) = lock(&self.indices).get(key) {
+        if let Ok(stored) = self.stored()
+            && let Some(found) = lock(&stored.indices).get(key)
+        {
             return Ok(Arc::clone(found));
         }
         let corrupt = |reason: String| StoreError::Corrupt { path: key.to_owned(), reason };
@@ -372,11 +404,13 @@ impl Snapshot {
             return Err(corrupt(format!("inner chunk at {}+{} is past the shard's end", s.offset, s.length)));
         }
         let index = Arc::new(index);
-        let mut kept = lock(&self.indices);
-        if kept.len() >= INDICES_KEPT {
-            kept.clear();
+        if let Ok(stored) = self.stored() {
+            let mut kept = lock(&stored.indices);
+            if kept.len() >= INDICES_KEPT {
+                kept.clear();
+            }
+            kept.insert(key.to_owned(), Arc::clone(&index));
         }
-        kept.insert(key.to_owned(), Arc::clone(&index));
         Ok(index)
     }
 
@@ -389,6 +423,32 @@ impl Snapshot {
         let d = Arc::new(d);
         lock(&self.decoders).insert(array.path.clone(), Arc::clone(&d));
         Ok(d)
+    }
+}
+
+impl Stored {
+    fn located(&self, payload: ChunkPayload) -> Option<Location> {
+        Some(match payload {
+            ChunkPayload::Inline(bytes) => {
+                let etag = etag_of(&bytes);
+                Location::Inline { bytes, etag }
+            }
+            ChunkPayload::Ref(r) => {
+                let id = r.id.to_string();
+                let etag = format!("\"{id}-{}-{}\"", r.offset, r.length).into();
+                let path = self.chunks_dir.join(&id).into();
+                Location::File { path, offset: r.offset, length: r.length, etag }
+            }
+            ChunkPayload::Virtual(v) => {
+                let url: Arc<str> = v.location.url().into();
+                let mut hash = Sha256::new();
+                hash.update(format!("{url} {} {} {:?}", v.offset, v.length, v.checksum));
+                let etag = format!("\"{}\"", hex(&hash.finalize()[..16])).into();
+                let modified = modified(v.checksum.as_ref());
+                Location::Virtual { url, offset: v.offset, length: v.length, modified, etag }
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -430,7 +490,7 @@ async fn decode(decoder: Arc<Decoder>, bytes: Bytes) -> Result<Vec<u8>, String> 
 
 async fn fetch(location: Location, offset: u64, length: u64) -> Result<Bytes, StoreError> {
     match location {
-        Location::Inline { bytes, .. } => {
+        Location::Inline { bytes, .. } | Location::Made { bytes, .. } => {
             let (from, to) = (offset as usize, (offset + length) as usize);
             if to > bytes.len() {
                 return Err(StoreError::Corrupt { path: "inline chunk".into(), reason: "too short".into() });
@@ -471,42 +531,54 @@ async fn fetch(location: Location, offset: u64, length: u64) -> Result<Bytes, St
     }
 }
 
-struct Documents {
+pub(super) struct Documents {
     /// With everything inline.
-    root: Document,
-    nodes: BTreeMap<String, Document>,
+    pub root: Document,
+    pub nodes: BTreeMap<String, Document>,
     /// The root as it is stored, where it is presented otherwise.
-    stored: Option<Bytes>,
+    pub stored: Option<Bytes>,
 }
 
 fn documents(listed: &[NodeSnapshot]) -> Result<Documents, StoreError> {
-    let mut root = None;
-    let mut nodes = BTreeMap::new();
-    let mut inline = serde_json::Map::new();
-    let mut presented = serde_json::Map::new();
+    let mut root = Value::Null;
+    let mut nodes = Vec::with_capacity(listed.len());
     for node in listed {
         let path = node.path.to_string();
         let path = path.trim_start_matches('/');
         let parsed: Value = serde_json::from_slice(&node.user_data)
             .map_err(|e| StoreError::Corrupt { path: format!("{path}/zarr.json"), reason: e.to_string() })?;
         if path.is_empty() {
-            root = Some(parsed);
+            root = parsed;
         } else {
             debug_assert_eq!(
                 matches!(node.node_data, NodeData::Array { .. }),
                 parsed["node_type"] == "array"
             );
-            let shown = crate::codec::presented(&parsed);
-            let bytes = match &shown {
-                Some(shown) => serde_json::to_vec(shown).map_err(repository_error)?.into(),
-                None => node.user_data.clone(),
-            };
-            nodes.insert(path.to_owned(), document(bytes));
-            presented.extend(shown.map(|shown| (path.to_owned(), shown)));
-            inline.insert(path.to_owned(), parsed);
+            nodes.push((path.to_owned(), node.user_data.clone(), parsed));
         }
     }
-    let Some(Value::Object(mut root)) = root else {
+    documents_of(root, nodes.into_iter())
+}
+
+/// Of the root's document and of each node's: its path, its text, and what that says.
+pub(super) fn documents_of(
+    root: Value,
+    all: impl Iterator<Item = (String, Bytes, Value)>,
+) -> Result<Documents, StoreError> {
+    let mut nodes = BTreeMap::new();
+    let mut inline = serde_json::Map::new();
+    let mut presented = serde_json::Map::new();
+    for (path, text, parsed) in all {
+        let shown = crate::codec::presented(&parsed);
+        let bytes = match &shown {
+            Some(shown) => serde_json::to_vec(shown).map_err(repository_error)?.into(),
+            None => text,
+        };
+        nodes.insert(path.clone(), document(bytes));
+        presented.extend(shown.map(|shown| (path.clone(), shown)));
+        inline.insert(path, parsed);
+    }
+    let Value::Object(mut root) = root else {
         return Err(StoreError::Corrupt { path: "zarr.json".into(), reason: "no root group".into() });
     };
     inline.sort_keys();
@@ -531,7 +603,7 @@ fn document(bytes: Bytes) -> Document {
     Document { bytes, etag }
 }
 
-fn etag_of(bytes: &[u8]) -> Arc<str> {
+pub(super) fn etag_of(bytes: &[u8]) -> Arc<str> {
     format!("\"{}\"", hex(&Sha256::digest(bytes)[..16])).into()
 }
 

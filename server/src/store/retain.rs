@@ -74,6 +74,9 @@ impl Store {
         if self.latest(id)?.is_none() {
             return Err(StoreError::NoCollection(id.to_owned()));
         }
+        if self.view(id)?.is_some() {
+            return Err(StoreError::IsView(id.to_owned()));
+        }
         let _lock = self.lock_collection(id)?;
         let now = Utc::now().timestamp_micros();
         let versions = self.versions(id).await?;

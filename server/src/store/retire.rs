@@ -23,6 +23,10 @@ impl Store {
         if self.latest(id)?.is_none() && !crate::tables::exists(&self.root, id) {
             return Err(StoreError::NoCollection(id.to_owned()));
         }
+        let views = self.views_of(id)?;
+        if !views.is_empty() {
+            return Err(StoreError::HasViews { id: id.to_owned(), views: views.join(", ") });
+        }
         let _lock = self.lock_collection(id)?;
         if to.exists() {
             return Err(StoreError::RetiredAlready(id.to_owned()));

@@ -176,6 +176,9 @@ impl Store {
     /// A bad id, another writer, a disk that cannot be written.
     pub async fn writer(&self, id: &str) -> Result<Writer<'_>, StoreError> {
         let dir = self.collection_dir(id)?;
+        if self.view(id)?.is_some() {
+            return Err(StoreError::IsView(id.to_owned()));
+        }
         std::fs::create_dir_all(&dir).map_err(StoreError::io(&dir))?;
         let lock = self.lock_collection(id)?;
         let repo_dir = self.repo_dir(id)?;
