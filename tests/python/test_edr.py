@@ -527,3 +527,44 @@ def test_netcdf_answers_keep_the_cf_conventions(ncep, what, tmp_path):
     report = json.loads(out.read_text())["cf:1.11"]
     findings = {p["name"]: p["msgs"] for k in ("high_priorities", "medium_priorities") for p in report[k] if p["value"][0] < p["value"][1]}
     assert not findings, findings
+
+
+@needs_samples
+def test_a_picture_of_a_region_has_the_colours_of_the_map_and_nothing_beside_it(server):
+    import io
+
+    from PIL import Image
+
+    here = f"{server.url}/api/collections/{collection_of('netcdf/eraint_uvz.nc')}"
+    chosen = "parameter-name=u&z=500&month=7"
+    read = lambda url: np.array(Image.open(io.BytesIO(ask(url)[0])).convert("RGBA"))
+    whole = read(f"{here}/cube?bbox=-20,10,44,42&{chosen}&f=PNG&clim=-30,30")
+    on_map = read(f"{here}/map?bbox=-20,10,44,42&variable=u&z=500&dim:month=7&clim=-30,30&width=512&height=256")
+    np.testing.assert_array_equal(whole, on_map)
+    assert whole.shape == (256, 512, 4) and (whole[..., 3] == 255).all()
+    part = read(f"{here}/area?coords=POLYGON((-20%2010,44%2010,44%2042,-20%2010))&{chosen}&f=image/png&clim=-30,30")
+    # The diagonal runs from the lower left to the upper right; what is above it is left out.
+    row, column = np.mgrid[0:256, 0:512]
+    inside = (255.5 - row - 0.5) / 256 < (column + 0.5) / 512
+    edge = abs((255.5 - row) / 256 - (column + 0.5) / 512) < 0.01
+    assert ((part[..., 3] == 255) == inside)[~edge].all()
+    np.testing.assert_array_equal(part[inside & ~edge], whole[inside & ~edge])
+    code, problem = refusal(server, collection_of("netcdf/eraint_uvz.nc"), "position", coords="POINT(0 0)", f="PNG")
+    assert code == 400 and "area, cube or radius" in problem["detail"]
+    described = json.loads(ask(here)[0])["data_queries"]
+    formats = lambda q: described[q]["link"]["variables"]["output_formats"]
+    assert "PNG" in formats("area") and "PNG" not in formats("position")
+
+
+@needs_samples
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_an_answer_says_the_sha_256_of_what_is_sent(server, coding):
+    import base64
+    import hashlib
+
+    url = f"{server.url}/api/collections/{collection_of('netcdf/eraint_uvz.nc')}/cube?bbox=0,0,20,20"
+    for f in ("CoverageJSON", "NetCDF4", "CSV"):
+        body, headers = ask(f"{url}&f={f}", **{"accept-encoding": coding})
+        known = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        assert headers["repr-digest"] == f"sha-256=:{known}:", f
+        assert headers["graticule-version"] and headers["graticule-citation"]

@@ -29,10 +29,13 @@ use graticule_shared::cube::Variable;
 use graticule_shared::frame::Frame;
 use quick_cache::sync::Cache;
 use quick_cache::{OptionsBuilder, Weighter};
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use crate::edr::Region;
 use crate::opened::Opened;
 use crate::problem::{Answer, Kind, Problem};
+use crate::store::hex;
 
 pub use encode::Format;
 pub use info::{Reading, reading};
@@ -70,6 +73,8 @@ pub struct Request {
     pub format: Format,
     /// Colour of what has no data; transparent when absent.
     pub ground: Option<[u8; 3]>,
+    /// What lies beside it has no data: places on longitude and latitude.
+    pub only: Option<Region>,
 }
 
 #[derive(Clone)]
@@ -149,12 +154,13 @@ impl Pictures {
         let indices = select::indices(opened, variable, &request.choice).await?;
         let style = self.style(opened, variable, &request.style).await?;
         let key = format!(
-            "{} {indices:?} {} {:?} {:?} {}",
+            "{} {indices:?} {} {:?} {:?} {} {}",
             whose(opened, variable),
             style.key(),
             request.format,
             request.ground,
-            frame_key(&request.frame)
+            frame_key(&request.frame),
+            request.only.as_ref().map_or_else(String::new, |r| hex(&Sha256::digest(format!("{r:?}"))))
         );
         if let Some(made) = self.made.get(&key) {
             return Ok(made);
@@ -165,8 +171,12 @@ impl Pictures {
         let (format, ground) = (request.format, request.ground);
         let size = [request.frame.width, request.frame.height];
         let packing = variable.packing.clone();
+        let only = request.only.clone().map(|region| (region, request.frame.clone()));
         let made = tokio::task::spawn_blocking(move || {
-            let states = paint::states(&sheet, &plane, &packing, &style, size);
+            let mut states = paint::states(&sheet, &plane, &packing, &style, size);
+            if let Some((region, frame)) = &only {
+                paint::leave_out(&mut states, region, frame);
+            }
             encode::picture(&states, size, &style, ground, format)
         });
         let made = Arc::new(made.await.map_err(Problem::internal)?.map_err(Problem::internal)?);

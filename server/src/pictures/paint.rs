@@ -3,10 +3,12 @@
 use graticule_shared::colormap;
 use graticule_shared::cube::Packing;
 use graticule_shared::dtype::DataType;
+use graticule_shared::frame::Frame;
 
 use super::blocks::Plane;
 use super::sheet::{NONE, Places, Sheet};
 use super::style::Style;
+use crate::edr::Region;
 
 /// What a pixel shows: an index into the colour scale, or one of these.
 pub type State = u16;
@@ -42,6 +44,20 @@ fn state(raw: Option<f64>, packing: &Packing, style: &Style) -> State {
         return ABOVE;
     }
     State::from(colormap::index(value, style.low, style.high, style.stretch))
+}
+
+/// What lies beside a region shows nothing; the frame is of degrees.
+pub fn leave_out(states: &mut [State], region: &Region, frame: &Frame) {
+    let sight = region.sight();
+    let longitudes = frame.longitudes();
+    for (row, latitude) in states.chunks_mut(longitudes.len().max(1)).zip(frame.latitudes()) {
+        let along = sight.along(latitude);
+        for (state, longitude) in row.iter_mut().zip(&longitudes) {
+            if !along.contains(*longitude) {
+                *state = NO_DATA;
+            }
+        }
+    }
 }
 
 fn fill(

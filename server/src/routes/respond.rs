@@ -5,6 +5,7 @@ use std::any::Any;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use base64::Engine;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -19,7 +20,10 @@ use crate::problem::{Answer, Problem};
 pub const JSON: &str = "application/json";
 pub const GEOJSON: &str = "application/geo+json";
 pub const EXPOSED: &str = "ETag, Last-Modified, Content-Range, Content-Length, Accept-Ranges, Location, Link, Retry-After, \
-     RateLimit, RateLimit-Policy, Deprecation, Sunset, Graticule-Version";
+     RateLimit, RateLimit-Policy, Deprecation, Sunset, Repr-Digest, Content-Crs, Content-Bbox, Preference-Applied, \
+     Graticule-Version, Graticule-Citation, Graticule-Cost";
+
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 /// Marks a refusal whose shape a standard gives, so that it is left as it is.
 #[derive(Clone)]
@@ -32,6 +36,7 @@ pub struct Document {
     pub status: StatusCode,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     modified_secs: Option<u64>,
+    is_digested: bool,
 }
 
 impl Document {
@@ -43,6 +48,7 @@ impl Document {
             status: StatusCode::OK,
             headers: Vec::new(),
             modified_secs: None,
+            is_digested: false,
         }
     }
 
@@ -76,6 +82,11 @@ impl Document {
         self.modified_secs = Some(secs);
         self
     }
+    /// Says the SHA-256 of what is sent (`Repr-Digest`, RFC 9530).
+    pub fn digested(mut self) -> Self {
+        self.is_digested = true;
+        self
+    }
     /// What is described here has been replaced, or will go.
     pub fn deprecated(mut self, how: &Deprecation) -> Self {
         let mut h = HeaderMap::new();
@@ -94,7 +105,8 @@ impl Document {
     /// Answers a request that had these headers.
     pub fn answer(self, request: &HeaderMap) -> Response<Body> {
         let mut coding = Coding::of(request, self.content_type, self.body.len());
-        let digest = hex(&Sha256::digest(&self.body)[..12]);
+        let whole = Sha256::digest(&self.body);
+        let digest = hex(&whole[..12]);
         let etag = coding.tagged(&digest);
         let mut response = Response::new(Body::empty());
         let h = response.headers_mut();
@@ -130,6 +142,14 @@ impl Document {
             }),
         };
         let h = response.headers_mut();
+        if self.is_digested {
+            // Of the representation, its coding included.
+            let own = if matches!(coding, Coding::Identity) { whole } else { Sha256::digest(&body) };
+            let text = format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(own));
+            if let Ok(v) = HeaderValue::from_str(&text) {
+                h.insert(REPR_DIGEST, v);
+            }
+        }
         if let Ok(v) = HeaderValue::from_str(&coding.tagged(&digest)) {
             h.insert(header::ETAG, v);
         }

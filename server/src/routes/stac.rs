@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::edr::What;
+use super::edr::{What, picture};
 use super::{projection, provenance};
 use crate::catalog::facts::{DimFacts, VariableFacts};
 use crate::catalog::items::Item;
@@ -258,6 +258,12 @@ fn edr(out: &mut Map<String, Value>, f: &Facts, locatable: &[&VariableFacts], he
     heights.dedup();
     if !locatable.is_empty() {
         let mut add = |name: &str, title: &str, href: String, more: Value| {
+            let mut formats = formats.clone();
+            if What::ALL.iter().any(|w| w.name() == name && w.is_region())
+                && let Some(formats) = formats.as_array_mut()
+            {
+                formats.push(json!(picture::NAME));
+            }
             let mut variables = json!({"title": title, "query_type": name, "output_formats": formats,
                 "default_output_format": "CoverageJSON", "crs_details": crs_details});
             if let (Some(v), Value::Object(more)) = (variables.as_object_mut(), more) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use futures::future::BoxFuture;
 use graticule_shared::axis::Axis;
-use graticule_shared::crs::Crs;
+use graticule_shared::crs::{Crs, METRES_PER_DEGREE};
 use graticule_shared::cube::{Dim, Role, Variable, packing};
 use graticule_shared::dtype::DataType;
 use graticule_shared::grid::Horizontal;
@@ -33,9 +33,6 @@ const LONGEST: f64 = 200_000.0;
 const MOST_LEVELS: u32 = 8;
 /// A level whose longer side has no more than this is the last.
 const SMALL: u64 = 512;
-/// Length of a degree of a great circle.
-const METRES_PER_DEGREE: f64 = 111_195.0;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {

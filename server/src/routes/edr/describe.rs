@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::What;
+use super::{What, picture};
 use crate::edr::formats::Format;
 use crate::routes::doc;
 
@@ -57,6 +57,9 @@ fn parameters(what: What) -> Vec<Value> {
         ]),
     }
     out.extend(common());
+    if what.is_region() {
+        picture::describe(&mut out);
+    }
     out
 }
 
@@ -95,7 +98,11 @@ fn get(what: What) -> Value {
         What::Radius => "Values of the cells within a distance",
         What::Trajectory => "Values along a path",
     };
-    data(summary, &parameters(what))
+    let mut operation = data(summary, &parameters(what));
+    if what.is_region() {
+        operation["responses"]["200"]["content"]["image/png"] = json!({"schema": {}});
+    }
+    operation
 }
 
 fn post(what: What) -> Value {

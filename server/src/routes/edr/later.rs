@@ -189,6 +189,7 @@ pub async fn results(
         .find(|t| *t == done.content_type)
         .unwrap_or("application/octet-stream");
     let mut document = Document::new(content_type, body)
+        .digested()
         .header(HeaderName::from_static("graticule-version"), &asked.version);
     if let Some(failed) = done.failed.and_then(|s| StatusCode::from_u16(s).ok()) {
         document = document.status(failed);

@@ -5,6 +5,7 @@ pub mod describe;
 pub mod instances;
 pub mod later;
 pub mod locations;
+pub mod picture;
 pub mod statistics;
 
 use std::sync::Arc;
@@ -90,13 +91,19 @@ impl What {
         }
     }
 
+    /// True where what is asked for has an area, and a picture.
+    pub const fn is_region(self) -> bool {
+        matches!(self, Self::Area | Self::Cube | Self::Radius)
+    }
+
     /// Parameters besides those of all queries.
     const fn own(self) -> &'static [&'static str] {
         match self {
             Self::Position => &["coords", "method"],
-            Self::Area | Self::Trajectory => &["coords"],
-            Self::Cube => &["bbox"],
-            Self::Radius => &["coords", "within", "within-units"],
+            Self::Area => &["coords", "colormap", "clim"],
+            Self::Trajectory => &["coords"],
+            Self::Cube => &["bbox", "colormap", "clim"],
+            Self::Radius => &["coords", "within", "within-units", "colormap", "clim"],
         }
     }
 }
@@ -273,6 +280,10 @@ async fn answer(
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
     let request = request(&query, what.own(), asked(what, &query)?)?;
+    // A picture costs the same however much is behind it, so there is nothing to estimate or to put off.
+    if picture::is_asked(&query) && query.get("estimate").is_none() {
+        return picture::answer(app, target, &opened, &query, &request, headers).await;
+    }
     if later::is_preferred(headers) && !head && query.get("estimate").is_none() {
         let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
         let format = Format::negotiated(query.given("f"), accept)?;
@@ -315,7 +326,7 @@ pub async fn respond(
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
-    let format = Format::negotiated(query.given("f"), accept)?;
+    let format = Format::negotiated(query.given("f").filter(|_| !picture::is_asked(query)), accept)?;
     if head || query.get("estimate").is_some() {
         let cost = planned(app, &opened, request).await?.0.cost;
         if let Some(estimate) = estimate(query, head, &cost, format.most_values())? {
@@ -403,6 +414,7 @@ pub fn about(
     let text = citation::citation(attributes, &title, opened.snapshot.version(), &href);
     let cite = citation::doi(attributes).unwrap_or_else(|| href.clone());
     let document = document
+        .digested()
         .header(HeaderName::from_static("graticule-version"), opened.snapshot.version())
         .header(HeaderName::from_static("graticule-citation"), &citation::as_header(&text))
         .header(header::LINK, &format!("<{cite}>; rel=\"cite-as\""))

@@ -66,7 +66,7 @@ fn choice(query: &Query) -> Choice {
     }
 }
 
-fn asked_style(query: &Query) -> Answer<style::Asked> {
+pub fn asked_style(query: &Query) -> Answer<style::Asked> {
     let logarithmic = match query.get("scale") {
         None | Some("linear") => false,
         Some("log") => true,
@@ -104,7 +104,7 @@ fn format(query: &Query, headers: &HeaderMap) -> Answer<Format> {
     ))
 }
 
-fn picture(format: Format, bytes: &[u8], version: &str) -> Document {
+pub fn picture(format: Format, bytes: &[u8], version: &str) -> Document {
     Document::new(format.media_type(), bytes)
         .cache(CACHE)
         .header(HeaderName::from_static("graticule-version"), version)

@@ -36,6 +36,7 @@ pub async fn get(
         style: super::asked_style(&query)?,
         format,
         ground: None,
+        only: None,
     };
     let made = app.pictures.draw(&opened, &request).await?;
     Ok(super::picture(format, &made, opened.snapshot.version()).answer(&headers))

@@ -40,6 +40,7 @@ pub async fn get(
         style: super::asked_style(&query)?,
         format,
         ground: ground(&query)?,
+        only: None,
     };
     let opened = app.opened(&id).await?;
     let made = app.pictures.draw(&opened, &request).await?;

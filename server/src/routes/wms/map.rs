@@ -33,6 +33,7 @@ pub async fn get(
         style: k.style(k.get("STYLES").or(k.get("STYLE")))?,
         format,
         ground: ground(k)?,
+        only: None,
     };
     let made = app.pictures.draw(&opened, &request).await?;
     Ok(Document::new(format.media_type(), made.as_slice())

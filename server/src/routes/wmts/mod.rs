@@ -101,6 +101,7 @@ async fn get_tile(
         style: k.style(k.get("STYLE"))?,
         format,
         ground: None,
+        only: None,
     };
     let made = app.pictures.draw(&opened, &request).await?;
     Ok(Document::new(format.media_type(), made.as_slice())
