@@ -22,10 +22,10 @@ CONNECTIONS = int(sys.argv[4]) if len(sys.argv) > 4 else 64
 R = random.Random(7)
 
 
-def memory_mb():
-    for line in open(f"/proc/{PID}/status"):
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
+def memory():
+    """What the process holds itself, and how much of mapped files lies in memory beside it."""
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in open(f"/proc/{PID}/status") if line.startswith("Rss")}
+    return f"{kib['RssAnon'] / 1024:6.0f} MB and {kib['RssFile'] / 1024:4.0f} of files"
 
 
 def place():
@@ -143,11 +143,11 @@ async def main():
 
         async def watch():
             while time.time() < end:
-                print(f"{MINUTES - (end - time.time()) / 60:5.1f} min  {memory_mb():6.0f} MB  {sum(statuses.values())} requests", flush=True)
+                print(f"{MINUTES - (end - time.time()) / 60:5.1f} min  {memory()}  {sum(statuses.values())} requests", flush=True)
                 await asyncio.sleep(min(60, max(1, MINUTES * 6)))
 
         await asyncio.gather(watch(), *(worker() for _ in range(CONNECTIONS)))
-        print(f"  end    {memory_mb():6.0f} MB  {sum(statuses.values())} requests, {wrong} of them hostile")
+        print(f"  end    {memory()}  {sum(statuses.values())} requests, {wrong} of them hostile")
         print(dict(statuses))
         for failure in collections.Counter(failures).most_common(20):
             print(failure)

@@ -49,7 +49,12 @@ impl Catalog {
         self.catch_up(store, id).await?;
         // Its views have a new version too.
         let mut left = store.views_of(id)?;
+        let mut done = vec![id.to_owned()];
         while let Some(view) = left.pop() {
+            if done.contains(&view) {
+                continue;
+            }
+            done.push(view.clone());
             if let Err(e) = self.catch_up(store, &view).await {
                 tracing::error!(collection = %view, error = %format!("{e:#}"), "a view cannot be read");
             }

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use graticule_shared::cube::{Packing, Role, packing};
 use graticule_shared::dtype::DataType;
 use graticule_shared::time::{CfTime, TimeUnits};
+use graticule_shared::zarr::ArrayMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -282,20 +283,27 @@ pub async fn tree(opened: &Arc<Opened>, period: &Period) -> anyhow::Result<Tree>
     if dims.is_empty() {
         bail!("no variable has a time axis");
     }
-    for (name, coordinate) in dims {
-        along(opened, &mut tree, period, name, coordinate).await.with_context(|| name.to_owned())?;
+    // What else runs along time is of single steps.
+    let h = Arc::clone(&opened.hierarchy);
+    let runs = |a: &ArrayMeta| a.dims.iter().any(|d| dims.iter().any(|(name, _)| name == d));
+    tree.retain(|path| !h.arrays.get(path).is_some_and(runs));
+    let mut any = false;
+    for (name, coordinate) in &dims {
+        any |=
+            along(opened, &mut tree, period, name, coordinate).await.with_context(|| (*name).to_owned())?;
     }
+    anyhow::ensure!(any, "only categories have a time axis, which have no {:?}", period.method);
     Ok(tree)
 }
 
+/// False where only categories run along this axis.
 async fn along(
     opened: &Arc<Opened>,
     tree: &mut Tree,
     period: &Period,
     dim: &str,
     coordinate: &str,
-) -> anyhow::Result<()> {
-    let h = &opened.hierarchy;
+) -> anyhow::Result<bool> {
     let stored = opened.array(coordinate)?;
     let said = |key: &str| stored.attributes.get(key).and_then(Value::as_str);
     let units = TimeUnits::parse(said("units").unwrap_or_default(), said("calendar"))?;
@@ -361,12 +369,9 @@ async fn along(
             made.push(a.path.clone());
         }
     }
-    anyhow::ensure!(!made.is_empty(), "only categories have it, which have no {:?}", period.method);
-    // What else runs along time is of single steps.
-    let single = |path: &str| {
-        h.arrays.get(path).is_some_and(|a| a.dims.iter().any(|d| d == dim)) && !made.iter().any(|m| m == path)
-    };
-    tree.retain(|path| !single(path));
+    if made.is_empty() {
+        return Ok(false);
+    }
     let mut groups_of: Vec<&str> = made.iter().map(|p| p.rsplit_once('/').map_or("", |(g, _)| g)).collect();
     groups_of.sort_unstable();
     groups_of.dedup();
@@ -395,7 +400,7 @@ async fn along(
         let document = array::document(DataType::Float64, &[n, 2], &[n, 2], &dims, Map::new());
         tree.put(&at(&bounds), document, Source::Whole(array::bytes_of(&ends, DataType::Float64)));
     }
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ use crate::store::Snapshot;
 
 /// Rows and columns of a chunk.
 const CHUNK: u64 = 256;
+/// Of a chunk, through all its steps.
+const MOST_CELLS: u64 = 1 << 22;
 /// Along each axis; and levels above the finest.
 const LONGEST: f64 = 200_000.0;
 const MOST_LEVELS: u32 = 8;
@@ -366,7 +368,13 @@ pub async fn tree(opened: Arc<Opened>, grid: &Regrid) -> anyhow::Result<Tree> {
             let with =
                 |of: &[u64], y: u64, x: u64| of.iter().take(lead).copied().chain([y, x]).collect::<Vec<_>>();
             let shape = with(&a.shape, target.rows, target.columns);
-            let chunk = with(a.block_shape(), CHUNK.min(target.rows), CHUNK.min(target.columns));
+            let mut chunk = with(a.block_shape(), CHUNK.min(target.rows), CHUNK.min(target.columns));
+            // What is held at once does not grow with the base's chunks.
+            while chunk.iter().product::<u64>() > MOST_CELLS
+                && let Some(longest) = chunk.iter_mut().take(lead).max_by_key(|n| **n).filter(|n| **n > 1)
+            {
+                *longest = longest.div_ceil(2);
+            }
             let dims: Vec<String> = a.dims.iter().take(lead).cloned().chain([y.clone(), x.clone()]).collect();
             let mut attributes = array::of_values(a);
             attributes.shift_remove("coordinates");

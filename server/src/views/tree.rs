@@ -72,6 +72,13 @@ impl Tree {
     /// Documents that are no hierarchy.
     pub fn snapshot(self, id: &str, info: VersionInfo) -> Result<Snapshot, StoreError> {
         let mut nodes = BTreeMap::new();
+        // A group is a node of its own (Zarr v3, section "Hierarchy").
+        for path in self.arrays.keys() {
+            for (end, _) in path.match_indices('/') {
+                let group = json!({"zarr_format": 3, "node_type": "group", "attributes": {}});
+                nodes.insert(path[..end].to_owned(), group);
+            }
+        }
         for (path, attributes) in self.groups {
             nodes.insert(path, json!({"zarr_format": 3, "node_type": "group", "attributes": attributes}));
         }
