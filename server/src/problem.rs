@@ -233,9 +233,10 @@ impl From<StoreError> for Problem {
                 let file = file.display().to_string();
                 Self::new(Kind::BrokenReference, e.to_string()).with("file", file)
             }
-            StoreError::Busy(_) | StoreError::IsView(_) | StoreError::HasViews { .. } => {
-                Self::new(Kind::Conflict, e.to_string())
-            }
+            StoreError::Busy(_)
+            | StoreError::IsView(_)
+            | StoreError::View { .. }
+            | StoreError::HasViews { .. } => Self::new(Kind::Conflict, e.to_string()),
             e => Self::internal(e),
         }
     }

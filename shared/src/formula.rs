@@ -342,7 +342,7 @@ impl Parser<'_> {
             } else if self.take("/") {
                 |a, b| a / b
             } else if self.take("%") {
-                f64::rem_euclid
+                |a, b| a - b * (a / b).floor()
             } else {
                 return Ok(());
             };
@@ -568,6 +568,7 @@ mod tests {
             ("7 - 2 - 1", 4.0),
             ("8 / 4 / 2", 1.0),
             ("-7 % 3", 2.0),
+            ("5 % -3", -1.0),
             ("1 < 2 and not 3 == 4", 1.0),
             ("0 || 0 && 1", 0.0),
             ("!0 != 0", 1.0),

@@ -159,6 +159,10 @@ def places(of, what):
         of["coords"] = pick(PLACES[what], of.get("coords"))
     if "within" in of:
         of["within"] = "300"
+    if "colormap" in of:
+        of["colormap"] = pick(["viridis", "turbo"], of["colormap"])
+    if "clim" in of:
+        of["clim"] = pick(["-2,32", "270,310.5"], of["clim"])
     if what == "cube":
         of["bbox"] = "-10,40,10,60"
     if what == "statistics":

@@ -107,6 +107,16 @@ method = "bilinear"
     "best": '[view]\nid = "best"\nof = "forecast"\n[forecast]\ntake = "best"\n',
     "run": '[view]\nid = "run"\nof = "forecast"\n[forecast]\ntake = "run"\nrun = "2024-01-01T12:00:00Z"\n',
     "lead": '[view]\nid = "lead"\nof = "forecast"\n[forecast]\ntake = "lead"\nlead_hours = 12\n',
+    "coarse": '[view]\nid = "coarse"\nof = "winds"\nkeep = ["v"]\n[grid]\nbbox = [-170.5, -80.5, 169.5, 79.5]\ncell = 10\n',
+    "best-north": """
+[view]
+id = "best-north"
+of = "best"
+[grid]
+crs = "EPSG:3413"
+bbox = [-2000000, -6000000, 2000000, -2000000]
+cell = 50000
+""",
     "valid": '[view]\nid = "valid"\nof = "forecast"\n[forecast]\ntake = "valid"\nvalid = "2024-01-02T00:00:00Z"\n',
 }
 
@@ -227,6 +237,50 @@ def test_another_grid_has_the_cells_that_its_places_lie_in(made):
     # Its levels are grids of their own.
     coarse = xr.open_zarr(f"{made.url}/zarr/polar", group="1")
     assert coarse.u.shape == (70, 320, 320) and float(coarse.x[0]) == -4000000 + 12500
+
+
+def test_a_wider_grid_has_values_of_cells_and_not_their_means(made):
+    ds, view = daily(), opened(made, "coarse").load()
+    lon, lat = np.meshgrid(view.longitude, view.latitude)
+    np.testing.assert_array_equal(view.v[5], nearest(ds.v.isel(time=5), lon, lat))
+
+
+def test_steps_keep_what_is_said_of_them_on_another_grid(made):
+    view, base = opened(made, "best-north").load(), opened(made, "best").load()
+    for name in ("time", "forecast_reference_time", "forecast_period"):
+        np.testing.assert_array_equal(view[name], base[name])
+    assert {"forecast_reference_time", "forecast_period"} <= set(view.t2m.coords)
+
+
+def test_an_estimate_counts_what_is_read_beneath(made):
+    ask = lambda c: get(made, f"/api/collections/{c}/position?coords=POINT(4%2051)&estimate=true")
+    days = ask("winds")["chunks"]
+    # Two variables, three months, each of as many chunks as there are days.
+    assert ask("monthly")["chunks"] >= 70 and ask("monthly")["values"] == 3
+    assert ask("monthly")["bytes"] > 10 * ask("monthly")["values"] and days > 0
+
+
+def test_packed_times_are_what_they_were(made):
+    ds = daily().isel(time=slice(0, 5), lat=slice(0, 10), lon=slice(0, 10))[["v"]]
+    ds.to_netcdf(
+        made.folder / "packed.nc",
+        encoding={"time": {"units": "days since 1900-01-01", "dtype": "i4", "add_offset": 40000.0, "scale_factor": 1.0}},
+    )
+    command = [binary(), "ingest", made.folder / "packed.nc", "--collection", "packed", "--data", made.data]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    declare(made.data, made.folder, '[view]\nid = "packed-month"\nof = "packed"\n[time]\nevery = "month"\n')
+    view = opened(made, "packed-month").load()
+    assert list(view.time.values) == [np.datetime64("2023-11-01")]
+    np.testing.assert_allclose(view.v[0], ds.v.mean("time"), rtol=1e-5)
+    for c in ("packed-month", "packed"):
+        subprocess.run([binary(), "remove", c, "--data", made.data], check=True, capture_output=True, timeout=60)
+
+
+def test_an_ingest_that_died_does_not_stand_in_the_way_of_a_view(made):
+    (made.data / "collections" / "after" / "repo" / "chunks").mkdir(parents=True)
+    declare(made.data, made.folder, '[view]\nid = "after"\nof = "winds"\nkeep = ["v"]\n')
+    assert opened(made, "after").v.shape[1:] == (90, 180)
+    subprocess.run([binary(), "remove", "after", "--data", made.data], check=True, capture_output=True, timeout=60)
 
 
 def test_bilinear_weighs_the_four_cells_around_across_the_seam_too(made):

@@ -87,6 +87,9 @@ async fn look(store: &Arc<Store>, data: &Path, options: &Options) -> anyhow::Res
             Ok(None)
                 if crate::tables::path(store.root(), id).is_file()
                     && tables::check(store, id, &mut report).await? => {}
+            Ok(None) if matches!(store.view(id), Ok(Some(_))) => report.findings.push(
+                Finding::new(Code::VersionUnreadable, "a view of a collection that there is not").of(id),
+            ),
             Ok(None) => report.findings.push(
                 Finding::new(Code::Unpublished, "a directory in which nothing was ever published").of(id),
             ),

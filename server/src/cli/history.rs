@@ -92,7 +92,7 @@ impl Remove {
         runtime()?.block_on(async {
             let (store, catalog) = (Store::open(&self.at.data)?, Catalog::open(&self.at.data)?);
             let table = crate::tables::exists(store.root(), &self.id);
-            let standing = table || store.latest(&self.id)?.is_some();
+            let standing = table || store.latest(&self.id)?.is_some() || store.view(&self.id)?.is_some();
             if standing || !self.purge {
                 store.retire(&self.id)?;
             }

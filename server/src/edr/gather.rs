@@ -9,8 +9,9 @@ use tokio::task::JoinSet;
 
 use super::cost::Cost;
 use super::coverage::Selected;
-use crate::opened::{Opened, element_size, unravel};
+use crate::opened::{Opened, unravel};
 use crate::problem::{Answer, Kind, Problem};
+use crate::store::Snapshot;
 
 /// Blocks being decoded at once for one request: bounds its memory.
 const AT_ONCE: usize = 4;
@@ -134,7 +135,8 @@ struct Layout {
 /// The layout of which the least is decoded.
 fn planned(opened: &Opened, variable: &Variable, dims: &[Selected], at: &Where) -> anyhow::Result<Layout> {
     let flat = opened.array(&variable.path)?;
-    let first = Layout { path: variable.path.clone(), short: None, cost: cost_of(flat, dims, at) };
+    let first =
+        Layout { path: variable.path.clone(), short: None, cost: cost_of(&opened.snapshot, flat, dims, at) };
     let Some((path, along)) = opened
         .cube
         .series
@@ -148,7 +150,7 @@ fn planned(opened: &Opened, variable: &Variable, dims: &[Selected], at: &Where) 
     let same = long.dtype == flat.dtype
         && long.dims == flat.dims
         && long.shape.iter().zip(&flat.shape).enumerate().all(|(a, (l, f))| a == along || l == f);
-    let cost = cost_of(long, dims, at);
+    let cost = cost_of(&opened.snapshot, long, dims, at);
     if !same || cost.bytes >= first.cost.bytes {
         return Ok(first);
     }
@@ -156,16 +158,16 @@ fn planned(opened: &Opened, variable: &Variable, dims: &[Selected], at: &Where) 
     Ok(Layout { path, short: Some((along, stored)), cost })
 }
 
-fn cost_of(array: &ArrayMeta, dims: &[Selected], at: &Where) -> Cost {
+fn cost_of(snapshot: &Snapshot, array: &ArrayMeta, dims: &[Selected], at: &Where) -> Cost {
     let block = array.block_shape();
     let rank = block.len().saturating_sub(dims.len());
     let (leading, plane) = block.split_at(block.len() - rank);
     let grid = array.shape.split_at(array.shape.len().saturating_sub(rank)).1;
     let steps = dims.iter().zip(leading).map(|(d, n)| runs(&d.indices, *n).len() as u64);
     let chunks = steps.fold(at.blocks_of(grid, plane), u64::saturating_mul);
-    let size = block.iter().fold(element_size(array) as u64, |n, len| n.saturating_mul(*len));
+    let each = snapshot.effort(array);
     let values = dims.iter().map(|d| d.indices.len() as u64).fold(at.count() as u64, u64::saturating_mul);
-    Cost { chunks, bytes: chunks.saturating_mul(size), values }
+    Cost { chunks: chunks.saturating_mul(each.blocks), bytes: chunks.saturating_mul(each.bytes), values }
 }
 
 /// What reading these cells will cost.

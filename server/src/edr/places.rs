@@ -1,6 +1,6 @@
 //! Cells of a variable's grid by place: the one at a point, those in a region, those along a path.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use graticule_shared::axis::Axis;
 use graticule_shared::cube::Variable;
@@ -8,6 +8,7 @@ use graticule_shared::grid::healpix::Healpix;
 use graticule_shared::grid::locate::ProjectedGrid;
 use graticule_shared::grid::sphere::{unit_vector, wrap_longitude};
 use graticule_shared::grid::{Horizontal, Locator};
+use tokio::sync::Semaphore;
 
 use super::cost::MAX_VALUES;
 use super::coverage::Domain;
@@ -79,6 +80,8 @@ impl Areas {
     }
 }
 
+/// Searches of regions at the same time.
+static SEARCHING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 /// Cells that are collected of a region: with one more it is refused.
 const MOST_CELLS: usize = MAX_VALUES as usize + 1;
 /// Edges of a region that all cells near it together are compared with: some seconds.
@@ -225,7 +228,10 @@ impl Grid {
     /// A region of more edges than can be compared with so many cells.
     pub async fn within(&self, region: &Region) -> Answer<Option<Chosen>> {
         let (grid, region) = (self.clone(), region.clone());
+        // Whoever asked may have gone; the search goes on, so it keeps its turn itself.
+        let turn = SEARCHING.clone().acquire_owned().await.map_err(Problem::internal)?;
         let found = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let found = match &grid.kind {
                 GridKind::Axes(axes) => window(axes, &region),
                 GridKind::Found(locator) => listed(locator, &region)?,

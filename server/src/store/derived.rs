@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use graticule_shared::zarr::{ArrayMeta, Hierarchy};
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -21,7 +21,7 @@ use super::{Change, Snapshot, Store, StoreError, VersionInfo, durable, lock};
 use crate::views::View;
 
 /// Packed chunks that are kept, of all views together.
-const KEPT_BYTES: u64 = 48 << 20;
+const KEPT_BYTES: u64 = 32 << 20;
 /// Views of views, and so on.
 pub const DEEPEST: usize = 8;
 
@@ -32,8 +32,31 @@ pub trait Derived: Send + Sync {
     /// The base's array whose stored chunks are this array's own, one by one.
     fn passed(&self, path: &str) -> Option<&str>;
 
+    /// What making one block reads.
+    fn effort(&self, array: &ArrayMeta) -> Effort;
+
     /// Values of one block in the array's type, native-endian, padded to the block's whole shape.
     fn block<'a>(&'a self, array: &'a ArrayMeta, block: &'a [u64]) -> BoxFuture<'a, anyhow::Result<Vec<u8>>>;
+}
+
+/// Stored blocks that are read for one block, and their bytes decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    pub blocks: u64,
+    pub bytes: u64,
+}
+
+impl Effort {
+    pub fn times(self, n: u64) -> Self {
+        Self { blocks: self.blocks.saturating_mul(n), bytes: self.bytes.saturating_mul(n) }
+    }
+
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            blocks: self.blocks.saturating_add(other.blocks),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -46,11 +69,23 @@ impl Weighter<String, Option<(Bytes, Arc<str>)>> for Bytewise {
 }
 
 /// Packed chunks by collection, version and key.
-static MADE: LazyLock<Cache<String, Option<(Bytes, Arc<str>)>, Bytewise>> =
-    LazyLock::new(|| Cache::with_weighter(512, KEPT_BYTES, Bytewise));
-/// Chunks made for whoever reads the hierarchy at the same time; queries have bounds of their own.
-static MAKING: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, std::num::NonZero::get)));
+static MADE: LazyLock<Cache<String, Option<(Bytes, Arc<str>)>, Bytewise>> = LazyLock::new(|| {
+    // One shard: what is weighed against the whole bound may be large.
+    let options =
+        OptionsBuilder::new().shards(1).estimated_items_capacity(256).weight_capacity(KEPT_BYTES).build();
+    match options {
+        Ok(options) => {
+            Cache::with_options(options, Bytewise, Default::default(), DefaultLifecycle::default())
+        }
+        Err(_) => Cache::with_weighter(256, KEPT_BYTES, Bytewise),
+    }
+});
+/// Chunks being made at once, of views by how many views are beneath them: whoever makes one waits
+/// only for those further down.
+static MAKING: LazyLock<[Semaphore; DEEPEST + 2]> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::array::from_fn(|_| Semaphore::new(cores))
+});
 
 impl Snapshot {
     /// A version of a view: its nodes but the root as they stand in `zarr.json`, by path.
@@ -88,6 +123,57 @@ impl Snapshot {
         matches!(self.backing, Backing::Derived(_))
     }
 
+    /// What reading one block of an array costs.
+    pub fn effort(&self, array: &ArrayMeta) -> Effort {
+        match &self.backing {
+            Backing::Stored(_) => {
+                let size = crate::opened::element_size(array) as u64;
+                let bytes = array.block_shape().iter().fold(size, |n, len| n.saturating_mul(*len));
+                Effort { blocks: 1, bytes }
+            }
+            Backing::Derived(from) => {
+                match from.passed(&array.path).and_then(|p| from.base().hierarchy.arrays.get(p)) {
+                    Some(below) => from.base().effort(below),
+                    None => from.effort(array),
+                }
+            }
+        }
+    }
+
+    /// One of the steps of a view, which nobody but the next one reads.
+    fn is_step(&self) -> bool {
+        self.info.id.contains('#')
+    }
+
+    /// Views beneath this one.
+    fn depth(&self) -> usize {
+        let (mut at, mut depth) = (self, 0);
+        while let Backing::Derived(from) = &at.backing {
+            at = from.base();
+            depth += usize::from(!at.is_step() && at.is_derived());
+        }
+        depth.min(DEEPEST + 1)
+    }
+
+    /// Values of a block of a view.
+    pub(super) async fn made_block(
+        &self,
+        from: &Arc<dyn Derived>,
+        array: &ArrayMeta,
+        block: &[u64],
+    ) -> Result<Vec<u8>, StoreError> {
+        if self.is_step() {
+            return self.computed(from, array, block).await;
+        }
+        let decoder = self.decoder(array)?;
+        let Some(Location::Made { bytes, .. }) = self.made(from, array, block).await? else {
+            return Ok(decoder.fill());
+        };
+        let corrupt = |reason: String| StoreError::Corrupt { path: array.path.clone(), reason };
+        let decoded = tokio::task::spawn_blocking(move || decoder.decode(&bytes));
+        decoded.await.map_err(|e| corrupt(e.to_string()))?.map_err(corrupt)
+    }
+
     /// A chunk of a view, packed; `None` where all of it is the fill value.
     pub(super) async fn made(
         &self,
@@ -97,7 +183,11 @@ impl Snapshot {
     ) -> Result<Option<Location>, StoreError> {
         let id = format!("{}@{}/{}", self.collection, self.info.id, array.chunk_key(index));
         let made = MADE.get_or_insert_async(&id, async {
-            let _turn = MAKING.acquire().await;
+            let turn = MAKING.get(if self.is_step() { 0 } else { self.depth() });
+            let _turn = match turn {
+                Some(turn) => Some(turn.acquire().await),
+                None => None,
+            };
             let values = self.computed(from, array, index).await?;
             let decoder = self.decoder(array)?;
             let corrupt = |reason: String| StoreError::Corrupt { path: array.path.clone(), reason };
@@ -187,8 +277,18 @@ impl Store {
         // What cannot be read is not declared.
         let base = self.open_version(&view.of, None).await?;
         let opened = self.open_view(id, &view, base).await?;
+        crate::views::check_effort(&opened)?;
         std::fs::create_dir_all(&dir).map_err(StoreError::io(&dir))?;
+        durable::sync(&[], &[self.root.join("collections")])?;
         let _lock = self.lock_collection(id)?;
+        // An ingest may have been quicker; one that died has left what was never published.
+        if self.latest(id)?.is_some() && self.view(id)?.is_none() {
+            anyhow::bail!("{id:?} is a collection with data of its own: a view needs an id of its own");
+        }
+        let repo = self.repo_dir(id)?;
+        if repo.exists() {
+            std::fs::remove_dir_all(&repo).map_err(StoreError::io(&repo))?;
+        }
         let bytes = serde_json::to_vec_pretty(&view)?;
         durable::replace(&dir.join("view.json"), &bytes, &dir.join(".view.new"))?;
         self.forget(id);

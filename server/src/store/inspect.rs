@@ -179,7 +179,10 @@ impl Store {
         let dir = self.collection_dir(id)?;
         let _lock = self.lock_collection(id)?;
         // A table that does not read is no reason to delete it.
-        if self.latest(id)?.is_some() || !matches!(crate::tables::latest(&self.root, id), Ok(None)) {
+        if self.latest(id)?.is_some()
+            || self.view(id)?.is_some()
+            || !matches!(crate::tables::latest(&self.root, id), Ok(None))
+        {
             return Err(StoreError::Busy(id.to_owned()));
         }
         std::fs::remove_dir_all(&dir).map_err(StoreError::io(&dir))

@@ -33,7 +33,7 @@ use icechunk::config::{
     ManifestSplitDimCondition, ManifestSplittingConfig, RepositoryConfig,
 };
 
-pub use derived::{Derived, digest};
+pub use derived::{Derived, Effort, digest};
 pub use history::{
     Change, Ending, Extent, Former, Granule, Kind, Living, Origin, Past, Standing, VersionInfo,
 };
@@ -257,6 +257,16 @@ impl Store {
     pub async fn open_version(&self, id: &str, version: Option<&str>) -> Result<Arc<Snapshot>, StoreError> {
         let Some(latest) = self.latest(id)? else { return Err(StoreError::NoCollection(id.to_owned())) };
         let version = version.unwrap_or(&latest);
+        // A view's version stands as long as the one beneath.
+        let (mut root, mut beneath) = (id.to_owned(), version);
+        while let Some(view) = self.view(&root)? {
+            let Some(below) = view.version_beneath(beneath) else { break };
+            beneath = below;
+            root.clone_from(&view.of);
+        }
+        if root != id && self.lineage(&root)?.expired.iter().any(|e| e.gone && e.id == beneath) {
+            return Err(StoreError::Expired { collection: id.to_owned(), version: version.to_owned() });
+        }
         if version != latest && self.lineage(id)?.expired.iter().any(|e| e.gone && e.id == version) {
             return Err(StoreError::Expired { collection: id.to_owned(), version: version.to_owned() });
         }

@@ -337,7 +337,7 @@ impl Snapshot {
         if let Backing::Derived(from) = &self.backing {
             return match from.passed(&array.path).and_then(|p| from.base().hierarchy.arrays.get(p)) {
                 Some(below) => Box::pin(from.base().read_block(below, block)).await,
-                None => self.computed(from, array, block).await,
+                None => self.made_block(from, array, block).await,
             };
         }
         let decoder = self.decoder(array)?;

@@ -20,7 +20,8 @@ impl Store {
     /// No such collection; another writer; one of that id is retired already.
     pub fn retire(&self, id: &str) -> Result<(), StoreError> {
         let (from, to) = (self.collection_dir(id)?, self.retired_dir(id)?);
-        if self.latest(id)?.is_none() && !crate::tables::exists(&self.root, id) {
+        let nothing = self.latest(id)?.is_none() && self.view(id)?.is_none();
+        if nothing && !crate::tables::exists(&self.root, id) {
             return Err(StoreError::NoCollection(id.to_owned()));
         }
         let views = self.views_of(id)?;

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::array;
-use super::tree::{Make, Source, Tree};
+use super::tree::{Make, Source, Tree, effort_of};
 use crate::opened::{Opened, unravel};
 use crate::recipe::Section;
-use crate::store::{Snapshot, slab};
+use crate::store::{Effort, Snapshot, slab};
 
 /// `[forecast]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,6 +138,17 @@ impl Gathered {
 }
 
 impl Make for Gathered {
+    fn effort(&self, base: &Snapshot, shape: &[u64]) -> Effort {
+        // At worst each step is of another run.
+        let axis = self.axis();
+        let mut own = shape.to_vec();
+        let Some(steps) = own.get_mut(axis).map(|n| std::mem::replace(n, 1)) else {
+            return Effort::default();
+        };
+        own.insert(self.lead.min(own.len()), 1);
+        effort_of(base, &self.path, &own).times(steps)
+    }
+
     fn slab<'a>(
         &'a self,
         base: &'a Arc<Snapshot>,

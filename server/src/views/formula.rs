@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::array;
-use super::tree::{Make, Source, Tree};
+use super::tree::{Make, Source, Tree, effort_of};
 use crate::opened::Opened;
 use crate::recipe::Section;
-use crate::store::Snapshot;
+use crate::store::{Effort, Snapshot};
 
 /// `[formula.NAME]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,14 @@ struct Computed {
 }
 
 impl Make for Computed {
+    fn effort(&self, base: &Snapshot, shape: &[u64]) -> Effort {
+        let of = |input: &Input| {
+            let own: Vec<u64> = input.dims.iter().filter_map(|d| shape.get(*d).copied()).collect();
+            effort_of(base, &input.path, &own)
+        };
+        self.inputs.iter().map(of).fold(Effort::default(), Effort::and)
+    }
+
     fn slab<'a>(
         &'a self,
         base: &'a Arc<Snapshot>,
@@ -84,15 +92,16 @@ impl Make for Computed {
                     |all: &[u64]| input.dims.iter().filter_map(|d| all.get(*d).copied()).collect::<Vec<_>>();
                 let (from, own) = (of(start), of(count));
                 let values = array::values(base, &input.path, &input.packing, &from, &own).await?;
-                read.push(if values.len() == cells {
-                    values
-                } else {
-                    spread(&values, &own, &input.dims, count)
-                });
+                read.push((values, own, input.dims.clone()));
             }
+            let count = count.to_vec();
             let (formula, dtype) = (Arc::clone(&self.formula), self.dtype);
             let work = tokio::task::spawn_blocking(move || {
-                let inputs: Vec<&[f64]> = read.iter().map(Vec::as_slice).collect();
+                let whole: Vec<Vec<f64>> = read
+                    .into_iter()
+                    .map(|(v, own, dims)| if v.len() == cells { v } else { spread(&v, &own, &dims, &count) })
+                    .collect();
+                let inputs: Vec<&[f64]> = whole.iter().map(Vec::as_slice).collect();
                 let mut out = vec![0.0; cells];
                 formula.evaluate(&inputs, &mut out);
                 // What is infinite is no value.
@@ -107,12 +116,28 @@ impl Make for Computed {
 /// Values of fewer dimensions, repeated along the others.
 fn spread(values: &[f64], own: &[u64], dims: &[usize], count: &[u64]) -> Vec<f64> {
     let cells: u64 = count.iter().product();
-    let at = |flat: u64| {
-        let index = crate::opened::unravel(flat, count);
-        let slot = dims.iter().zip(own).fold(0, |s, (d, n)| s * n + index[*d]);
-        values.get(slot as usize).copied().unwrap_or(f64::NAN)
-    };
-    (0..cells).map(at).collect()
+    // How far each of the result's dimensions moves in the values.
+    let mut steps = vec![0u64; count.len()];
+    let mut stride = 1;
+    for (dim, len) in dims.iter().zip(own).rev() {
+        steps[*dim] = stride;
+        stride *= len;
+    }
+    let (mut index, mut slot) = (vec![0u64; count.len()], 0u64);
+    let mut out = Vec::with_capacity(cells as usize);
+    for _ in 0..cells {
+        out.push(values.get(slot as usize).copied().unwrap_or(f64::NAN));
+        for d in (0..count.len()).rev() {
+            index[d] += 1;
+            slot += steps[d];
+            if index[d] < count[d] {
+                break;
+            }
+            slot -= steps[d] * count[d];
+            index[d] = 0;
+        }
+    }
+    out
 }
 
 /// # Errors
@@ -139,13 +164,32 @@ fn one(opened: &Opened, tree: &mut Tree, name: &str, said: &Expression) -> anyho
     let formula =
         formula.bind(|v, meaning| flag_of(&find(v)?.attributes, v, meaning)).map_err(anyhow::Error::msg)?;
     let widest = inputs.iter().rev().max_by_key(|v| v.dims.len()).context("expected a variable in it")?;
-    let taken = opened.hierarchy.arrays.contains_key(name) && !variables.iter().any(|v| v.path == name);
-    anyhow::ensure!(!taken, "{name:?} is a coordinate already");
+    let beside = match widest.path.rsplit_once('/') {
+        Some((group, _)) => format!("{group}/{name}"),
+        None => name.to_owned(),
+    };
+    let taken = opened.hierarchy.arrays.contains_key(&beside) && !variables.iter().any(|v| v.path == beside);
+    anyhow::ensure!(!taken, "{beside:?} is a coordinate already");
+    for v in &inputs {
+        // Of the same names and lengths are also grids of different places.
+        let apart = v
+            .dims
+            .iter()
+            .any(|d| widest.dims.iter().any(|w| w.name == d.name && w.coordinate != d.coordinate));
+        let warped = |v: &Variable| v.is_warped().then(|| v.horizontal().cloned()).flatten();
+        if apart || warped(v).zip(warped(widest)).is_some_and(|(a, b)| a != b) {
+            anyhow::bail!(
+                "{} and {} have coordinates of their own: they lie on different grids",
+                v.path,
+                widest.path
+            );
+        }
+    }
     let formula = Arc::new(formula);
     let wide = inputs.iter().any(|v| array::float_for(&v.packing) == DataType::Float64);
     let dtype = if wide { DataType::Float64 } else { DataType::Float32 };
     // What replaces a variable has its levels and no more.
-    if let Some(former) = variables.iter().find(|v| v.path == name) {
+    if let Some(former) = variables.iter().find(|v| v.path == beside) {
         let gone: Vec<&str> = former.levels.iter().map(|l| l.array.as_str()).collect();
         tree.retain(|p| !gone.contains(&p));
     }

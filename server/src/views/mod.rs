@@ -127,6 +127,25 @@ impl View {
     }
 }
 
+/// Stored chunks that one chunk of a view is made of: more take too long for somebody who waits.
+const MOST_CHUNKS: u64 = 2000;
+
+/// Whether each chunk of a version can be made while somebody waits. What was declared once is
+/// served even where it has grown beyond that.
+///
+/// # Errors
+/// An array of which a chunk is made of too many.
+pub fn check_effort(snapshot: &Snapshot) -> anyhow::Result<()> {
+    for (path, array) in &snapshot.hierarchy().arrays {
+        let blocks = snapshot.effort(array).blocks;
+        anyhow::ensure!(
+            blocks <= MOST_CHUNKS,
+            "a chunk of {path} would be made of {blocks} stored chunks, of at most {MOST_CHUNKS}; make the base's chunks longer in time, or the periods shorter"
+        );
+    }
+    Ok(())
+}
+
 /// A version of a view.
 ///
 /// # Errors

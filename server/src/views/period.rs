@@ -13,13 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::array;
-use super::tree::{Make, Source, Tree};
+use super::tree::{Make, Source, Tree, effort_of};
 use crate::opened::Opened;
 use crate::recipe::Section;
-use crate::store::Snapshot;
+use crate::store::{Effort, Snapshot};
 
-/// Chunks along time that one period is made of: more take too long for somebody who waits.
-const MOST_CHUNKS: usize = 2000;
 /// Values of several steps that are held together.
 const BATCH: u64 = 1 << 21;
 
@@ -221,6 +219,16 @@ impl Sums {
 }
 
 impl Make for Summed {
+    fn effort(&self, base: &Snapshot, shape: &[u64]) -> Effort {
+        let mut own = shape.to_vec();
+        let Some(periods) = own.get_mut(self.axis).map(|n| std::mem::replace(n, 1)) else {
+            return Effort::default();
+        };
+        let long = base.hierarchy().arrays.get(&self.path).map_or(1, |a| a.block_shape()[self.axis]).max(1);
+        let most = self.groups.iter().map(|g| runs(&g.steps, long, u64::MAX).len() as u64).max();
+        effort_of(base, &self.path, &own).times(most.unwrap_or(0)).times(periods)
+    }
+
     fn slab<'a>(
         &'a self,
         base: &'a Arc<Snapshot>,
@@ -327,13 +335,6 @@ async fn along(
             let a = opened.array(&level.array)?;
             let axis = a.dims.iter().position(|d| d == dim).context("a level without time")?;
             let block = a.block_shape();
-            let most = groups.iter().map(|g| runs(&g.steps, block[axis].max(1), u64::MAX).len()).max();
-            let most = most.unwrap_or(0);
-            anyhow::ensure!(
-                most <= MOST_CHUNKS,
-                "{}: a period is made of {most} chunks along time, of at most {MOST_CHUNKS}; ingest it with longer chunks, or in shorter periods",
-                a.path
-            );
             let packing = packing(a, a.dtype.context("not numeric")?);
             let dtype = match period.method {
                 Method::Count => DataType::Float32,
@@ -346,6 +347,21 @@ async fn along(
                 (false, m) => format!("{dim}: {m}"),
             };
             let methods = format!("{before} {how}").trim().to_owned();
+            // Coordinates of single steps are gone.
+            if let Some(named) = attributes.get("coordinates").and_then(Value::as_str) {
+                let there = |name: &&str| {
+                    let path = match a.path.rsplit_once('/') {
+                        Some((group, _)) => format!("{group}/{name}"),
+                        None => (*name).to_owned(),
+                    };
+                    let of =
+                        opened.hierarchy.arrays.get(&path).or_else(|| opened.hierarchy.arrays.get(*name));
+                    of.is_none_or(|c| !c.dims.iter().any(|d| d == dim))
+                };
+                let left = named.split_whitespace().filter(there).collect::<Vec<_>>().join(" ");
+                attributes.insert("coordinates".into(), json!(left));
+                attributes.retain(|k, v| k != "coordinates" || v != "");
+            }
             if period.method == Method::Count {
                 let label = variable.label();
                 attributes.retain(|k, _| matches!(k.as_str(), "coordinates" | "grid_mapping"));
@@ -378,7 +394,7 @@ async fn along(
     let bounds = format!("{dim}_bnds");
     for group in groups_of {
         let at = |name: &str| if group.is_empty() { name.to_owned() } else { format!("{group}/{name}") };
-        let mut attributes = stored.attributes.clone();
+        let mut attributes = array::of_values(stored);
         attributes.retain(|k, _| {
             !matches!(
                 k.as_str(),

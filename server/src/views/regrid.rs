@@ -10,6 +10,7 @@ use graticule_shared::crs::{Crs, METRES_PER_DEGREE};
 use graticule_shared::cube::{Dim, Role, Variable, packing};
 use graticule_shared::dtype::DataType;
 use graticule_shared::grid::Horizontal;
+use graticule_shared::zarr::ArrayMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -22,10 +23,12 @@ use crate::ingest::conventions::{self, Reference};
 use crate::ingest::grids::Grid as Axes;
 use crate::ingest::pyramid;
 use crate::opened::Opened;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::recipe::Section;
-use crate::store::Snapshot;
+use crate::store::{Effort, Snapshot, StoreError};
 
+/// Blocks of the base that a chunk of a coarser level may lie over.
+const MOST_CHUNKS: u64 = 500;
 /// Rows and columns of a chunk.
 const CHUNK: u64 = 256;
 /// Of a chunk, through all its steps.
@@ -149,16 +152,44 @@ impl Target {
     }
 }
 
+/// A refusal of a query as the store says it.
+fn refused(p: Problem) -> anyhow::Error {
+    let file = p.extra.iter().find(|(k, _)| *k == "file").and_then(|(_, v)| v.as_str());
+    match (p.kind, file) {
+        (Kind::BrokenReference, Some(file)) => {
+            StoreError::Origin { file: file.into(), reason: p.detail }.into()
+        }
+        _ => anyhow::anyhow!(p.detail),
+    }
+}
+
 struct Regridded {
     opened: Arc<Opened>,
     /// At the level that is read.
     variable: Variable,
+    spacing_deg: f64,
     target: Target,
     method: Method,
     dtype: DataType,
 }
 
 impl Make for Regridded {
+    fn effort(&self, base: &Snapshot, shape: &[u64]) -> Effort {
+        let Some(a) = base.hierarchy().arrays.get(&self.variable.path) else { return Effort::default() };
+        let lead = self.variable.leading().len();
+        let block = a.block_shape();
+        let (Some(steps), Some(plane)) = (shape.get(..lead), block.get(lead..)) else {
+            return Effort::default();
+        };
+        let steps = steps.iter().zip(block).fold(1u64, |n, (s, b)| n.saturating_mul(s.div_ceil((*b).max(1))));
+        // As many cells as lie beneath, in blocks that it cuts at its edges.
+        let ratio = (self.target.spacing_deg() / self.spacing_deg).max(1.0).powi(2);
+        let cells = shape.iter().skip(lead).product::<u64>() as f64 * ratio;
+        let grid: u64 = a.shape.iter().skip(lead).product();
+        let blocks = (cells.min(grid as f64) / plane.iter().product::<u64>().max(1) as f64).ceil() as u64;
+        base.effort(a).times(blocks.saturating_add(3)).times(steps)
+    }
+
     fn slab<'a>(
         &'a self,
         _: &'a Arc<Snapshot>,
@@ -167,7 +198,6 @@ impl Make for Regridded {
     ) -> BoxFuture<'a, anyhow::Result<Vec<u8>>> {
         Box::pin(async move {
             let lead = start.len() - 2;
-            let refused = |p: Problem| anyhow::anyhow!(p.detail);
             let grid = Grid::of(&self.opened, &self.variable).await.map_err(refused)?;
             let (target, method) = (self.target.clone(), self.method);
             let (first, size) = ([start[lead], start[lead + 1]], [count[lead], count[lead + 1]]);
@@ -314,6 +344,22 @@ pub async fn tree(opened: Arc<Opened>, grid: &Regrid) -> anyhow::Result<Tree> {
             }
         }
     }
+    // Coordinates that run along none of the grid's dimensions: of steps, or of all of it.
+    let mut named: Vec<String> = Vec::new();
+    for v in &placed {
+        let lead: Vec<&str> = v.leading().iter().map(|d| d.name.as_str()).collect();
+        let names = v.attributes.get("coordinates").and_then(Value::as_str).unwrap_or_default();
+        for name in names.split_whitespace() {
+            let fits = |a: &ArrayMeta| {
+                a.dims.iter().all(|d| lead.contains(&d.as_str()))
+                    && !a.attributes.contains_key("grid_mapping_name")
+            };
+            if h.arrays.get(name).is_some_and(fits) && !named.iter().any(|n| n == name) {
+                named.push(name.to_owned());
+            }
+        }
+    }
+    kept.extend(named.iter().cloned());
     tree.retain(|path| kept.iter().any(|k| k == path));
     for key in ["multiscales", "zarr_conventions", "proj:code", "proj:wkt2", "proj:projjson"] {
         tree.root.shift_remove(key);
@@ -342,6 +388,12 @@ pub async fn tree(opened: Arc<Opened>, grid: &Regrid) -> anyhow::Result<Tree> {
     }
     let mut coarser = 0;
     for level in 0..=MOST_LEVELS {
+        // Of a base without coarse levels a coarse chunk would be made of very many of its own.
+        if level > 0
+            && placed.iter().any(|v| beneath(&opened, sources.get(v.path.as_str()), &target) > MOST_CHUNKS)
+        {
+            break;
+        }
         coarser = level;
         let group = if level == 0 { String::new() } else { format!("{level}/") };
         if level > 0 {
@@ -357,8 +409,10 @@ pub async fn tree(opened: Arc<Opened>, grid: &Regrid) -> anyhow::Result<Tree> {
             let Some(levels) = sources.get(v.path.as_str()) else { continue };
             // The coarsest whose cells are not wider than the target's.
             let wide = target.spacing_deg() * 1.01;
-            let Some((own, _)) = levels.iter().rev().find(|(_, s)| *s <= wide).or_else(|| levels.first())
-            else {
+            let coarsest = levels.iter().rev().find(|(_, s)| *s <= wide);
+            // The finest is of the values themselves, not of means.
+            let chosen = if level == 0 { None } else { coarsest };
+            let Some((own, spacing)) = chosen.or_else(|| levels.first()) else {
                 continue;
             };
             let method = if v.flags.is_empty() { grid.method } else { Method::Nearest };
@@ -377,7 +431,13 @@ pub async fn tree(opened: Arc<Opened>, grid: &Regrid) -> anyhow::Result<Tree> {
             }
             let dims: Vec<String> = a.dims.iter().take(lead).cloned().chain([y.clone(), x.clone()]).collect();
             let mut attributes = array::of_values(a);
-            attributes.shift_remove("coordinates");
+            let before = attributes.shift_remove("coordinates");
+            let before = before.as_ref().and_then(Value::as_str).unwrap_or_default();
+            let still: Vec<&str> =
+                before.split_whitespace().filter(|c| named.iter().any(|n| n == c)).collect();
+            if !still.is_empty() {
+                attributes.insert("coordinates".into(), json!(still.join(" ")));
+            }
             attributes.shift_remove("grid_mapping");
             attributes.shift_remove("cell_measures");
             attributes.shift_remove("ancillary_variables");
@@ -389,6 +449,7 @@ pub async fn tree(opened: Arc<Opened>, grid: &Regrid) -> anyhow::Result<Tree> {
             let make = Regridded {
                 opened: Arc::clone(&opened),
                 variable: own.clone(),
+                spacing_deg: *spacing,
                 target: target.clone(),
                 method,
                 dtype,
@@ -402,6 +463,17 @@ pub async fn tree(opened: Arc<Opened>, grid: &Regrid) -> anyhow::Result<Tree> {
     }
     conventions::attributes(&mut tree.root, &own, &reference, coarser, "", pyramid::Method::Nearest);
     Ok(tree)
+}
+
+/// Blocks beneath a chunk.
+fn beneath(opened: &Opened, levels: Option<&Vec<(Variable, f64)>>, target: &Target) -> u64 {
+    let wide = target.spacing_deg() * 1.01;
+    let source = levels.and_then(|l| l.iter().rev().find(|(_, s)| *s <= wide).or_else(|| l.first()));
+    let Some((own, spacing)) = source else { return 0 };
+    let Ok(a) = opened.array(&own.path) else { return 0 };
+    let of = |shape: &[u64]| shape.iter().skip(own.leading().len()).product::<u64>().max(1);
+    let cells = (CHUNK * CHUNK) as f64 * (target.spacing_deg() / spacing).max(1.0).powi(2);
+    (cells.min(of(&a.shape) as f64) / of(a.block_shape()) as f64).ceil() as u64
 }
 
 /// The grid as ingest knows one.

@@ -7,10 +7,13 @@ use futures::future::BoxFuture;
 use graticule_shared::zarr::ArrayMeta;
 use serde_json::{Map, Value, json};
 
-use crate::store::{Derived, Snapshot, StoreError, VersionInfo};
+use crate::store::{Derived, Effort, Snapshot, StoreError, VersionInfo};
 
 /// Makes part of an array.
 pub trait Make: Send + Sync {
+    /// What a slab of this shape reads of the base.
+    fn effort(&self, base: &Snapshot, shape: &[u64]) -> Effort;
+
     /// Native-endian values of the hyperslab `start`, `count`, in the array's type and C order.
     fn slab<'a>(
         &'a self,
@@ -110,6 +113,13 @@ impl Derived for Made {
         }
     }
 
+    fn effort(&self, array: &ArrayMeta) -> Effort {
+        match self.sources.get(&array.path) {
+            Some(Source::Made(make)) => make.effort(&self.base, array.block_shape()),
+            _ => Effort::default(),
+        }
+    }
+
     fn block<'a>(&'a self, array: &'a ArrayMeta, block: &'a [u64]) -> BoxFuture<'a, anyhow::Result<Vec<u8>>> {
         Box::pin(async move {
             let dtype = array.dtype.ok_or_else(|| anyhow::anyhow!("{}: not numeric", array.path))?;
@@ -139,6 +149,14 @@ impl Derived for Made {
             Ok(out)
         })
     }
+}
+
+/// What a hyperslab of this shape of a base's array reads, begun where its blocks begin.
+pub fn effort_of(base: &Snapshot, path: &str, shape: &[u64]) -> Effort {
+    let Some(a) = base.hierarchy().arrays.get(path) else { return Effort::default() };
+    let blocks =
+        shape.iter().zip(a.block_shape()).fold(1u64, |n, (s, b)| n.saturating_mul(s.div_ceil((*b).max(1))));
+    base.effort(a).times(blocks)
 }
 
 /// Rows of a slab to the beginning of a larger one.

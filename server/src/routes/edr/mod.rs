@@ -326,7 +326,10 @@ pub async fn respond(
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
-    let format = Format::negotiated(query.given("f").filter(|_| !picture::is_asked(query)), accept)?;
+    let format = Format::negotiated(
+        query.given("f").filter(|_| !(picture::is_asked(query) && query.get("estimate").is_some())),
+        accept,
+    )?;
     if head || query.get("estimate").is_some() {
         let cost = planned(app, &opened, request).await?.0.cost;
         if let Some(estimate) = estimate(query, head, &cost, format.most_values())? {
