@@ -299,6 +299,10 @@ def test_the_catalog_and_every_way_in_know_a_view_as_a_collection(made):
     monthly = listed["monthly"]
     assert monthly["graticule:view"]["of"] == "speed"
     assert any(l["rel"] == "derived_from" and l["href"].endswith("/speed") for l in monthly["links"])
+    beneath = get(made, "/api/collections/winds")
+    assert set(beneath["graticule:views"]) == {v for v, text in VIEWS.items() if 'of = "winds"' in text}
+    related = {l["href"].rpartition("/")[2] for l in beneath["links"] if l["rel"] == "related"}
+    assert related == set(beneath["graticule:views"])
     assert monthly["extent"]["temporal"]["interval"][0][0].startswith("2023-11-01")
     ds = daily()
     speed = np.hypot(ds.u, ds.v).where((ds.quality & 3) != 2).resample(time="MS").mean()

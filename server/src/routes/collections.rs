@@ -147,7 +147,12 @@ pub async fn one(
     let query = Query::parse(query.as_deref(), &["f"])?;
     let collection = find(&app, &id).await?;
     let body = match query.get("f") {
-        None | Some("json") => described(&app, &collection, &app.base(&headers)).await,
+        None | Some("json") => {
+            let base = app.base(&headers);
+            let mut body = described(&app, &collection, &base).await;
+            add_views(&app, &id, &base, &mut body).await?;
+            body
+        }
         Some("edr") => stac::edr_collection(&collection, &app.base(&headers)),
         Some(other) => {
             return Err(Problem::parameter(
@@ -175,6 +180,26 @@ async fn described(app: &App, c: &Collection, base: &str) -> Value {
         reference::Status::Intact.to_json()
     };
     body
+}
+
+/// What is computed from it.
+async fn add_views(app: &App, id: &str, base: &str, body: &mut Value) -> Answer<()> {
+    let (store, own) = (Arc::clone(&app.store), id.to_owned());
+    let views =
+        tokio::task::spawn_blocking(move || store.views_of(&own)).await.map_err(Problem::internal)??;
+    if views.is_empty() {
+        return Ok(());
+    }
+    if let Some(links) = body["links"].as_array_mut() {
+        links.extend(views.iter().map(|view| {
+            let mut link =
+                stac::link("related", &format!("{base}/api/collections/{view}"), "application/json");
+            link["title"] = json!(format!("{view}, a view of this collection"));
+            link
+        }));
+    }
+    body["graticule:views"] = json!(views);
+    Ok(())
 }
 
 async fn status(app: &App, c: &Collection) -> Result<reference::Status, StoreError> {
