@@ -72,6 +72,23 @@ fn set(to: Thresholds) {
     }
 }
 
+/// Bytes of its own above which a process that serves looks for what it can give back.
+const MUCH: u64 = 96 << 20;
+
+/// Gives back what lies free between buffers that live, where there is much: under a load that
+/// never ends the holes would grow for as long. Every few seconds, on a thread that may block.
+pub fn tidy() {
+    // Resident pages, and those of them that are of files (proc(5)).
+    let read = || -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let mut pages = text.split_whitespace().skip(1).map(|n| n.parse::<u64>().unwrap_or(0));
+        Some(pages.next()?.saturating_sub(pages.next()?) * 4096)
+    };
+    if read().is_some_and(|own| own > MUCH) {
+        rest();
+    }
+}
+
 /// Gives back what freed small buffers still hold; after work, not during it.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]

@@ -13,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::grouping::ByRecipe;
 use crate::jobs::{self, Jobs, WatchedFolder};
+use crate::memory;
 use crate::patience::Patiently;
 use crate::retention;
 use crate::routes::{self, App, chunks::Chunks};
@@ -185,6 +186,7 @@ async fn rest(app: Arc<App>, mut stopping: watch::Receiver<bool>) {
             () = tokio::time::sleep(Duration::from_secs(5)) => {
                 app.chunks.rest();
                 app.pictures.rest();
+                drop(tokio::task::spawn_blocking(memory::tidy));
             }
             _ = stopping.wait_for(|s| *s) => return,
         }
