@@ -123,6 +123,19 @@ impl Catalog {
         })
     }
 
+    /// Ids of the views of a collection; blocks.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub fn views_of(&self, id: &str) -> anyhow::Result<Vec<String>> {
+        self.with(|c| {
+            let mut q = c.prepare_cached(
+                "SELECT id FROM collections WHERE json_extract(facts, '$.view.of') = ? ORDER BY id",
+            )?;
+            Ok(q.query_map(params![id], |r| r.get(0))?.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// # Errors
     /// The catalog cannot be read.
     pub fn collection(&self, id: &str) -> anyhow::Result<Option<Collection>> {

@@ -38,6 +38,7 @@ const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS collections (
   id TEXT PRIMARY KEY, title TEXT NOT NULL, description TEXT NOT NULL,
   version TEXT NOT NULL, updated TEXT NOT NULL, facts TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS collections_by_base ON collections (json_extract(facts, '$.view.of'));
 CREATE TABLE IF NOT EXISTS items (
   rowid INTEGER PRIMARY KEY, collection TEXT NOT NULL, name TEXT NOT NULL,
   checksum TEXT NOT NULL, bytes INTEGER NOT NULL, source TEXT NOT NULL, version TEXT NOT NULL,

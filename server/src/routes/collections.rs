@@ -184,9 +184,8 @@ async fn described(app: &App, c: &Collection, base: &str) -> Value {
 
 /// What is computed from it.
 async fn add_views(app: &App, id: &str, base: &str, body: &mut Value) -> Answer<()> {
-    let (store, own) = (Arc::clone(&app.store), id.to_owned());
-    let views =
-        tokio::task::spawn_blocking(move || store.views_of(&own)).await.map_err(Problem::internal)??;
+    let own = id.to_owned();
+    let views = app.catalog.call_with(move |c| c.views_of(&own)).await.map_err(Problem::internal)?;
     if views.is_empty() {
         return Ok(());
     }
