@@ -119,3 +119,17 @@ def test_a_version_is_named_in_the_view_as_in_the_store(served):
         with pytest.raises(urllib.error.HTTPError) as refused:
             read(served.url + path)
         assert refused.value.code == 404, path
+
+
+def test_gdal_reads_chunks_over_vsicurl_with_its_zarr_driver(served):
+    import rasterio
+
+    for name, variable, step in (("ncep", "air", 6), ("sparse", "count", 3)):
+        known = xr.open_zarr(f"{served.url}/zarr/{name}", mask_and_scale=False)[variable]
+        with rasterio.open(f'ZARR:"/vsicurl/{served.url}/zarr2/{name}":/{variable}') as ds:
+            # A band for each step; the transform is from the coordinates.
+            assert (ds.count, ds.height, ds.width) == known.shape
+            np.testing.assert_array_equal(ds.read(step + 1), known[step])
+            west, north = ds.xy(0, 0)
+            x, y = known.dims[-1], known.dims[-2]
+            assert abs(west - float(known[x][0])) < 1e-3 and abs(north - float(known[y][0])) < 1e-3
