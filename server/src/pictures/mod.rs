@@ -48,7 +48,7 @@ pub const MAX_SIDE_PX: u32 = 4096;
 /// Pixels of a picture.
 pub const MAX_PIXELS: u64 = 1 << 23;
 /// Decoded blocks kept, in bytes of all collections together.
-const KEPT_BLOCK_BYTES: u64 = 48 << 20;
+const KEPT_BLOCK_BYTES: u64 = 32 << 20;
 /// Cells of pixels kept.
 const KEPT_SHEET_BYTES: u64 = 24 << 20;
 /// Finished pictures kept.
