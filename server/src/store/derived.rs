@@ -141,7 +141,7 @@ impl Snapshot {
     }
 
     /// One of the steps of a view, which nobody but the next one reads.
-    fn is_step(&self) -> bool {
+    pub(super) fn is_step(&self) -> bool {
         self.info.id.contains('#')
     }
 
@@ -155,15 +155,16 @@ impl Snapshot {
         depth.min(DEEPEST + 1)
     }
 
-    /// Values of a block of a view.
-    pub(super) async fn made_block(
-        &self,
-        from: &Arc<dyn Derived>,
-        array: &ArrayMeta,
-        block: &[u64],
-    ) -> Result<Vec<u8>, StoreError> {
-        if self.is_step() {
-            return self.computed(from, array, block).await;
+    /// Values of a block as a reader of the view asks for it: kept, and made by turns.
+    pub(super) async fn kept_block(&self, array: &ArrayMeta, block: &[u64]) -> Result<Vec<u8>, StoreError> {
+        let Backing::Derived(from) = &self.backing else { return self.read_block(array, block).await };
+        if let Some(below) = from.passed(&array.path).and_then(|p| from.base().hierarchy.arrays.get(p)) {
+            let base = from.base();
+            return if base.is_step() {
+                Box::pin(base.kept_block(below, block)).await
+            } else {
+                Box::pin(base.read_block(below, block)).await
+            };
         }
         let decoder = self.decoder(array)?;
         let Some(Location::Made { bytes, .. }) = self.made(from, array, block).await? else {
@@ -183,7 +184,7 @@ impl Snapshot {
     ) -> Result<Option<Location>, StoreError> {
         let id = format!("{}@{}/{}", self.collection, self.info.id, array.chunk_key(index));
         let made = MADE.get_or_insert_async(&id, async {
-            let turn = MAKING.get(if self.is_step() { 0 } else { self.depth() });
+            let turn = MAKING.get(self.depth());
             let _turn = match turn {
                 Some(turn) => Some(turn.acquire().await),
                 None => None,

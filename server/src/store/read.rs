@@ -335,9 +335,13 @@ impl Snapshot {
             return Err(corrupt(format!("block {block:?} is outside the array {:?}", array.shape)));
         }
         if let Backing::Derived(from) = &self.backing {
+            if !self.is_step() {
+                return Box::pin(self.kept_block(array, block)).await;
+            }
+            // The next step reads it once, and what comes of that is kept.
             return match from.passed(&array.path).and_then(|p| from.base().hierarchy.arrays.get(p)) {
                 Some(below) => Box::pin(from.base().read_block(below, block)).await,
-                None => self.made_block(from, array, block).await,
+                None => self.computed(from, array, block).await,
             };
         }
         let decoder = self.decoder(array)?;
