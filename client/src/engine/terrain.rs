@@ -8,12 +8,12 @@ use std::rc::Rc;
 
 use graticule_shared::cube::{Packing, packing};
 use graticule_shared::grid::Angles;
+use graticule_shared::grid::corners::{Centres, HALO};
 use graticule_shared::grid::sphere::{is_place, place_of, unit_vector};
 
 use crate::chunks::loader::{Block, Loader};
 use crate::chunks::source::{BlockKey, Source};
 use crate::view::cap::{Cap, angle};
-use crate::view::corners::{Centres, HALO};
 use crate::view::ground::Ground;
 use crate::view::levels::{Grid, PageId};
 use crate::view::mesh::{Cells, Mesh, Origin, mesh};
@@ -176,8 +176,8 @@ pub struct Terrain {
     pub ground: Ground,
     /// One a level; none for a projection.
     pub levels: Vec<Coordinates>,
-    /// Steps of meshes that were found, by level and whether for the globe.
-    steps: RefCell<HashMap<(usize, bool), u32>>,
+    /// Steps of meshes that were found, by level, whether for the globe, and the width of cells.
+    steps: RefCell<HashMap<(usize, bool, u32), u32>>,
 }
 
 impl Terrain {
@@ -192,10 +192,13 @@ impl Terrain {
         if matches!(self.ground, Ground::Curvilinear(_)) {
             return self.ground.step(grid, globe, px);
         }
-        let known = self.steps.borrow().get(&(level, globe)).copied();
+        // As wide as cells are within a factor of two, so that a wheel's turn does not make all anew.
+        let octave = px.max(1.0).log2().ceil();
+        let key = (level, globe, octave as u32);
+        let known = self.steps.borrow().get(&key).copied();
         known.unwrap_or_else(|| {
-            let step = self.ground.step(grid, globe, px);
-            self.steps.borrow_mut().insert((level, globe), step);
+            let step = self.ground.step(grid, globe, octave.exp2());
+            self.steps.borrow_mut().insert(key, step);
             step
         })
     }

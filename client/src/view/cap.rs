@@ -3,7 +3,7 @@
 //! A circle on the sphere has no antimeridian and no pole to mind. It encloses a
 //! page loosely; what is too loose is cut in four until it is not.
 
-use graticule_shared::grid::sphere::{place_of, unit_vector};
+use graticule_shared::grid::sphere::{dot, minus, place_of, plus, unit, unit_vector};
 use graticule_shared::raster::{Camera, Projection, mercator_y};
 
 /// All places within `radius` (radians) of `centre` (a unit vector).
@@ -11,28 +11,6 @@ use graticule_shared::raster::{Camera, Projection, mercator_y};
 pub struct Cap {
     pub centre: [f64; 3],
     pub radius: f64,
-}
-
-pub fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-pub fn minus(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
-}
-
-pub fn plus(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
-}
-
-pub fn times(a: [f64; 3], s: f64) -> [f64; 3] {
-    a.map(|v| v * s)
-}
-
-/// Length one; `None` for (almost) no length.
-pub fn unit(a: [f64; 3]) -> Option<[f64; 3]> {
-    let length = dot(a, a).sqrt();
-    (length > 1e-12).then(|| times(a, 1.0 / length))
 }
 
 /// The angle between two unit vectors in radians, exact for small ones too.

@@ -12,8 +12,8 @@ use crate::view::mesh::bend;
 use crate::view::overview::Overview;
 use crate::view::plan::{Plan, nearest_first};
 
-/// A drawn cell corner may lie this many cells from its place.
-const BEND_CELLS: f64 = 0.1;
+/// A drawn cell corner may lie this many cells from its place, or device pixels where cells are larger.
+const BEND: f64 = 0.1;
 /// Cells along a side of the largest quadrilateral of a mesh.
 const MAX_STEP: u32 = 64;
 /// A quadrilateral of a curvilinear grid may be this many device pixels wide.
@@ -134,6 +134,7 @@ impl Ground {
             let most = (STEP_PX / cell_px.max(1e-3)).max(1.0) as u32;
             return (1 << most.ilog2()).min(MAX_BENT_STEP);
         }
+        let most = BEND / cell_px.max(1.0);
         let fits = |step: u32| {
             let reach = f64::from(step);
             let last = self.whole(grid).map(|n| (f64::from(n) - reach).max(0.0));
@@ -144,7 +145,7 @@ impl Ground {
                 let at = [last[0] * y, last[1] * x];
                 // A Mercator map ends before the poles, where it bends without end.
                 let shown = globe || corner(at[0], at[1]).is_none_or(|p| p[2].abs() < 0.9963);
-                !shown || bend(corner, at, reach, globe).is_none_or(|b| b <= BEND_CELLS)
+                !shown || bend(corner, at, reach, globe).is_none_or(|b| b <= most)
             })
         };
         let mut step = MAX_STEP;
@@ -342,9 +343,10 @@ mod tests {
         let (ground, grids) = lambert();
         let step = ground.step(&grids[0], false, 1.0);
         assert!((4..64).contains(&step), "{step}");
+        assert!(ground.step(&grids[0], false, 16.0) < step);
         let corner = |r: f64, c: f64| ground.corner(r, c);
         for at in [[3.0, 5.0], [1500.0, 1900.0], [800.0, 1000.0]] {
-            assert!(bend(corner, at, f64::from(step), false).unwrap() <= 2.0 * BEND_CELLS);
+            assert!(bend(corner, at, f64::from(step), false).unwrap() <= 2.0 * BEND);
         }
     }
 

@@ -4,10 +4,8 @@
 //! as offsets from the page's middle: float32 then holds them at any zoom.
 
 use bytemuck::{Pod, Zeroable};
-use graticule_shared::grid::sphere::place_of;
+use graticule_shared::grid::sphere::{dot, minus, place_of, plus, times, unit};
 use graticule_shared::raster::mercator_y;
-
-use crate::view::cap::{dot, minus, plus, times, unit};
 
 /// Mercator runs to infinity; the map ends at 85 degrees.
 const LAST_LATITUDE_DEG: f64 = 89.9;

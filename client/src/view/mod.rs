@@ -6,7 +6,6 @@
 
 pub mod camera;
 pub mod cap;
-pub mod corners;
 pub mod ground;
 pub mod levels;
 pub mod mesh;

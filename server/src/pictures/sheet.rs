@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use graticule_shared::axis::Axis;
+use graticule_shared::crs::Crs;
 use graticule_shared::cube::{Level, Variable};
 use graticule_shared::frame::Frame;
-use graticule_shared::grid::{Finder, Horizontal, Locator};
+use graticule_shared::grid::{Edges, Finder, Horizontal, Locator};
 use graticule_shared::level;
 
 use super::Heavy;
@@ -132,7 +133,9 @@ pub async fn make(opened: &Arc<Opened>, variable: &Variable, frame: &Frame) -> A
                     None => factors.len().saturating_sub(1),
                 };
                 let (level, coarser) = *coarser.get(found)?;
-                let mut finder = Finder::new(&locator);
+                let edges =
+                    if frame.crs == Crs::WEB_MERCATOR { Edges::Mercator } else { Edges::GreatCircles };
+                let mut finder = locator.drawn(edges);
                 let places = each(&frame, |lon, lat| {
                     let [row, column] = finder.cell(lon, lat)?;
                     Some([coarser.cell(0, row as usize), coarser.cell(1, column as usize)])

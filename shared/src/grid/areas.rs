@@ -116,6 +116,19 @@ impl Places {
         }
     }
 
+    /// The squared chord beyond which neighbours in the array are none on the Earth.
+    pub fn limit(&self) -> f64 {
+        self.limit
+    }
+
+    /// How far from its centre a cell reaches, as a chord: half its diagonal, and a fifth more for
+    /// cells that lean.
+    pub fn reach(&self, row: usize, column: usize) -> f64 {
+        let squares = |v: [f64; 3]| v.iter().map(|c| c * c).sum::<f64>();
+        let reach = |(along, across)| 0.6 * (squares(along) + squares(across)).sqrt();
+        self.steps(row, column).map_or(0.0, reach).max(1e-9)
+    }
+
     /// Steps along columns and along rows at a cell, as vectors on the unit sphere.
     pub fn steps(&self, row: usize, column: usize) -> Option<([f64; 3], [f64; 3])> {
         let at = self.vector(row, column)?;

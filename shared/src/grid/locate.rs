@@ -6,6 +6,7 @@ use super::extent::Extent;
 use super::healpix::Healpix;
 use super::nearest::Nearest;
 use super::projection::{Plane, Projection};
+use super::quads::{Edges, Quads};
 use super::sphere::{chord, chord_angle_deg, unit_vector, wrap_longitude};
 use crate::axis::{Axis, AxisError};
 
@@ -131,6 +132,15 @@ impl Locator {
         Some(Found::new(index, finder.last?.place))
     }
 
+    /// Finds the cells that a map shows: of curvilinear grids the quadrilateral that a place lies
+    /// in, of all others what [`Locator::locate`] finds.
+    pub fn drawn(&self, edges: Edges) -> Drawn<'_> {
+        match self {
+            Self::Curvilinear { places, nearest } => Drawn::Quads(Quads::new(places, nearest, edges)),
+            _ => Drawn::Located(Finder::new(self)),
+        }
+    }
+
     /// Centre of a cell; of a list its row is 0.
     fn place(&self, [row, column]: [u64; 2]) -> Option<(f64, f64)> {
         match self {
@@ -147,14 +157,7 @@ impl Locator {
     fn reach(&self, [row, column]: [u64; 2], place: (f64, f64)) -> f64 {
         match self {
             Self::Projected(_) | Self::Healpix(_) => f64::INFINITY,
-            Self::Curvilinear { places, .. } => {
-                let reach = places.steps(row as usize, column as usize).map_or(0.0, |(along, across)| {
-                    let sq = |v: [f64; 3]| v.iter().map(|c| c * c).sum::<f64>();
-                    // Half a cell's diagonal, and a fifth more for cells that lean.
-                    0.6 * (sq(along) + sq(across)).sqrt()
-                });
-                reach.max(1e-9)
-            }
+            Self::Curvilinear { places, .. } => places.reach(row as usize, column as usize),
             Self::Cells { nearest, .. } => spacing(nearest, place).max(1e-9),
         }
     }
@@ -258,6 +261,22 @@ impl<'a> Finder<'a> {
         };
         self.last = Some(last);
         (chord <= last.reach).then_some(cell)
+    }
+}
+
+/// Finds the cells that a map shows, of places of which each lies near the one before.
+pub enum Drawn<'a> {
+    Located(Finder<'a>),
+    Quads(Quads<'a>),
+}
+
+impl Drawn<'_> {
+    /// Row and column, of a list of cells 0 and its number; `None` beside the grid.
+    pub fn cell(&mut self, longitude: f64, latitude: f64) -> Option<[u64; 2]> {
+        match self {
+            Self::Located(finder) => finder.cell(longitude, latitude),
+            Self::Quads(quads) => quads.cell(longitude, latitude),
+        }
     }
 }
 

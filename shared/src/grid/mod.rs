@@ -5,12 +5,14 @@
 //! the same for the server's position query and for the browser's readout.
 
 pub mod areas;
+pub mod corners;
 pub mod extent;
 pub mod healpix;
 pub mod locate;
 pub mod nearest;
 pub mod neighbours;
 pub mod projection;
+pub mod quads;
 mod recognise;
 pub mod sphere;
 #[cfg(test)]
@@ -19,7 +21,8 @@ mod tests;
 use healpix::Healpix;
 use projection::Projection;
 
-pub use locate::{Finder, Found, Locator};
+pub use locate::{Drawn, Finder, Found, Locator};
+pub use quads::Edges;
 pub use recognise::{angle, horizontal, is_angle};
 
 /// The grid of a variable: its last two dimensions, of [`Horizontal::Cells`] the last one.

@@ -29,6 +29,28 @@ pub fn place_of([x, y, z]: [f64; 3]) -> Option<(f64, f64)> {
     (flat.hypot(z) > 1e-12).then(|| (y.atan2(x).to_degrees(), z.atan2(flat).to_degrees()))
 }
 
+pub fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+pub fn minus(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
+}
+
+pub fn plus(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
+}
+
+pub fn times(a: [f64; 3], s: f64) -> [f64; 3] {
+    a.map(|v| v * s)
+}
+
+/// Length one; `None` for (almost) no length.
+pub fn unit(a: [f64; 3]) -> Option<[f64; 3]> {
+    let length = dot(a, a).sqrt();
+    (length > 1e-12).then(|| times(a, 1.0 / length))
+}
+
 /// Length of the chord between two unit vectors.
 pub fn chord(a: [f64; 3], b: [f64; 3]) -> f64 {
     a.iter().zip(b).map(|(p, q)| (p - q) * (p - q)).sum::<f64>().sqrt()

@@ -3,12 +3,12 @@
 //! CF grids may come with bounds, most do not. A corner is the mean of the four
 //! centres around it; where some are missing, at the border or beside cells
 //! without a place, each cell that is there says where its corner would be by
-//! the distance to its neighbours. Pages are given two cells around them, so
-//! that both sides of a page border find the same corners.
+//! the distance to its neighbours. The browser draws the quadrilaterals between
+//! them page by page (a page is given two cells around it, so that both sides of
+//! its border find the same corners); the server finds the one that a pixel lies in.
 
-use graticule_shared::grid::neighbours;
-
-use crate::view::cap::{minus, plus, times, unit};
+use super::neighbours::{limit, squared};
+use super::sphere::{minus, plus, times, unit};
 
 /// Rows and columns around a page that its corners depend on.
 pub const HALO: u32 = 2;
@@ -45,55 +45,20 @@ impl Centres {
         }
     }
 
-    /// The squared chord beyond which neighbours are not neighbours.
-    fn limit(&self) -> f64 {
-        neighbours::limit(self.rows, self.columns, |r, c| self.get(r as i64, c as i64))
-    }
-
-    /// From a cell to the next along one axis: half the way between the two
-    /// beside it, or the way to the one that is there.
-    fn step(&self, r: i64, c: i64, [dr, dc]: [i64; 2], limit: f64) -> Option<[f64; 3]> {
-        let here = self.get(r, c)?;
-        let beside = |s: i64| {
-            let p = self.get(r + s * dr, c + s * dc)?;
-            let d = minus(p, here);
-            (square(d) <= limit).then(|| times(d, s as f64))
-        };
-        match (beside(-1), beside(1)) {
-            (Some(a), Some(b)) => Some(times(plus(a, b), 0.5)),
-            (a, b) => a.or(b),
-        }
-    }
-
-    fn corner(&self, r: i64, c: i64, limit: f64) -> Option<[f64; 3]> {
-        let around = [(r - 1, c - 1), (r - 1, c), (r, c), (r, c - 1)];
-        let here = around.map(|(r, c)| self.get(r, c));
-        if let [Some(a), Some(b), Some(d), Some(e)] = here {
-            let apart = [(a, b), (b, d), (d, e), (e, a)].map(|(p, q)| square(minus(p, q)));
-            return if apart.iter().all(|s| *s <= limit) { unit(plus(plus(a, b), plus(d, e))) } else { None };
-        }
-        let mut sum = [0.0; 3];
-        for ((y, x), place) in around.into_iter().zip(here) {
-            let Some(place) = place else { continue };
-            let (Some(down), Some(along)) = (self.step(y, x, [1, 0], limit), self.step(y, x, [0, 1], limit))
-            else {
-                continue;
-            };
-            let (sy, sx) = (if y < r { 0.5 } else { -0.5 }, if x < c { 0.5 } else { -0.5 });
-            sum = plus(sum, plus(place, plus(times(down, sy), times(along, sx))));
-        }
-        unit(sum)
+    fn finder(&self) -> Corners<impl Fn(i64, i64) -> Option<[f64; 3]>> {
+        let limit = limit(self.rows, self.columns, |r, c| self.get(r as i64, c as i64));
+        Corners { centre: |r, c| self.get(r, c), limit }
     }
 
     /// The corners of the cells from (`row`, `column`) on, `rows` by `columns` of
     /// them: one more along each side.
     pub fn corners(&self, [row, column]: [u32; 2], [rows, columns]: [u32; 2]) -> Vec<Option<[f64; 3]>> {
-        let limit = self.limit();
+        let finder = self.finder();
         let (row, column) = (i64::from(row), i64::from(column));
         let across = 0..=i64::from(columns);
         (0..=i64::from(rows))
             .flat_map(|r| across.clone().map(move |c| (r, c)))
-            .map(|(r, c)| self.corner(row + r, column + c, limit))
+            .map(|(r, c)| finder.corner(row + r, column + c))
             .collect()
     }
 
@@ -101,7 +66,8 @@ impl Centres {
     /// diagonal, and a fifth more for cells that lean. 0 for a lone one.
     pub fn reach(&self, at: usize) -> f64 {
         let (r, c) = ((at / self.columns) as i64, (at % self.columns) as i64);
-        let step = |d: [i64; 2]| self.step(r, c, d, f64::INFINITY).map(square);
+        let finder = Corners { centre: |r, c| self.get(r, c), limit: f64::INFINITY };
+        let step = |d: [i64; 2]| finder.step(r, c, d).map(|v| squared(v, [0.0; 3]));
         let (down, along) = (step([1, 0]), step([0, 1]));
         let (down, along) = (down.or(along).unwrap_or(0.0), along.or(down).unwrap_or(0.0));
         0.6 * (down + along).sqrt()
@@ -113,14 +79,53 @@ impl Centres {
     }
 }
 
-fn square(a: [f64; 3]) -> f64 {
-    a[0] * a[0] + a[1] * a[1] + a[2] * a[2]
+/// Corners of the cells that `centre` places: unit vectors by row and column, which may lie outside.
+pub struct Corners<F> {
+    pub centre: F,
+    /// The squared chord beyond which neighbours are not neighbours ([`limit`]).
+    pub limit: f64,
+}
+
+impl<F: Fn(i64, i64) -> Option<[f64; 3]>> Corners<F> {
+    /// From a cell to the next along one axis: half the way between the two
+    /// beside it, or the way to the one that is there.
+    fn step(&self, r: i64, c: i64, [dr, dc]: [i64; 2]) -> Option<[f64; 3]> {
+        let here = (self.centre)(r, c)?;
+        let beside = |s: i64| {
+            let p = (self.centre)(r + s * dr, c + s * dc)?;
+            (squared(p, here) <= self.limit).then(|| times(minus(p, here), s as f64))
+        };
+        match (beside(-1), beside(1)) {
+            (Some(a), Some(b)) => Some(times(plus(a, b), 0.5)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The corner before a row and a column; `None` where neighbours are too far to have one in common.
+    pub fn corner(&self, r: i64, c: i64) -> Option<[f64; 3]> {
+        let around = [(r - 1, c - 1), (r - 1, c), (r, c), (r, c - 1)];
+        let here = around.map(|(r, c)| (self.centre)(r, c));
+        if let [Some(a), Some(b), Some(d), Some(e)] = here {
+            let near = [(a, b), (b, d), (d, e), (e, a)].iter().all(|(p, q)| squared(*p, *q) <= self.limit);
+            return if near { unit(plus(plus(a, b), plus(d, e))) } else { None };
+        }
+        let mut sum = [0.0; 3];
+        for ((y, x), place) in around.into_iter().zip(here) {
+            let Some(place) = place else { continue };
+            let (Some(down), Some(along)) = (self.step(y, x, [1, 0]), self.step(y, x, [0, 1])) else {
+                continue;
+            };
+            let (sy, sx) = (if y < r { 0.5 } else { -0.5 }, if x < c { 0.5 } else { -0.5 });
+            sum = plus(sum, plus(place, plus(times(down, sy), times(along, sx))));
+        }
+        unit(sum)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use graticule_shared::grid::sphere::{place_of, unit_vector};
+    use crate::grid::sphere::{place_of, unit_vector};
 
     fn grid(rows: usize, columns: usize, at: impl Fn(usize, usize) -> Option<(f64, f64)>) -> Centres {
         let place = |i: usize| at(i / columns, i % columns).map(|(lon, lat)| unit_vector(lon, lat));
