@@ -18,6 +18,7 @@ pub mod formula;
 pub mod frame;
 pub mod grid;
 pub mod level;
+pub mod node;
 pub mod range;
 pub mod raster;
 pub mod shard;

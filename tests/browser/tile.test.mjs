@@ -20,15 +20,16 @@ const drawn = (page, url) => page.evaluate(async (href) => {
   return [...context.getImageData(0, 0, image.width, image.height).data];
 }, url);
 
-/** Each view, and how many of its pixels may differ: where an edge of cells runs through the middle of
- *  pixels, float32 and float64 choose either side. Meshes are drawn with corners up to a tenth of a cell off. */
+/** Each view, and what part of its pixels may differ. Where an edge of cells runs through the middle of pixels, float32
+ *  and float64 choose either side; corners of meshes a GPU may round to a sixteenth of a pixel, and those of projected
+ *  grids lie up to a tenth of one off. */
 const VIEWS = [
   ['ncep', 'air', '-10,40', [10, 30, 3], 0.0002],
   ['ncep', 'air', '-10,40', [-170, -40, 5], 0.0002],
   ['ncep', 'air', '-10,40', [0, 10, 1], 0.0002],
   ['bent', 'v', '0,100', [...bent.place(60, 80), 6.5], 0.001],
-  ['bent', 'v', '0,100', [...bent.place(100, 130), 5], 0.001],
-  ['cone', 'v', '0,100', [...cone.place(75, 100), 6], 0.02],
+  ['bent', 'v', '0,100', [...bent.place(100, 130), 5], 0.005],
+  ['cone', 'v', '0,100', [...cone.place(75, 100), 6], 0.01],
 ];
 
 for (const backend of Object.keys(BACKENDS)) {
@@ -51,7 +52,7 @@ for (const backend of Object.keys(BACKENDS)) {
     });
 
     for (const [collection, variable, clim, at, allowed] of VIEWS) {
-      test(`are one: ${collection} at ${at.map((n) => Number(n.toFixed(2)))}`, async () => {
+      test(`are one: ${collection} at ${at.map((n) => Number(n.toFixed(2)))}`, async (t) => {
         const style = { colormap: 'viridis', clim };
         const query = new URLSearchParams({ collection, var: variable, projection: 'mercator', at: at.join(), coastlines: 0, smooth: 0, ...style });
         const { page, context } = await openMap(browser, `${server.url}/?${query}`, SIZE);
@@ -76,6 +77,7 @@ for (const backend of Object.keys(BACKENDS)) {
         await context.close();
 
         assert.ok(compared > 0.3 * SIZE.width * SIZE.height, `${compared} pixels have data`);
+        t.diagnostic(`${apart.length} of ${compared} pixels differ`);
         assert.ok(apart.length <= allowed * compared, `${apart.length} of ${compared} differ, such as ${JSON.stringify(apart.slice(0, 5))}`);
       });
     }

@@ -5,12 +5,13 @@
 //! number (`_Netcdf4Coordinates`). Axes without a scale get netcdf-c's names for
 //! anonymous dimensions, `phony_dim_N`, one per length and group.
 
+use graticule_shared::node::within;
 use std::collections::HashMap;
 
 use hdf5_reader::{Attribute, Dataset};
 
 use super::explain;
-use super::tree::{Node, join};
+use super::tree::Node;
 use crate::{Dimension, FormatError, Limits};
 
 /// `NAME` of a scale that only carries a dimension (netcdf-c `DIM_WITHOUT_VARIABLE`).
@@ -188,7 +189,7 @@ impl<'a> Dimensions<'a> {
         }
         let mut number = self.list.len();
         let name = loop {
-            let name = join(group, &format!("phony_dim_{number}"));
+            let name = within(group, &format!("phony_dim_{number}"));
             if self.list.iter().all(|d| d.name != name) {
                 break name;
             }

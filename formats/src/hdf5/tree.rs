@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use graticule_shared::dtype::DataType;
+use graticule_shared::node::within;
 use hdf5_reader::error::Error;
 use hdf5_reader::group::Group;
 use hdf5_reader::messages::HdfMessage;
@@ -33,12 +34,8 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn path(&self) -> String {
-        join(&self.group, &self.name)
+        within(&self.group, &self.name)
     }
-}
-
-pub(super) fn join(group: &str, name: &str) -> String {
-    if group.is_empty() { name.to_owned() } else { format!("{group}/{name}") }
 }
 
 /// What the walk has gathered so far.
@@ -102,7 +99,7 @@ pub(super) fn read(
             continue;
         }
         let name = node.name.strip_prefix(NON_COORD).unwrap_or(&node.name);
-        let path = join(&node.group, name);
+        let path = within(&node.group, name);
         let dataset = &node.dataset;
         let Some((dtype, _)) = attributes::number(dataset.dtype()) else {
             // A container of attributes (CF section 5.6) may be of any type.
@@ -194,10 +191,10 @@ impl Walk<'_> {
             &mut self.skipped,
         )?;
         // Only the root's are the file's own; a group's keep their path.
-        self.global.extend(list.into_iter().map(|(name, value)| (join(path, &name), value)));
+        self.global.extend(list.into_iter().map(|(name, value)| (within(path, &name), value)));
         for name in datasets {
             if let Some(fault) = slab::name_fault(&name) {
-                self.skipped.push((join(path, &name), fault.to_owned()));
+                self.skipped.push((within(path, &name), fault.to_owned()));
                 continue;
             }
             if self.nodes.len() >= self.limits.variables {
@@ -209,18 +206,18 @@ impl Walk<'_> {
             match group.dataset(&name) {
                 Ok(dataset) => self.nodes.push(Node { group: path.to_owned(), name, dataset }),
                 Err(e) if is_unsupported(&e) => {
-                    self.skipped.push((join(path, &name), format!("it cannot be read: {e}")));
+                    self.skipped.push((within(path, &name), format!("it cannot be read: {e}")));
                 }
-                Err(e) => return Err(explain(self.file, &e).in_variable(join(path, &name))),
+                Err(e) => return Err(explain(self.file, &e).in_variable(within(path, &name))),
             }
         }
         for name in groups {
             if let Some(fault) = slab::name_fault(&name) {
-                self.skipped.push((join(path, &name), fault.to_owned()));
+                self.skipped.push((within(path, &name), fault.to_owned()));
                 continue;
             }
             let child = group.group(&name).map_err(at_group(self.file, path))?;
-            self.group(&child, &join(path, &name), depth + 1)?;
+            self.group(&child, &within(path, &name), depth + 1)?;
         }
         Ok(())
     }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use graticule_shared::codec::Chain;
 use graticule_shared::dtype::DataType;
+use graticule_shared::node;
+use graticule_shared::node::within;
 use graticule_shared::zarr::{ArrayMeta, ZarrFormat, json_number};
 use serde_json::{Map, Value};
 
-use super::nodes::{Array, Nodes, join};
+use super::nodes::{Array, Nodes};
 use crate::slab::{check_declared, name_fault};
 use crate::{AttrValue, Dimension, FormatError, Header, Limits, Variable};
 
@@ -134,7 +136,7 @@ pub(crate) fn read(
     for (group, attributes) in nodes.groups.iter().filter(|(g, _)| !levels.contains(g)) {
         for (name, value) in attributes.iter().filter(|(n, _)| !is_container(n)) {
             match attribute(value) {
-                Some(value) => header.attributes.push((join(group, name), value)),
+                Some(value) => header.attributes.push((within(group, name), value)),
                 None => {
                     header.skipped.push((format!("{group}@{name}"), "it is no text, number or list".into()))
                 }
@@ -264,7 +266,7 @@ struct Dimensions {
 impl Dimensions {
     /// `alone` where a coordinate is none but its own group's.
     fn names(&mut self, path: &str, names: &[String], shape: &[u64], alone: bool) -> Vec<String> {
-        let group = path.rsplit_once('/').map_or("", |(g, _)| g);
+        let group = node::group(path);
         let own = |name: &str| alone && names.len() == 1 && name == leaf(path);
         let mut out: Vec<String> = Vec::with_capacity(shape.len());
         for (axis, &len) in shape.iter().enumerate() {
@@ -283,17 +285,13 @@ impl Dimensions {
         let mut at = Some(group);
         // A coordinate is of its own group; others look upwards.
         while let Some(group) = at {
-            let full = join(group, name);
+            let full = within(group, name);
             if self.lengths.get(&full) == Some(&len) {
                 return full;
             }
-            at = if own || group.is_empty() {
-                None
-            } else {
-                Some(group.rsplit_once('/').map_or("", |(up, _)| up))
-            };
+            at = if own || group.is_empty() { None } else { Some(node::group(group)) };
         }
-        let full = join(group, name);
+        let full = within(group, name);
         let full = if self.lengths.contains_key(&full) { format!("{full}_{len}") } else { full };
         if self.lengths.insert(full.clone(), len).is_none() {
             self.list.push(Dimension { name: full.clone(), len, unlimited: false });
@@ -307,7 +305,7 @@ impl Dimensions {
         if let Some((_, name)) = known.iter().find(|(n, name)| *n == len && !taken.contains(name)) {
             return name.clone();
         }
-        let name = join(group, &format!("phony_dim_{}", self.phony));
+        let name = within(group, &format!("phony_dim_{}", self.phony));
         self.phony += 1;
         known.push((len, name.clone()));
         self.lengths.insert(name.clone(), len);

@@ -12,6 +12,7 @@ mod pyramid;
 mod refer;
 mod zip;
 
+use graticule_shared::node::within;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -22,7 +23,7 @@ use chunks::{Cache, Chunks};
 use header::Stored;
 pub(crate) use header::base64;
 pub use header::fill as fill_bytes;
-use nodes::{Array, Nodes, Reader, join};
+use nodes::{Array, Nodes, Reader};
 pub(crate) use objects::Origin;
 use objects::{Folder, Side};
 pub(crate) use objects::{Objects, folders_of, read_range};
@@ -155,7 +156,7 @@ impl Zarr {
 }
 
 fn prefixed(name: &str, path: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { join(name, path) }
+    if path.is_empty() { name.to_owned() } else { within(name, path) }
 }
 
 impl Source for Zarr {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use graticule_shared::node::within;
 use graticule_shared::zarr::{ArrayMeta, ZarrFormat, check_path};
 use serde_json::{Map, Value};
 
@@ -26,10 +27,6 @@ pub(crate) struct Nodes {
     pub(crate) groups: BTreeMap<String, Map<String, Value>>,
     /// By the path that they are shown at; their own is where their chunks are.
     pub(crate) arrays: BTreeMap<String, Array>,
-}
-
-pub(crate) fn join(group: &str, name: &str) -> String {
-    if group.is_empty() { name.to_owned() } else { format!("{group}/{name}") }
 }
 
 /// JSON as Python writes it: NaN and infinities may stand bare.
@@ -143,7 +140,7 @@ impl Reader<'_> {
             if !path.is_empty() {
                 self.inside(path)?;
             }
-            let attributes = || listed.get(&join(path, ".zattrs")).map(object).unwrap_or_default();
+            let attributes = || listed.get(&within(path, ".zattrs")).map(object).unwrap_or_default();
             match name {
                 ".zarray" => self.add_v2(nodes, path, node.clone(), attributes())?,
                 ".zgroup" => drop(nodes.groups.insert(path.to_owned(), attributes())),
@@ -162,22 +159,24 @@ impl Reader<'_> {
             if seen > MAX_FOLDERS {
                 return Err(self.error(format!("more than {MAX_FOLDERS} groups and arrays")));
             }
-            if let Some(node) = self.node(&join(&path, "zarr.json"))? {
+            if let Some(node) = self.node(&within(&path, "zarr.json"))? {
                 known.insert(path.clone());
                 self.add_v3(nodes, &path, node)?;
-            } else if let Some(node) = self.node(&join(&path, ".zarray"))? {
+            } else if let Some(node) = self.node(&within(&path, ".zarray"))? {
                 known.insert(path.clone());
-                let attributes = self.node(&join(&path, ".zattrs"))?.as_ref().map(object).unwrap_or_default();
+                let attributes =
+                    self.node(&within(&path, ".zattrs"))?.as_ref().map(object).unwrap_or_default();
                 self.add_v2(nodes, &path, node, attributes)?;
             } else {
-                if let Some(group) = self.node(&join(&path, ".zgroup"))? {
+                if let Some(group) = self.node(&within(&path, ".zgroup"))? {
                     if group["zarr_format"] != 2 {
                         let found = &group["zarr_format"];
                         return Err(self.error(format!("{path}/.zgroup: zarr_format is {found}, expected 2")));
                     }
                     known.insert(path.clone());
                 }
-                let attributes = self.node(&join(&path, ".zattrs"))?.as_ref().map(object).unwrap_or_default();
+                let attributes =
+                    self.node(&within(&path, ".zattrs"))?.as_ref().map(object).unwrap_or_default();
                 nodes.groups.insert(path.clone(), attributes);
             }
             if nodes.arrays.contains_key(&path) {
@@ -187,7 +186,7 @@ impl Reader<'_> {
                 return Err(self.error(format!("{path}: groups are nested more than {MAX_DEPTH} deep")));
             }
             for name in self.objects.folders(&path).map_err(|e| self.error(e.reason))?.into_iter().rev() {
-                let path = join(&path, &name);
+                let path = within(&path, &name);
                 self.inside(&path)?;
                 groups.push((path, depth + 1));
             }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use graticule_shared::dtype::DataType;
+use graticule_shared::node;
 use serde_json::{Map, Value, json};
 
 use super::nodes::{Array, Nodes};
@@ -21,7 +22,7 @@ pub(crate) fn arrange(nodes: &mut Nodes) -> Vec<String> {
     // The asset may be an array: its group holds the level.
     for l in &mut found {
         if nodes.arrays.contains_key(l.as_str()) {
-            *l = l.rsplit_once('/').map(|(g, _)| g.to_owned()).unwrap_or_default();
+            *l = node::group(l).to_owned();
         }
     }
     let within = |path: &str, level: &str| level.is_empty() || path.starts_with(&format!("{level}/"));

@@ -6,6 +6,7 @@ use graticule_shared::axis::Axis;
 use graticule_shared::cube::Variable;
 use graticule_shared::grid::Horizontal;
 use graticule_shared::grid::projection::{Ellipsoid, Plane};
+use graticule_shared::node;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -94,10 +95,8 @@ async fn axes(opened: &Opened, y: &str, x: &str, unit: f64) -> Option<(Axis, Axi
 fn mapping(opened: &Opened, v: &Variable) -> Map<String, Value> {
     let named = v.attributes.get("grid_mapping").and_then(Value::as_str).unwrap_or_default();
     let name = named.split_whitespace().next().unwrap_or_default().trim_end_matches(':');
-    let beside =
-        v.path.rsplit_once('/').map_or_else(|| name.to_owned(), |(group, _)| format!("{group}/{name}"));
-    let of = |path: &str| opened.array(path).ok().map(|a| a.attributes.clone());
-    of(&beside).or_else(|| of(name)).unwrap_or_default()
+    let of = |path: String| opened.array(&path).ok().map(|a| a.attributes.clone());
+    node::scope(&v.path, name).find_map(of).unwrap_or_default()
 }
 
 /// Whether degrees are those of WGS 84: a file that says nothing of the Earth's figure is read

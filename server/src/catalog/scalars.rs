@@ -2,6 +2,7 @@
 //! image of a satellite or a field of one day has them.
 
 use graticule_shared::cube::{Role, Variable};
+use graticule_shared::node;
 use graticule_shared::time::TimeUnits;
 use serde_json::Value;
 
@@ -14,10 +15,9 @@ impl Facts {
         if v.dim(Role::T).is_some() {
             return;
         }
-        let group = v.path.rsplit_once('/').map_or("", |(group, _)| group);
         let names = v.attributes.get("coordinates").and_then(Value::as_str).unwrap_or_default();
         for name in names.split_whitespace() {
-            let path = if group.is_empty() { name.to_owned() } else { format!("{group}/{name}") };
+            let path = node::beside(&v.path, name);
             let Ok(array) = opened.array(&path) else { continue };
             let text = |key: &str| array.attributes.get(key).and_then(Value::as_str);
             if !array.shape.is_empty() || text("standard_name") != Some("time") {

@@ -3,6 +3,7 @@
 //! coordinates are monotonic (1.3, "coordinate variable").
 
 use graticule_shared::cube::{Role, role_of};
+use graticule_shared::node;
 use graticule_shared::time::TimeUnits;
 use graticule_shared::zarr::{ArrayMeta, Hierarchy};
 use serde_json::Value;
@@ -52,14 +53,7 @@ fn resolve<'h>(h: &'h Hierarchy, path: &str, name: &str) -> Option<&'h ArrayMeta
     if let Some(absolute) = name.strip_prefix('/') {
         return h.arrays.get(absolute);
     }
-    let mut group = path.rsplit_once('/').map(|(g, _)| g);
-    loop {
-        let candidate = group.map_or_else(|| name.to_owned(), |g| format!("{g}/{name}"));
-        if let Some(found) = h.arrays.get(&candidate) {
-            return Some(found);
-        }
-        group = group?.rsplit_once('/').map(|(up, _)| up);
-    }
+    node::scope(path, name).find_map(|p| h.arrays.get(&p))
 }
 
 fn coordinate(a: &ArrayMeta, leaf: &str, values: &[f64], found: &mut Vec<(Code, String, String)>) {

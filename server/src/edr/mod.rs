@@ -13,6 +13,7 @@ mod cost;
 mod coverage;
 pub mod formats;
 pub mod gather;
+mod inside;
 mod path;
 pub mod places;
 mod plan;

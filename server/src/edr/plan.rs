@@ -8,8 +8,9 @@ use graticule_shared::grid::Horizontal;
 use super::cost::{Cost, too_much};
 use super::coverage::{Coverage, Domain, Field, Labels, Selected};
 use super::gather::{self, Where};
+use super::inside::Chosen;
 use super::path::{self, Path};
-use super::places::{Cell, Chosen, Grid};
+use super::places::{self, Cell, Grid};
 use super::{Choice, Method, Query, Region, Request, select, split};
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
@@ -307,8 +308,7 @@ async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> A
         },
         Query::Path(lines) => {
             let (own, along) = (grid.clone(), lines.clone());
-            let found = tokio::task::spawn_blocking(move || path::samples(&own, &along));
-            if let Some(path) = found.await.map_err(Problem::internal)?? {
+            if let Some(path) = places::search(move || path::samples(&own, &along)).await? {
                 Ok(Spot::Path(path))
             } else {
                 let first = lines.first().and_then(|l| l.first());

@@ -9,7 +9,7 @@ use graticule_shared::cube::Role;
 use serde_json::{Map, Value, json};
 
 use super::coverage::{Labels, Selected};
-use super::places::Areas;
+use super::inside::Areas;
 use super::{Plan, gather, plan};
 use crate::opened::{Opened, unravel};
 use crate::problem::{Answer, Problem};

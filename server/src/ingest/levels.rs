@@ -7,6 +7,7 @@ use graticule_formats::FormatError;
 use graticule_shared::axis::Axis;
 use graticule_shared::cube;
 use graticule_shared::dtype::DataType;
+use graticule_shared::node;
 use serde_json::{Map, Value, json};
 
 use super::attributes;
@@ -50,14 +51,8 @@ impl<'h> Group<'_, 'h> {
 
     /// The variable that `name` means beside the variable at `path`: in its group, else in those above.
     fn find(&self, path: &str, name: &str) -> Option<&Prepared<'h>> {
-        let mut group = path.rsplit_once('/').map(|(g, _)| g);
-        loop {
-            let candidate = group.map_or_else(|| name.to_owned(), |g| format!("{g}/{name}"));
-            if let Some(found) = self.prepared.iter().find(|p| p.variable.path == candidate) {
-                return Some(found);
-            }
-            group = group?.rsplit_once('/').map(|(up, _)| up);
-        }
+        let at = |path: String| self.prepared.iter().find(|p| p.variable.path == path);
+        node::scope(path, name).find_map(at)
     }
 
     /// Adds the coordinates of a variable, and returns the attributes of its array here.

@@ -11,6 +11,7 @@ use graticule_formats::{AttrValue, FormatError, Header, Source, Variable};
 use graticule_shared::dtype::DataType;
 use graticule_shared::grid::angle;
 use graticule_shared::grid::sphere::{is_place, unit_vector};
+use graticule_shared::node;
 
 use super::bins::MAX_CELLS;
 use super::{attributes, plan};
@@ -80,11 +81,9 @@ pub fn placed(source: Arc<dyn Source>) -> Result<Arc<dyn Source>, FormatError> {
     Ok(Arc::new(Placed { header, inner: source, places }))
 }
 
-/// The variable that `name` means in the group of `path`.
+/// The variable that `name` means beside the one at `path`.
 fn beside<'h>(header: &'h Header, path: &str, name: &str) -> Option<&'h Variable> {
-    let group = path.rsplit_once('/').map(|(g, _)| format!("{g}/{name}"));
-    let find = |p: &str| header.variables.iter().find(|v| v.path == p);
-    group.and_then(|p| find(&p)).or_else(|| find(name))
+    node::scope(path, name).find_map(|p| header.variables.iter().find(|v| v.path == p))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

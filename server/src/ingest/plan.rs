@@ -12,6 +12,7 @@ use graticule_formats::{FormatError, Header, Source, Variable};
 use graticule_shared::cube::{Cube, Packing, Role, role_of};
 use graticule_shared::dtype::DataType;
 use graticule_shared::grid::Horizontal;
+use graticule_shared::node;
 use graticule_shared::zarr::{ArrayMeta, Hierarchy};
 use serde_json::{Map, Value, json};
 
@@ -328,10 +329,9 @@ impl Plan {
             .chain(plan.fields.iter().flat_map(|f| f.levels.iter().map(|l| l.path.clone())))
             .collect();
         for path in paths {
-            let mut at = path.as_str();
-            while let Some((group, _)) = at.rsplit_once('/') {
+            let above = std::iter::successors(Some(node::group(&path)), |g| Some(node::group(g)));
+            for group in above.take_while(|g| !g.is_empty()) {
                 plan.groups.entry(group.to_owned()).or_default();
-                at = group;
             }
         }
         Ok(plan)

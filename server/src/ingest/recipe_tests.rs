@@ -1,6 +1,9 @@
 //! Recipes followed, from real files to versions.
 
+use serde_json::json;
+
 use std::path::Path;
+use std::time::Duration;
 
 use graticule_shared::dtype::DataType;
 

@@ -1,5 +1,6 @@
 //! What appending, revising and expiring leave behind.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::classic::{Var, days, write as write_file};

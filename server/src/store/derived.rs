@@ -16,7 +16,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::read::{Backing, Documents, Location, documents_of, etag_of, hex};
+use super::documents::{Documents, documents_of, etag_of, hex};
+use super::read::{Backing, Location};
 use super::{Change, Snapshot, Store, StoreError, VersionInfo, durable, lock};
 use crate::views::View;
 

@@ -10,6 +10,7 @@
 //! commit of ours; nothing here decodes a chunk except [`Snapshot::read_block`].
 
 mod derived;
+mod documents;
 pub mod durable;
 pub mod history;
 mod inspect;
@@ -34,13 +35,14 @@ use icechunk::config::{
 };
 
 pub use derived::{Derived, Effort, digest};
+pub use documents::Document;
+pub(crate) use documents::hex;
 pub use history::{
     Change, Ending, Extent, Former, Granule, Kind, Living, Origin, Past, Standing, VersionInfo,
 };
 pub use inspect::{Held, Reference};
 pub use lineage::Lineage;
-pub(crate) use read::hex;
-pub use read::{Document, Elsewhere, Location, Snapshot};
+pub use read::{Elsewhere, Location, Snapshot};
 pub use retain::{Expiry, Retention};
 pub use rollback::{changed, lengths};
 pub use slab::slab;

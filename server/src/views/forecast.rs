@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use futures::future::BoxFuture;
 use graticule_shared::cube::Dim;
 use graticule_shared::dtype::DataType;
+use graticule_shared::node;
 use graticule_shared::time::{CfTime, TimeUnits};
 use graticule_shared::units::Unit;
 use serde::{Deserialize, Serialize};
@@ -296,10 +297,7 @@ pub async fn tree(opened: &Arc<Opened>, what: &Forecast) -> anyhow::Result<Tree>
     hours.insert("standard_name".into(), json!("forecast_period"));
     hours.insert("long_name".into(), json!("time since forecast_reference_time"));
     hours.insert("units".into(), json!("hours"));
-    let mut groups: Vec<&str> = made.iter().map(|p| p.rsplit_once('/').map_or("", |(g, _)| g)).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    for group in groups {
+    for group in node::groups(made.iter().map(String::as_str)) {
         for (name, mut attributes, values) in [
             ("time", stamp("time", "time"), &valid),
             (
@@ -312,7 +310,7 @@ pub async fn tree(opened: &Arc<Opened>, what: &Forecast) -> anyhow::Result<Tree>
             if name == new {
                 attributes.insert("axis".into(), json!("T"));
             }
-            let path = if group.is_empty() { name.to_owned() } else { format!("{group}/{name}") };
+            let path = node::within(group, name);
             let document = array::document(DataType::Float64, &[n], &[n], &[new.to_owned()], attributes);
             tree.put(&path, document, Source::Whole(array::bytes_of(values, DataType::Float64)));
         }

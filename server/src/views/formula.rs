@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use graticule_shared::cube::{Packing, Variable, packing};
 use graticule_shared::dtype::DataType;
 use graticule_shared::formula::{Formula, flag_of};
+use graticule_shared::node;
 use graticule_shared::zarr::ArrayMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -164,10 +165,7 @@ fn one(opened: &Opened, tree: &mut Tree, name: &str, said: &Expression) -> anyho
     let formula =
         formula.bind(|v, meaning| flag_of(&find(v)?.attributes, v, meaning)).map_err(anyhow::Error::msg)?;
     let widest = inputs.iter().rev().max_by_key(|v| v.dims.len()).context("expected a variable in it")?;
-    let beside = match widest.path.rsplit_once('/') {
-        Some((group, _)) => format!("{group}/{name}"),
-        None => name.to_owned(),
-    };
+    let beside = node::beside(&widest.path, name);
     let taken = opened.hierarchy.arrays.contains_key(&beside) && !variables.iter().any(|v| v.path == beside);
     anyhow::ensure!(!taken, "{beside:?} is a coordinate already");
     for v in &inputs {
@@ -243,10 +241,7 @@ fn one(opened: &Opened, tree: &mut Tree, name: &str, said: &Expression) -> anyho
             attributes.insert("long_name".to_owned(), json!(name));
         }
         attributes.insert("formula".to_owned(), json!(said.is));
-        let path = match model.path.rsplit_once('/') {
-            Some((group, _)) => format!("{group}/{name}"),
-            None => name.to_owned(),
-        };
+        let path = node::beside(&model.path, name);
         let document = array::document(dtype, &model.shape, model.block_shape(), &model.dims, attributes);
         let make = Computed { formula: Arc::clone(&formula), inputs: read, dtype };
         tree.put(&path, document, Source::Made(Box::new(make)));

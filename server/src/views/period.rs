@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use futures::future::BoxFuture;
 use graticule_shared::cube::{Packing, Role, packing};
 use graticule_shared::dtype::DataType;
+use graticule_shared::node;
 use graticule_shared::time::{CfTime, TimeUnits};
 use graticule_shared::zarr::ArrayMeta;
 use serde::{Deserialize, Serialize};
@@ -350,12 +351,7 @@ async fn along(
             // Coordinates of single steps are gone.
             if let Some(named) = attributes.get("coordinates").and_then(Value::as_str) {
                 let there = |name: &&str| {
-                    let path = match a.path.rsplit_once('/') {
-                        Some((group, _)) => format!("{group}/{name}"),
-                        None => (*name).to_owned(),
-                    };
-                    let of =
-                        opened.hierarchy.arrays.get(&path).or_else(|| opened.hierarchy.arrays.get(*name));
+                    let of = node::scope(&a.path, name).find_map(|p| opened.hierarchy.arrays.get(&p));
                     of.is_none_or(|c| !c.dims.iter().any(|d| d == dim))
                 };
                 let left = named.split_whitespace().filter(there).collect::<Vec<_>>().join(" ");
@@ -388,12 +384,9 @@ async fn along(
     if made.is_empty() {
         return Ok(false);
     }
-    let mut groups_of: Vec<&str> = made.iter().map(|p| p.rsplit_once('/').map_or("", |(g, _)| g)).collect();
-    groups_of.sort_unstable();
-    groups_of.dedup();
     let bounds = format!("{dim}_bnds");
-    for group in groups_of {
-        let at = |name: &str| if group.is_empty() { name.to_owned() } else { format!("{group}/{name}") };
+    for group in node::groups(made.iter().map(String::as_str)) {
+        let at = |name: &str| node::within(group, name);
         let mut attributes = array::of_values(stored);
         attributes.retain(|k, _| {
             !matches!(

@@ -10,6 +10,7 @@ use graticule_shared::crs::{Crs, METRES_PER_DEGREE};
 use graticule_shared::cube::{Dim, Role, Variable, packing};
 use graticule_shared::dtype::DataType;
 use graticule_shared::grid::Horizontal;
+use graticule_shared::node;
 use graticule_shared::zarr::ArrayMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -338,9 +339,7 @@ pub async fn tree(opened: Arc<Opened>, grid: &Regrid) -> anyhow::Result<Tree> {
         let attributes = opened.attributes(path);
         for key in ["bounds", "climatology"] {
             if let Some(name) = attributes.and_then(|a| a.get(key)).and_then(Value::as_str) {
-                kept.push(
-                    path.rsplit_once('/').map_or_else(|| name.to_owned(), |(g, _)| format!("{g}/{name}")),
-                );
+                kept.push(node::beside(path, name));
             }
         }
     }

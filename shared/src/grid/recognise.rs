@@ -6,6 +6,7 @@ use super::healpix::Healpix;
 use super::projection::{Plane, Projection};
 use super::{Angles, Cells, Horizontal, Projected};
 use crate::cube::{Role, role_of};
+use crate::node;
 use crate::zarr::{ArrayMeta, Hierarchy};
 
 /// Node names that MPAS meshes always have, in radians and mostly without units.
@@ -127,17 +128,7 @@ struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// The array called `name` in the array's group, else in the groups above (NetCDF-4 scoping).
     fn find(&self, name: &str) -> Option<&'a ArrayMeta> {
-        if name.is_empty() {
-            return None;
-        }
-        let mut group = self.a.path.rsplit_once('/').map(|(g, _)| g);
-        loop {
-            let candidate = group.map_or_else(|| name.to_owned(), |g| format!("{g}/{name}"));
-            if let Some(found) = self.h.arrays.get(&candidate) {
-                return Some(found);
-            }
-            group = group?.rsplit_once('/').map(|(up, _)| up);
-        }
+        node::scope(&self.a.path, name).find_map(|path| self.h.arrays.get(&path))
     }
 
     /// The variable that `grid_mapping` names; in its extended form the first one (CF section 5.6).
@@ -207,12 +198,12 @@ impl<'a> Scope<'a> {
         {
             return Some((lat, lon));
         }
-        let group = self.a.path.rsplit_once('/').map_or("", |(g, _)| g);
+        let group = node::group(&self.a.path);
         let near: Vec<&ArrayMeta> = self
             .h
             .arrays
             .values()
-            .filter(|c| c.path.rsplit_once('/').map_or("", |(g, _)| g) == group && c.path != self.a.path)
+            .filter(|c| node::group(&c.path) == group && c.path != self.a.path)
             .collect();
         match (pick(&near, latitude).as_slice(), pick(&near, longitude).as_slice()) {
             ([lat], [lon]) => Some((lat.clone(), lon.clone())),

@@ -5,12 +5,19 @@
 //! the resolution. Those readings are made here, once, from metadata alone; what
 //! had to be guessed is said in [`Cube::notes`].
 
+mod levels;
+mod packing;
+
 use serde_json::{Map, Value};
 
 use crate::dtype::DataType;
 use crate::grid::{Cells, Horizontal, horizontal};
+use crate::node;
 use crate::time::TimeUnits;
 use crate::zarr::{ArrayMeta, Hierarchy, json_number};
+
+use levels::{LayoutLevel, pyramid_layout, strip_level};
+pub use packing::{Packing, packing};
 
 /// What a dimension runs along (CF section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,46 +41,6 @@ pub struct Dim {
     /// CF `positive`, for vertical coordinates.
     pub positive: Option<String>,
     pub long_name: Option<String>,
-}
-
-/// How stored numbers become values (CF section 8.1), and which are none.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Packing {
-    pub dtype: DataType,
-    /// `_Unsigned = "true"`: the stored signed integer's bits are unsigned.
-    pub unsigned: bool,
-    pub scale: f64,
-    pub offset: f64,
-    /// Stored values that mean "no data": `_FillValue`, `missing_value`, and for
-    /// floats NaN besides.
-    pub nodata: Vec<f64>,
-}
-
-impl Packing {
-    /// The type to read stored bytes as.
-    pub fn read_as(&self) -> DataType {
-        if self.unsigned { self.dtype.to_unsigned() } else { self.dtype }
-    }
-
-    #[inline]
-    pub fn is_identity(&self) -> bool {
-        self.scale == 1.0 && self.offset == 0.0
-    }
-
-    /// True where the stored number `raw` means that there is no value.
-    #[inline]
-    pub fn is_nodata(&self, raw: f64) -> bool {
-        raw.is_nan() || self.nodata.contains(&raw)
-    }
-
-    /// The value of a stored number: `raw * scale + offset` in float64; `None` for no data.
-    #[inline]
-    pub fn value(&self, raw: f64) -> Option<f64> {
-        if self.is_nodata(raw) {
-            return None;
-        }
-        Some(if self.is_identity() { raw } else { raw * self.scale + self.offset })
-    }
 }
 
 /// One resolution of a variable; level 0 is the finest.
@@ -183,7 +150,7 @@ impl Cube {
             .variables
             .iter()
             .filter_map(|v| Some((v, v.attributes.get("ancillary_variables")?.as_str()?)))
-            .flat_map(|(v, names)| names.split_whitespace().map(|n| sibling(&v.path, n)))
+            .flat_map(|(v, names)| names.split_whitespace().map(|n| node::beside(&v.path, n)))
             .collect();
         let rank = |v: &&Variable| {
             let standard = v.standard_name.as_deref().unwrap_or_default();
@@ -217,7 +184,7 @@ impl Cube {
                     continue;
                 }
                 if let Some(text) = a.attributes.get(key).and_then(Value::as_str) {
-                    helpers.extend(text.split_whitespace().map(|n| sibling(&a.path, n)));
+                    helpers.extend(text.split_whitespace().map(|n| node::beside(&a.path, n)));
                 }
             }
             // A mesh topology names what it is made of (UGRID 1.0).
@@ -227,7 +194,7 @@ impl Cube {
                     k.ends_with("_connectivity") || k.ends_with("_coordinates") || k.ends_with("_dimension")
                 });
                 let names = parts.filter_map(|(_, v)| v.as_str()).flat_map(str::split_whitespace);
-                helpers.extend(names.map(|n| sibling(&a.path, n)));
+                helpers.extend(names.map(|n| node::beside(&a.path, n)));
             }
         }
         let mut variables = Vec::new();
@@ -298,75 +265,6 @@ fn out_of_order(v: &Variable) -> Option<String> {
 
 fn text(attributes: &Map<String, Value>, key: &str) -> Option<String> {
     attributes.get(key).and_then(Value::as_str).map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned)
-}
-
-/// `name` as seen from the group of `path`.
-fn sibling(path: &str, name: &str) -> String {
-    match path.rsplit_once('/') {
-        Some((group, _)) => format!("{group}/{name}"),
-        None => name.to_owned(),
-    }
-}
-
-fn strip_level<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
-    if prefix.is_empty() { Some(path) } else { path.strip_prefix(prefix)?.strip_prefix('/') }
-}
-
-struct LayoutLevel {
-    /// Group path; empty for the root.
-    prefix: String,
-    /// Cumulative factor against the first level, where the metadata says it.
-    factor: Option<(f64, f64)>,
-}
-
-/// Levels by the `multiscales` convention, ndpyramid's older one, or none.
-fn pyramid_layout(h: &Hierarchy, notes: &mut Vec<String>) -> Vec<LayoutLevel> {
-    let clean = |asset: &str| {
-        asset.trim_matches('/').strip_prefix("./").unwrap_or(asset.trim_matches('/')).to_owned()
-    };
-    if let Some(layout) =
-        h.attributes.get("multiscales").and_then(|m| m.get("layout")).and_then(Value::as_array)
-    {
-        let mut levels: Vec<LayoutLevel> = Vec::new();
-        for entry in layout {
-            let Some(asset) = entry.get("asset").and_then(Value::as_str) else { continue };
-            let prefix = if asset == "." { String::new() } else { clean(asset) };
-            if prefix.split('/').any(|s| s == "..") || levels.iter().any(|l| l.prefix == prefix) {
-                notes.push(format!("multiscales: level {asset:?} was set aside"));
-                continue;
-            }
-            // The array itself may be the asset: its group holds the level.
-            let prefix = if h.arrays.contains_key(&prefix) {
-                prefix.rsplit_once('/').map(|(g, _)| g.to_owned()).unwrap_or_default()
-            } else {
-                prefix
-            };
-            levels.push(LayoutLevel { prefix, factor: None });
-        }
-        return levels;
-    }
-    // ndpyramid: multiscales is a list whose datasets have paths, coarsest first.
-    if let Some(list) = h.attributes.get("multiscales").and_then(Value::as_array) {
-        let mut paths: Vec<String> = list
-            .iter()
-            .filter_map(|m| m.get("datasets").and_then(Value::as_array))
-            .flatten()
-            .filter_map(|d| d.get("path").and_then(Value::as_str))
-            .filter(|p| !p.split('/').any(|s| s == ".."))
-            .map(clean)
-            .collect();
-        let size = |p: &str| {
-            h.arrays
-                .values()
-                .filter(|a| strip_level(&a.path, p).is_some())
-                .map(|a| a.shape.iter().product::<u64>())
-                .max()
-        };
-        paths.sort_by_key(|p| std::cmp::Reverse(size(p)));
-        paths.dedup();
-        return paths.into_iter().map(|prefix| LayoutLevel { prefix, factor: None }).collect();
-    }
-    vec![LayoutLevel { prefix: String::new(), factor: Some((1.0, 1.0)) }]
 }
 
 /// The arrays that a grid takes its coordinates from.
@@ -462,20 +360,7 @@ pub fn role_of(name: &str, attributes: &Map<String, Value>) -> Role {
 /// The coordinate variable of dimension `name` seen from the array at `path`: in
 /// its own group, else in the groups above (NetCDF-4 scoping).
 fn coordinate_of<'a>(h: &'a Hierarchy, path: &str, name: &str) -> Option<&'a ArrayMeta> {
-    if name.is_empty() {
-        return None;
-    }
-    let mut group = path.rsplit_once('/').map(|(g, _)| g);
-    loop {
-        let candidate = group.map_or_else(|| name.to_owned(), |g| format!("{g}/{name}"));
-        if let Some(a) = h.arrays.get(&candidate).filter(|a| a.shape.len() == 1) {
-            return Some(a);
-        }
-        match group {
-            None => return None,
-            Some(g) => group = g.rsplit_once('/').map(|(up, _)| up),
-        }
-    }
+    node::scope(path, name).find_map(|p| h.arrays.get(&p).filter(|a| a.shape.len() == 1))
 }
 
 fn variable(
@@ -590,77 +475,6 @@ fn variable(
         packing,
         levels,
     })
-}
-
-/// How the numbers of the array `a` become values.
-pub fn packing(a: &ArrayMeta, dtype: DataType) -> Packing {
-    let attr = |k: &str| a.attributes.get(k);
-    let unsigned = matches!(attr("_Unsigned").and_then(Value::as_str), Some("true" | "True"));
-    let usable = |v: Option<f64>, default: f64| v.filter(|v| v.is_finite()).unwrap_or(default);
-    let scale = usable(attr("scale_factor").and_then(json_number), 1.0);
-    let offset = usable(attr("add_offset").and_then(json_number), 0.0);
-    let mut nodata = Vec::new();
-    let mut push = |v: Option<f64>| {
-        if let Some(mut v) = v.filter(|v| !v.is_nan()) {
-            if unsigned && v < 0.0 {
-                v += 2f64.powi(8 * dtype.size() as i32);
-            }
-            // Compared with stored float32 values, so rounded as they were.
-            if dtype == DataType::Float32 {
-                v = f64::from(v as f32);
-            }
-            if !nodata.contains(&v) {
-                nodata.push(v);
-            }
-        }
-    };
-    push(attr("_FillValue").and_then(fill_number));
-    match attr("missing_value") {
-        Some(Value::Array(list)) => list.iter().for_each(|v| push(json_number(v))),
-        Some(v) => push(fill_number(v)),
-        None => {}
-    }
-    // A v2 store keeps _FillValue as the array's fill_value (xarray's convention).
-    if a.metadata.get("zarr_format").and_then(Value::as_u64) == Some(2) {
-        push(a.fill_f64());
-    }
-    Packing { dtype, unsigned, scale: if scale == 0.0 { 1.0 } else { scale }, offset, nodata }
-}
-
-/// `_FillValue` as a number, or as xarray writes it for Zarr v3: base64 of a
-/// little-endian float64.
-fn fill_number(v: &Value) -> Option<f64> {
-    if let Some(n) = json_number(v) {
-        return Some(n);
-    }
-    let bytes = decode_base64(v.as_str()?)?;
-    Some(f64::from_le_bytes(bytes.try_into().ok()?))
-}
-
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    if digits.len() > 64 {
-        return None;
-    }
-    let (mut out, mut acc, mut bits) = (Vec::new(), 0u32, 0u32);
-    for b in digits.bytes() {
-        let d = match b {
-            b'A'..=b'Z' => b - b'A',
-            b'a'..=b'z' => b - b'a' + 26,
-            b'0'..=b'9' => b - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        acc = (acc << 6) | u32::from(d);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            out.push((acc >> bits) as u8);
-            acc &= (1 << bits) - 1;
-        }
-    }
-    Some(out)
 }
 
 fn flags(a: &Map<String, Value>) -> Vec<(f64, String)> {
