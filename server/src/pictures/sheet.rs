@@ -133,13 +133,22 @@ pub async fn make(opened: &Arc<Opened>, variable: &Variable, frame: &Frame) -> A
                     None => factors.len().saturating_sub(1),
                 };
                 let (level, coarser) = *coarser.get(found)?;
-                let edges =
-                    if frame.crs == Crs::WEB_MERCATOR { Edges::Mercator } else { Edges::GreatCircles };
-                let mut finder = locator.drawn(edges);
-                let places = each(&frame, |lon, lat| {
-                    let [row, column] = finder.cell(lon, lat)?;
-                    Some([coarser.cell(0, row as usize), coarser.cell(1, column as usize)])
-                });
+                let cells = |find: &mut dyn FnMut(f64, f64) -> Option<[u64; 2]>| {
+                    each(&frame, |lon, lat| {
+                        let [row, column] = find(lon, lat)?;
+                        Some([coarser.cell(0, row as usize), coarser.cell(1, column as usize)])
+                    })
+                };
+                let places = if level == 0 {
+                    let mercator = frame.crs == Crs::WEB_MERCATOR;
+                    let mut drawn =
+                        locator.drawn(if mercator { Edges::Mercator } else { Edges::GreatCircles });
+                    cells(&mut |lon, lat| drawn.cell(lon, lat))
+                } else {
+                    // Several cells a pixel: it is one of them.
+                    let mut finder = Finder::new(&locator);
+                    cells(&mut |lon, lat| finder.cell(lon, lat))
+                };
                 Some(Sheet { level, places })
             });
             let made = made.await.map_err(Problem::internal)?;

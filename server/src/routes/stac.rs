@@ -439,11 +439,16 @@ pub fn item(i: &Item, c: &Collection, base: &str) -> Value {
     }
     let mut extensions = vec![VERSION, provenance::PROCESSING, provenance::FILE];
     extensions.extend(c.facts.projection.as_ref().map(|_| projection::EXTENSION));
+    let named = |rel: &str| {
+        let mut up = link(rel, &here, "application/json");
+        up["title"] = json!(c.title);
+        up
+    };
     let mut links = vec![
         link("self", &format!("{here}/items/{}", path_segment(&i.name)), "application/geo+json"),
         link("root", &format!("{base}/api"), "application/json"),
-        link("parent", &here, "application/json"),
-        link("collection", &here, "application/json"),
+        named("parent"),
+        named("collection"),
     ];
     if let Some(next) = &i.superseded_by {
         let next = format!("{here}/items/{}", path_segment(next));
@@ -476,8 +481,24 @@ pub fn path_segment(name: &str) -> String {
     utf8_percent_encode(name, KEEP).to_string()
 }
 
+/// With a title where the relation says what is there; whoever knows more sets another.
 pub fn link(rel: &str, href: &str, media_type: &str) -> Value {
-    json!({"rel": rel, "href": href, "type": media_type})
+    let mut out = json!({"rel": rel, "href": href, "type": media_type});
+    let title = match rel {
+        "root" => "Graticule",
+        "conformance" => "What is conformed to",
+        "service-desc" => "OpenAPI description",
+        "service-doc" => "API documentation",
+        "search" => "Search for items",
+        "items" => "Items",
+        "version-history" => "Versions",
+        "aggregate" => "Counts and ranges of items",
+        "aggregations" => "Which counts and ranges there are",
+        QUERYABLES => "Queryable properties",
+        _ => return out,
+    };
+    out["title"] = json!(title);
+    out
 }
 
 /// RFC 7946 section 3.1.9: a box across the antimeridian is two polygons.

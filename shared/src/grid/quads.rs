@@ -3,15 +3,15 @@
 //! A query answers with the nearest centre; where cells lean, that is not everywhere the cell
 //! that is drawn. Pictures ask here, so that their edges are the browser's.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 
 use super::areas::Places;
 use super::corners::Corners;
 use super::nearest::Nearest;
 use super::sphere::{dot, minus, place_of, times, unit, unit_vector};
 
-/// Corners remembered; their number is that of pixels where cells are as small.
-const KEPT: usize = 1 << 16;
+/// Corners remembered, a few rows of pixels' where cells are as small; a power of two.
+const KEPT: usize = 1 << 13;
 /// Cells around the one with the nearest centre that may have the place in them.
 const RINGS: i64 = 2;
 /// A cell whose nearest neighbour's centre is so many times farther than half its diagonal is not there.
@@ -31,13 +31,55 @@ pub struct Quads<'a> {
     places: &'a Places,
     nearest: &'a Nearest,
     edges: Edges,
-    corners: HashMap<[i64; 2], Option<[f64; 3]>>,
+    corners: Kept<Place>,
+    centres: RefCell<Kept<[f64; 3]>>,
     last: Option<[i64; 2]>,
+    /// The centre that was nearest before.
+    guess: Option<(u32, [f64; 3])>,
+}
+
+/// What was found by row and column, each in the one slot that it may have.
+struct Kept<T>(Vec<([i64; 2], Option<T>)>);
+
+impl<T: Copy> Kept<T> {
+    fn new() -> Self {
+        Self(vec![([i64::MIN; 2], None); KEPT])
+    }
+
+    fn slot([r, c]: [i64; 2]) -> usize {
+        r.wrapping_mul(127).wrapping_add(c) as usize % KEPT
+    }
+
+    /// `None` where it is not known whether there is one.
+    fn get(&self, key: [i64; 2]) -> Option<Option<T>> {
+        self.0.get(Self::slot(key)).filter(|(known, _)| *known == key).map(|(_, found)| *found)
+    }
+
+    fn put(&mut self, key: [i64; 2], found: Option<T>) {
+        if let Some(kept) = self.0.get_mut(Self::slot(key)) {
+            *kept = (key, found);
+        }
+    }
+}
+
+/// Where a corner is: longitude and height in widths of the world, or a unit vector.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Mercator([f64; 2]),
+    Vector([f64; 3]),
 }
 
 impl<'a> Quads<'a> {
     pub(super) fn new(places: &'a Places, nearest: &'a Nearest, edges: Edges) -> Self {
-        Self { places, nearest, edges, corners: HashMap::new(), last: None }
+        Self {
+            places,
+            nearest,
+            edges,
+            corners: Kept::new(),
+            centres: RefCell::new(Kept::new()),
+            last: None,
+            guess: None,
+        }
     }
 
     /// Row and column; `None` beside all cells.
@@ -55,8 +97,9 @@ impl<'a> Quads<'a> {
 
     fn search(&mut self, at: &Here) -> Option<[i64; 2]> {
         let columns = self.places.columns.max(1);
-        let found = self.nearest.one_near(at.vector, None)?;
+        let found = self.nearest.one_near(at.vector, self.guess)?;
         let (r, c) = (found.id as usize / columns, found.id as usize % columns);
+        self.guess = centre(self.places, r as i64, c as i64).map(|v| (found.id, v));
         if found.chord > FAR * self.places.reach(r, c) {
             return None;
         }
@@ -72,7 +115,7 @@ impl<'a> Quads<'a> {
 
     /// True where the place lies in either half of the quadrilateral, as it is drawn.
     fn holds(&mut self, [r, c]: [i64; 2], at: &Here) -> bool {
-        if centre(self.places, r, c).is_none() {
+        if !is_there(self.places, r, c) {
             return false;
         }
         let mut corners = [[0.0; 2]; 4];
@@ -91,19 +134,34 @@ impl<'a> Quads<'a> {
         about_origin([a, b, c]) || about_origin([a, c, d])
     }
 
-    fn corner(&mut self, key: [i64; 2]) -> Option<[f64; 3]> {
-        if let Some(known) = self.corners.get(&key) {
-            return *known;
+    fn corner(&mut self, key: [i64; 2]) -> Option<Place> {
+        if let Some(known) = self.corners.get(key) {
+            return known;
         }
-        if self.corners.len() >= KEPT {
-            self.corners.clear();
-        }
-        let places = self.places;
-        let corners = Corners { centre: |r, c| centre(places, r, c), limit: places.limit() };
-        let made = corners.corner(key[0], key[1]);
-        self.corners.insert(key, made);
+        let near = |r: i64, c: i64| {
+            let known = self.centres.borrow().get([r, c]);
+            known.unwrap_or_else(|| {
+                let found = centre(self.places, r, c);
+                self.centres.borrow_mut().put([r, c], found);
+                found
+            })
+        };
+        let corners = Corners { centre: near, limit: self.places.limit() };
+        let made = corners.corner(key[0], key[1]).and_then(|v| match self.edges {
+            Edges::GreatCircles => Some(Place::Vector(v)),
+            Edges::Mercator => {
+                let (longitude, latitude) = place_of(v)?;
+                Some(Place::Mercator([longitude / 360.0, mercator(latitude)]))
+            }
+        });
+        self.corners.put(key, made);
         made
     }
+}
+
+fn is_there(places: &Places, r: i64, c: i64) -> bool {
+    let index = |n: i64| usize::try_from(n).ok();
+    index(r).zip(index(c)).is_some_and(|(r, c)| places.get(r, c).is_some())
 }
 
 fn centre(places: &Places, r: i64, c: i64) -> Option<[f64; 3]> {
@@ -141,18 +199,18 @@ impl Here {
     }
 
     /// `None` where the plane does not have it.
-    fn offset(&self, corner: [f64; 3]) -> Option<[f64; 2]> {
-        match &self.frame {
-            Frame::Mercator([x, y]) => {
-                let (longitude, latitude) = place_of(corner)?;
-                let right = longitude / 360.0 - x;
-                Some([right - right.round(), mercator(latitude) - y])
+    fn offset(&self, corner: Place) -> Option<[f64; 2]> {
+        match (&self.frame, corner) {
+            (Frame::Mercator([x, y]), Place::Mercator([u, v])) => {
+                let right = u - x;
+                Some([right - right.round(), v - y])
             }
-            Frame::Sphere([east, north]) => {
+            (Frame::Sphere([east, north]), Place::Vector(corner)) => {
                 let near = dot(self.vector, corner);
                 let from = minus(corner, times(self.vector, near));
                 (near > 0.1).then(|| [dot(*east, from) / near, dot(*north, from) / near])
             }
+            _ => None,
         }
     }
 }
