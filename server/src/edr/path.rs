@@ -101,10 +101,18 @@ fn own(part: &Part, path: &Path) -> Answer<Own> {
         };
         TimeUnits::parse(d.units.as_deref()?, calendar).ok()
     });
+    let epoch = CfTime { year: 1970, month: 1, day: 1, micros_of_day: 0 };
+    // Where M counts from, and how long its second is.
+    let clock = units.as_ref().map(|units| {
+        let zero = units.encode(epoch);
+        (zero, units.encode(CfTime { micros_of_day: 1_000_000, ..epoch }) - zero)
+    });
+    let times = time.map(|i| select::Steps::new(stored(i)));
+    let heights = height.map(|i| select::Steps::new(stored(i)));
     let mut steps = Vec::with_capacity(path.samples.len());
     for sample in &path.samples {
         let mut at = (0, 0);
-        if let (Some(i), Some(units), Some(m)) = (time, &units, sample.m) {
+        if let (Some(times), Some((zero, second)), Some(m)) = (&times, clock, sample.m) {
             let outside = || {
                 Problem::parameter(
                     "coords",
@@ -112,13 +120,10 @@ fn own(part: &Part, path: &Path) -> Answer<Own> {
                     "seconds since 1970 of a time that the collection does not cover",
                 )
             };
-            let epoch = CfTime { year: 1970, month: 1, day: 1, micros_of_day: 0 };
-            let second = units.encode(CfTime { micros_of_day: 1_000_000, ..epoch }) - units.encode(epoch);
-            let value = units.encode(epoch) + m * second;
-            at.0 = select::nearest(stored(i), value).ok_or_else(outside)?;
+            at.0 = times.nearest(zero + m * second).ok_or_else(outside)?;
         }
-        if let (Some(i), Some(z)) = (height, sample.z) {
-            at.1 = select::nearest(stored(i), z).ok_or_else(|| {
+        if let (Some(heights), Some(z)) = (&heights, sample.z) {
+            at.1 = heights.nearest(z).ok_or_else(|| {
                 Problem::parameter("coords", &format!("Z {z}"), "a height that the collection does not cover")
             })?;
         }

@@ -23,6 +23,8 @@ pub struct Plan {
     spots: Vec<Spot>,
     /// What a query of a region covers.
     region: Option<Region>,
+    /// Dimensions that were chosen by their own names.
+    given: Vec<(String, String)>,
     pub cost: Cost,
 }
 
@@ -71,7 +73,8 @@ impl Plan {
             Query::Region(region) => Some(region.clone()),
             _ => None,
         };
-        let mut plan = Self { parts: Vec::new(), spots: Vec::new(), region, cost: Cost::default() };
+        let given = request.choice.dims.clone();
+        let mut plan = Self { parts: Vec::new(), spots: Vec::new(), region, given, cost: Cost::default() };
         let mut grids: Vec<(&Horizontal, Option<usize>)> = Vec::new();
         let mut beside = None;
         for variable in variables {
@@ -137,7 +140,7 @@ impl Plan {
         let parts = usize::try_from(self.cost.parts(most_values)).unwrap_or(usize::MAX);
         let longest =
             self.parts.iter().max_by_key(|p| p.dims.iter().map(|d| d.indices.len()).product::<usize>());
-        let split = longest.and_then(|p| split::by_steps(&p.dims, parts)).or_else(|| {
+        let split = longest.and_then(|p| split::by_steps(&p.dims, &self.given, parts)).or_else(|| {
             let costs: Vec<(String, Cost)> =
                 self.parts.iter().map(|p| (p.variable.path.clone(), p.cost)).collect();
             split::by_parameters(&costs, most_values)

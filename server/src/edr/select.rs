@@ -196,15 +196,38 @@ impl Method {
     }
 }
 
-/// The step nearest to an instant, and the level nearest to a height: what a path asks for.
-/// `None` further outside than half a step.
-pub fn nearest(values: &[f64], asked: f64) -> Option<usize> {
-    let at = Method::Nearest.find(values, asked)? as usize;
-    let (low, high) =
-        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    let beside = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|i| values.get(i));
-    let step = beside.map(|v| (v - values[at]).abs()).fold(0.0, f64::max);
-    (asked >= low - step / 2.0 && asked <= high + step / 2.0).then_some(at)
+/// Steps of a dimension, in order, of which a path asks for the nearest many times.
+pub struct Steps {
+    /// Values and which step they are.
+    rising: Vec<(f64, usize)>,
+    /// How far outside the first and the last a value may lie: half a step.
+    slack: [f64; 2],
+}
+
+impl Steps {
+    pub fn new(values: &[f64]) -> Self {
+        let mut rising: Vec<(f64, usize)> =
+            values.iter().copied().zip(0..).filter(|(v, _)| v.is_finite()).collect();
+        rising.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let half = |a: Option<&(f64, usize)>, b: Option<&(f64, usize)>| {
+            a.zip(b).map_or(0.0, |(a, b)| (b.0 - a.0).abs() / 2.0)
+        };
+        let first = half(rising.first(), rising.get(1));
+        let last = half(rising.len().checked_sub(2).and_then(|i| rising.get(i)), rising.last());
+        Self { rising, slack: [first, last] }
+    }
+
+    /// The nearest; `None` further outside than half a step.
+    pub fn nearest(&self, asked: f64) -> Option<usize> {
+        let ((low, _), (high, _)) = (*self.rising.first()?, *self.rising.last()?);
+        if !(asked >= low - self.slack[0] && asked <= high + self.slack[1]) {
+            return None;
+        }
+        let above = self.rising.partition_point(|(v, _)| *v < asked);
+        let beside = [above.checked_sub(1), Some(above)].into_iter().flatten();
+        let near = beside.filter_map(|i| self.rising.get(i));
+        near.min_by(|a, b| (a.0 - asked).abs().total_cmp(&(b.0 - asked).abs())).map(|(_, i)| *i)
+    }
 }
 
 /// `Rn/start/step` of EDR: n values from `start` on.

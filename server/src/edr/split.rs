@@ -16,37 +16,56 @@ const MOST_TEXT: usize = 4 << 20;
 /// A parameter, and the values of it that together are what was asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
-    pub parameter: &'static str,
+    pub parameter: String,
     pub values: Vec<String>,
 }
 
 /// Along the longest dimension of time or height that has as many steps as there are to be parts.
-pub fn by_steps(dims: &[Selected], parts: usize) -> Option<Split> {
+/// `given` are the dimensions that were chosen by their own names.
+pub fn by_steps(dims: &[Selected], given: &[(String, String)], parts: usize) -> Option<Split> {
     let dim = dims
         .iter()
         .filter(|d| matches!(d.role, Role::T | Role::Z) && d.indices.len() >= parts.max(2))
         .max_by_key(|d| (d.role == Role::T, d.indices.len()))?;
-    let len = dim.indices.len();
-    let per = (len / parts.max(1)).max(1);
-    let ends = (0..len).step_by(per).map(|a| (a, (a + per).min(len) - 1)).take(MOST);
-    Some(match &dim.labels {
+    let per = (dim.indices.len() / parts.max(1)).max(1);
+    // What lies between two steps is of the part too: only what follows each other is an interval.
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for (i, index) in dim.indices.iter().enumerate() {
+        match runs.last_mut() {
+            Some((from, to))
+                if i - *from < per && dim.indices.get(*to).is_some_and(|before| before + 1 == *index) =>
+            {
+                *to = i;
+            }
+            _ => runs.push((i, i)),
+        }
+    }
+    if runs.len() > MOST {
+        return None;
+    }
+    let part = |text: &dyn Fn(usize) -> String, (from, to): (usize, usize)| {
+        if from == to { text(from) } else { format!("{}/{}", text(from), text(to)) }
+    };
+    let (own, values) = match &dim.labels {
         Labels::Times { values, .. } => {
-            let at = |i: usize| values.get(i).map_or("..", String::as_str);
-            let values = ends.map(|(a, b)| format!("{}/{}", at(a), at(b))).collect();
-            Split { parameter: "datetime", values }
+            let text = |i: usize| values.get(i).cloned().unwrap_or_else(|| "..".to_owned());
+            ("datetime", runs.into_iter().map(|r| part(&text, r)).collect())
         }
         Labels::Numbers(values) => {
-            let at = |i: usize| values.get(i).copied().unwrap_or_default();
-            Split { parameter: "z", values: ends.map(|(a, b)| format!("{}/{}", at(a), at(b))).collect() }
+            let text = |i: usize| values.get(i).copied().unwrap_or_default().to_string();
+            ("z", runs.into_iter().map(|r| part(&text, r)).collect())
         }
-    })
+    };
+    let named = given.iter().any(|(name, _)| *name == dim.name);
+    let parameter = if named { format!("dim:{}", dim.name) } else { own.to_owned() };
+    Some(Split { parameter, values })
 }
 
 /// One by one, where each alone is not too much.
 pub fn by_parameters(costs: &[(String, Cost)], most_values: u64) -> Option<Split> {
     let fits = costs.len() > 1 && costs.iter().all(|(_, c)| !c.is_too_much(most_values));
     fits.then(|| Split {
-        parameter: "parameter-name",
+        parameter: "parameter-name".to_owned(),
         values: costs.iter().take(MOST).map(|(name, _)| name.clone()).collect(),
     })
 }
@@ -82,7 +101,7 @@ pub fn by_strips(region: &Region, domain: &Domain, parts: usize) -> Option<Split
     let strips = ends.iter().zip(ends.iter().skip(1));
     match region {
         Region::Box(_) => Some(Split {
-            parameter: "bbox",
+            parameter: "bbox".to_owned(),
             values: strips.map(|(s, n)| format!("{west},{s},{east},{n}")).collect(),
         }),
         Region::Polygons(polygons) => {
@@ -94,7 +113,7 @@ pub fn by_strips(region: &Region, domain: &Domain, parts: usize) -> Option<Split
                 }
                 values.push(text);
             }
-            Some(Split { parameter: "coords", values })
+            Some(Split { parameter: "coords".to_owned(), values })
         }
         Region::Circles { .. } => None,
     }
@@ -157,7 +176,7 @@ mod tests {
         let longitude: Vec<f64> = (0..40).map(|i| f64::from(i) * 0.5 + 0.3).collect();
         let domain = Domain::Grid { latitude: latitude.clone(), longitude: longitude.clone(), outside: None };
         let split = by_strips(&whole, &domain, 4).unwrap();
-        assert_eq!((split.parameter, split.values.len()), ("coords", 4));
+        assert_eq!((split.parameter.as_str(), split.values.len()), ("coords", 4));
         let strips: Vec<Region> = split
             .values
             .iter()

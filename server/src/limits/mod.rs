@@ -99,12 +99,23 @@ impl Limits {
     fn forwarded(&self, headers: &HeaderMap) -> Peer {
         let lists: Vec<&str> =
             headers.get_all(FORWARDED_FOR).iter().filter_map(|v| v.to_str().ok()).collect();
-        let addresses = lists.iter().rev().flat_map(|l| l.rsplit(',')).map(|a| a.trim().parse::<IpAddr>());
-        for address in addresses {
-            match address {
-                Ok(a) if self.settings.trusted.iter().any(|n| n.contains(a)) => {}
-                Ok(a) => return self.client(a),
-                Err(_) => break,
+        let addresses = lists.iter().rev().flat_map(|l| l.rsplit(','));
+        for text in addresses {
+            match address(text) {
+                Some(a) if self.settings.trusted.iter().any(|n| n.contains(a)) => {}
+                Some(a) => return self.client(a),
+                None => {
+                    static SAID: std::sync::Once = std::sync::Once::new();
+                    let text: String = text.chars().take(80).collect();
+                    SAID.call_once(|| {
+                        tracing::warn!(
+                            header = FORWARDED_FOR,
+                            text,
+                            "a proxy names no address: its clients have no limits"
+                        );
+                    });
+                    break;
+                }
             }
         }
         // The proxy itself asks, or hides for whom: nobody else pays for that.
@@ -200,6 +211,14 @@ impl Limits {
         let policy = self.policy.clone().map(|p| (RATE_LIMIT_POLICY, p));
         policy.into_iter().chain(levels.map(|l| (RATE_LIMIT, l)))
     }
+}
+
+/// An address as proxies write it: some with a port, version 6 in brackets then, or quoted.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let port = || text.parse::<std::net::SocketAddr>().ok().map(|a| a.ip());
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    text.parse().ok().or_else(port).or_else(bracketed)
 }
 
 #[cfg(test)]

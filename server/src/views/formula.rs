@@ -162,8 +162,12 @@ fn one(opened: &Opened, tree: &mut Tree, name: &str, said: &Expression) -> anyho
     };
     let inputs: Vec<&Variable> =
         formula.names().iter().map(|n| find(n)).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
-    let formula =
-        formula.bind(|v, meaning| flag_of(&find(v)?.attributes, v, meaning)).map_err(anyhow::Error::msg)?;
+    let formula = formula
+        .bind(|v, meaning| {
+            let of = find(v)?;
+            flag_of(&of.attributes, &of.packing, v, meaning)
+        })
+        .map_err(anyhow::Error::msg)?;
     let widest = inputs.iter().rev().max_by_key(|v| v.dims.len()).context("expected a variable in it")?;
     let beside = node::beside(&widest.path, name);
     let taken = opened.hierarchy.arrays.contains_key(&beside) && !variables.iter().any(|v| v.path == beside);

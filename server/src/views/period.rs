@@ -305,6 +305,30 @@ pub async fn tree(opened: &Arc<Opened>, period: &Period) -> anyhow::Result<Tree>
     Ok(tree)
 }
 
+/// An instant within each step: the middle of its bounds, where it has any that read (CF section
+/// 7.1). What is called by the end of a month is of that month, not of the next.
+async fn middles(opened: &Arc<Opened>, stored: &ArrayMeta, values: &[f64]) -> anyhow::Result<Vec<f64>> {
+    let name = stored.attributes.get("bounds").and_then(Value::as_str).unwrap_or_default();
+    let pairs = [values.len() as u64, 2];
+    let found = node::scope(&stored.path, name).find_map(|p| opened.hierarchy.arrays.get(&p));
+    let Some((bounds, dtype)) = found.filter(|b| b.shape == pairs).and_then(|b| Some((b, b.dtype?))) else {
+        return Ok(values.to_vec());
+    };
+    // Bounds are in the units of what they bound; such as say others are not taken for it.
+    let other =
+        |key: &str| bounds.attributes.get(key).is_some_and(|own| Some(own) != stored.attributes.get(key));
+    if other("units") || other("calendar") {
+        return Ok(values.to_vec());
+    }
+    let read =
+        array::values(&opened.snapshot, &bounds.path, &packing(bounds, dtype), &[0, 0], &pairs).await?;
+    let middle = |(value, bounds): (&f64, &[f64])| match bounds {
+        [a, b] if a.is_finite() && b.is_finite() => f64::midpoint(*a, *b),
+        _ => *value,
+    };
+    Ok(values.iter().zip(read.chunks(2)).map(middle).collect())
+}
+
 /// False where only categories run along this axis.
 async fn along(
     opened: &Arc<Opened>,
@@ -317,7 +341,8 @@ async fn along(
     let said = |key: &str| stored.attributes.get(key).and_then(Value::as_str);
     let units = TimeUnits::parse(said("units").unwrap_or_default(), said("calendar"))?;
     let values = opened.axis_values(coordinate).await?;
-    let groups = Arc::new(groups(period.every, &values, &units)?);
+    let within = middles(opened, stored, &values).await?;
+    let groups = Arc::new(groups(period.every, &within, &units)?);
     let n = groups.len() as u64;
     let climatology = period.every == Every::MonthOfYear;
     let mut made: Vec<String> = Vec::new();

@@ -470,21 +470,22 @@ fn variable(
         units: text(&a.attributes, "units"),
         dims,
         valid_range,
-        flags: flags(&a.attributes),
+        flags: flags(&a.attributes, &packing),
         attributes: a.attributes.clone(),
         packing,
         levels,
     })
 }
 
-fn flags(a: &Map<String, Value>) -> Vec<(f64, String)> {
+fn flags(a: &Map<String, Value>, packing: &Packing) -> Vec<(f64, String)> {
     let Some(meanings) = a.get("flag_meanings").and_then(Value::as_str) else { return Vec::new() };
     let values = match a.get("flag_values") {
         Some(Value::Array(list)) => list.iter().filter_map(json_number).collect(),
         Some(v) => json_number(v).into_iter().collect(),
         None => Vec::new(),
     };
-    values.into_iter().zip(meanings.split_whitespace().map(str::to_owned)).take(4096).collect()
+    let values = values.into_iter().map(|v| packing.as_read(v));
+    values.zip(meanings.split_whitespace().map(str::to_owned)).take(4096).collect()
 }
 
 #[cfg(test)]

@@ -19,6 +19,12 @@ pub struct Packing {
 }
 
 impl Packing {
+    /// A number of the metadata (a fill value, a flag) as stored ones are read: of `_Unsigned`
+    /// integers a negative one means its bits.
+    pub fn as_read(&self, v: f64) -> f64 {
+        if self.unsigned && v < 0.0 { v + 2f64.powi(8 * self.dtype.size() as i32) } else { v }
+    }
+
     /// The type to read stored bytes as.
     pub fn read_as(&self) -> DataType {
         if self.unsigned { self.dtype.to_unsigned() } else { self.dtype }
@@ -52,12 +58,12 @@ pub fn packing(a: &ArrayMeta, dtype: DataType) -> Packing {
     let usable = |v: Option<f64>, default: f64| v.filter(|v| v.is_finite()).unwrap_or(default);
     let scale = usable(attr("scale_factor").and_then(json_number), 1.0);
     let offset = usable(attr("add_offset").and_then(json_number), 0.0);
+    let scale = if scale == 0.0 { 1.0 } else { scale };
+    let mut made = Packing { dtype, unsigned, scale, offset, nodata: Vec::new() };
     let mut nodata = Vec::new();
     let mut push = |v: Option<f64>| {
-        if let Some(mut v) = v.filter(|v| !v.is_nan()) {
-            if unsigned && v < 0.0 {
-                v += 2f64.powi(8 * dtype.size() as i32);
-            }
+        if let Some(v) = v.filter(|v| !v.is_nan()) {
+            let mut v = made.as_read(v);
             // Compared with stored float32 values, so rounded as they were.
             if dtype == DataType::Float32 {
                 v = f64::from(v as f32);
@@ -77,7 +83,8 @@ pub fn packing(a: &ArrayMeta, dtype: DataType) -> Packing {
     if a.metadata.get("zarr_format").and_then(Value::as_u64) == Some(2) {
         push(a.fill_f64());
     }
-    Packing { dtype, unsigned, scale: if scale == 0.0 { 1.0 } else { scale }, offset, nodata }
+    made.nodata = nodata;
+    made
 }
 
 /// `_FillValue` as a number, or as xarray writes it for Zarr v3: base64 of a

@@ -8,6 +8,8 @@ mod parse;
 
 use std::collections::BTreeMap;
 
+use crate::cube::Packing;
+
 /// Elements that are worked on together: buffers stay in the cache.
 const AT_ONCE: usize = 512;
 
@@ -150,6 +152,7 @@ impl Formula {
 /// No such meaning, and which there are.
 pub fn flag_of(
     attributes: &serde_json::Map<String, serde_json::Value>,
+    packing: &Packing,
     variable: &str,
     meaning: &str,
 ) -> Result<Flag, String> {
@@ -162,7 +165,8 @@ pub fn flag_of(
             None => Vec::new(),
         }
     };
-    let (values, masks) = (numbers("flag_values"), numbers("flag_masks"));
+    let read = |key: &str| numbers(key).into_iter().map(|v| packing.as_read(v)).collect::<Vec<_>>();
+    let (values, masks) = (read("flag_values"), read("flag_masks"));
     let text = attributes.get("flag_meanings").and_then(serde_json::Value::as_str).unwrap_or_default();
     let all: BTreeMap<&str, usize> = text.split_whitespace().enumerate().map(|(i, m)| (m, i)).collect();
     let found = all.get(meaning).map(|i| (values.get(*i).copied(), masks.get(*i).copied()));
@@ -179,6 +183,8 @@ pub fn flag_of(
 
 #[cfg(test)]
 mod tests {
+    use crate::dtype::DataType;
+
     use super::*;
 
     fn of(text: &str, inputs: &[&[f64]]) -> Vec<f64> {
@@ -244,12 +250,24 @@ mod tests {
         let both =
             attributes(r#"{"flag_meanings":"clear cloud ice","flag_masks":[3,3,4],"flag_values":[0,2,4]}"#);
         let masks = attributes(r#"{"flag_meanings":"a b","flag_masks":[1,6]}"#);
-        assert_eq!(flag_of(&both, "q", "cloud").unwrap(), Flag { mask: Some(3), value: 2.0 });
-        assert_eq!(flag_of(&masks, "q", "b").unwrap(), Flag { mask: Some(6), value: 6.0 });
-        assert!(flag_of(&masks, "q", "c").unwrap_err().contains("there are a, b"));
+        let byte = |unsigned| Packing {
+            dtype: DataType::Int8,
+            unsigned,
+            scale: 1.0,
+            offset: 0.0,
+            nodata: Vec::new(),
+        };
+        let plain = byte(false);
+        assert_eq!(flag_of(&both, &plain, "q", "cloud").unwrap(), Flag { mask: Some(3), value: 2.0 });
+        assert_eq!(flag_of(&masks, &plain, "q", "b").unwrap(), Flag { mask: Some(6), value: 6.0 });
+        // The highest bit of a byte is written as -128 in NetCDF's classic model.
+        let high = attributes(r#"{"flag_meanings":"low cloud","flag_masks":[1,-128]}"#);
+        let cloud = flag_of(&high, &byte(true), "q", "cloud").unwrap();
+        assert_eq!((cloud.test(129.0), cloud.test(1.0)), (1.0, 0.0));
+        assert!(flag_of(&masks, &plain, "q", "c").unwrap_err().contains("there are a, b"));
         let f = Formula::parse("where(flag(q, 'cloud'), nan, v)")
             .unwrap()
-            .bind(|v, m| flag_of(&both, v, m))
+            .bind(|v, m| flag_of(&both, &plain, v, m))
             .unwrap();
         assert_eq!(f.names(), ["q", "v"]);
         let mut out = [0.0; 3];

@@ -95,8 +95,7 @@ impl Format {
                 .ok_or_else(|| Problem::parameter("f", f, format!("expected one of {}", names())));
         }
         let Some(accept) = accept else { return Ok(Self::CoverageJson) };
-        let types = accept.split(',').filter_map(|t| t.split(';').next()).map(str::trim);
-        for t in types {
+        for t in preferred(accept) {
             let own = Self::ALL.into_iter().find(|f| f.media_type().split(';').next() == Some(t));
             let any =
                 ["*/*", "application/*", "application/json", "application/prs.coverage+json", "text/html"];
@@ -124,4 +123,19 @@ impl Format {
             Self::Arrow => arrow::write(coverages, source),
         }
     }
+}
+
+/// Media types of `Accept`, the most wanted first; not those that are refused (RFC 9110, section 12.5.1).
+fn preferred(accept: &str) -> Vec<&str> {
+    let weighed = |range: &'_ str| -> Option<f32> {
+        let q = range.split(';').skip(1).find_map(|p| p.trim().strip_prefix("q="));
+        q.map_or(Some(1.0), |q| q.trim().parse().ok()).filter(|q| *q > 0.0)
+    };
+    let mut all: Vec<(f32, &str)> = accept
+        .split(',')
+        .filter_map(|range| Some((weighed(range)?, range.split(';').next()?.trim())))
+        .collect();
+    // Equal ones stay in their order.
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    all.into_iter().map(|(_, t)| t).collect()
 }

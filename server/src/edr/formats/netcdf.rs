@@ -26,11 +26,21 @@ pub fn write(coverages: &[Coverage], source: &Source) -> Answer<Vec<u8>> {
     File::default().whole(coverages, source).map_err(Problem::internal)
 }
 
+/// A dimension that is written.
+struct Axis {
+    name: String,
+    /// What it would be called where that was free.
+    asked: String,
+    bits: Vec<u64>,
+    attributes: Vec<(String, String)>,
+    id: DimensionId,
+}
+
 #[derive(Default)]
 struct File {
     builder: NcFileBuilder,
     /// Dimensions by name, with their coordinates' values, so that those which are the same are one.
-    dims: Vec<(String, Vec<u64>, DimensionId)>,
+    dims: Vec<Axis>,
     /// Names of variables.
     names: Vec<String>,
 }
@@ -86,7 +96,7 @@ impl File {
     /// A name that no variable has yet.
     fn free(&self, name: &str) -> String {
         let plain: String = name.chars().map(|c| if c == '/' { '_' } else { c }).collect();
-        let taken = |n: &str| self.names.iter().any(|k| k == n) || self.dims.iter().any(|(k, ..)| k == n);
+        let taken = |n: &str| self.names.iter().any(|k| k == n) || self.dims.iter().any(|d| d.name == n);
         if !taken(&plain) {
             return plain;
         }
@@ -101,21 +111,21 @@ impl File {
         attributes: &[(&str, String)],
     ) -> Result<DimensionId> {
         let bits: Vec<u64> = values.iter().map(|v| v.to_bits()).collect();
-        let known = self
-            .dims
-            .iter()
-            .find(|(n, b, _)| *b == bits && (n == name || n.starts_with(&format!("{name}_"))));
-        if let Some((.., id)) = known {
-            return Ok(*id);
+        let attributes: Vec<(String, String)> =
+            attributes.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+        let same = |d: &&Axis| d.asked == name && d.bits == bits && d.attributes == attributes;
+        if let Some(known) = self.dims.iter().find(same) {
+            return Ok(known.id);
         }
+        let asked = name.to_owned();
         let name = self.free(name);
         let id = self.builder.add_dimension(name.clone(), values.len() as u64)?;
         let variable = self.builder.add_variable::<f64>(name.clone(), &[id])?;
         self.builder.write_variable(variable, values)?;
-        for (key, value) in attributes {
+        for (key, value) in &attributes {
             self.text(variable, key, value)?;
         }
-        self.dims.push((name, bits, id));
+        self.dims.push(Axis { name, asked, bits, attributes, id });
         Ok(id)
     }
 
@@ -123,7 +133,7 @@ impl File {
     fn list(&mut self, name: &str, len: usize) -> Result<DimensionId> {
         let name = self.free(name);
         let id = self.builder.add_dimension(name.clone(), len as u64)?;
-        self.dims.push((name, Vec::new(), id));
+        self.dims.push(Axis { name, asked: String::new(), bits: Vec::new(), attributes: Vec::new(), id });
         Ok(id)
     }
 
