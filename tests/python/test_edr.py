@@ -352,6 +352,24 @@ def test_the_cost_is_known_before_it_is_paid(ncep):
     request = urllib.request.Request(url, method="HEAD")
     with urllib.request.urlopen(request) as answer:
         assert f"values={estimate['values']}" in answer.headers["graticule-cost"] and answer.read() == b""
+        # What is said is said of the answer to GET, of which the length is not known.
+        assert answer.headers["content-type"].startswith("application/vnd.cov+json")
+        assert not {"content-length", "etag", "repr-digest"} & {k.lower() for k in answer.headers}
+
+
+def test_a_post_is_asked_by_its_address_and_its_body_together(ncep):
+    url = f"{ncep.url}/api/collections/ncep"
+    kind = {"content-type": "application/json"}
+    place = json.dumps({"coords": "POINT(5 5)"}).encode()
+    got, headers = ask(f"{url}/position?f=CSV&parameter-name=air", place, **kind)
+    assert headers["content-type"].startswith("text/csv") and got.startswith(b"parameter") or b"air" in got
+    for address, body in [("position?bogus=1", place), ("position?coords=POINT(1%201)", place),
+                          ("statistics?bbox=1,2,3,4", b'{"bbox":[0,0,10,10]}'), ("statistics", b'{"bbox":[0,0,10,10],"f":"CSV"}')]:
+        with pytest.raises(urllib.error.HTTPError) as e:
+            ask(f"{url}/{address}", body, **kind)
+        assert e.value.code == 400, address
+    estimate = json.loads(ask(f"{url}/statistics?estimate=true", b'{"bbox":[0,0,10,10]}', **kind)[0])
+    assert estimate["allowed"] is True
 
 
 def test_too_much_is_refused_with_parts_that_work(tmp_path):

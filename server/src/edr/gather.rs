@@ -189,36 +189,63 @@ pub async fn values(
     dims: &[Selected],
     at: &Where,
 ) -> Answer<Vec<f64>> {
+    let cells = at.count();
+    let mut out = vec![f64::NAN; dims.iter().map(|d| d.indices.len()).product::<usize>() * cells];
+    let put = |step: usize, cell: usize, value: f64| {
+        if let Some(slot) = out.get_mut(step * cells + cell) {
+            *slot = value;
+        }
+    };
+    visit(opened, variable, dims, at, put).await?;
+    Ok(out)
+}
+
+/// Hands over each value that there is, with its step (counted in C order over `dims`) and its cell:
+/// block by block, each decoded once, always in the same order.
+///
+/// # Errors
+/// Too many chunks, one that does not read.
+pub async fn visit(
+    opened: &Arc<Opened>,
+    variable: &Variable,
+    dims: &[Selected],
+    at: &Where,
+    mut put: impl FnMut(usize, usize, f64) + Send,
+) -> Answer<()> {
     let layout = planned(opened, variable, dims, at).map_err(Problem::internal)?;
     let Some((along, stored)) = layout.short else {
-        return read(opened, variable, &layout.path, dims, at).await;
+        return read(opened, variable, &layout.path, dims, at, put).await;
     };
     // What the second layout does not have yet comes from the first.
     let all = 0..dims[along].indices.len();
     let (early, late): (Vec<usize>, Vec<usize>) = all.partition(|p| dims[along].indices[*p] < stored);
     if late.is_empty() {
-        return read(opened, variable, &layout.path, dims, at).await;
+        return read(opened, variable, &layout.path, dims, at, put).await;
     }
-    let mut shape: Vec<u64> = dims.iter().map(|d| d.indices.len() as u64).collect();
-    shape.push(at.count() as u64);
-    let mut out = vec![f64::NAN; shape.iter().product::<u64>() as usize];
+    let shape: Vec<u64> = dims.iter().map(|d| d.indices.len() as u64).collect();
     for (positions, path) in [(early, layout.path.as_str()), (late, variable.path.as_str())] {
         if positions.is_empty() {
             continue;
         }
         let mut some = dims.to_vec();
         some[along] = dims[along].pick(&positions);
-        let values = read(opened, variable, path, &some, at).await?;
         let mut inside = shape.clone();
         inside[along] = positions.len() as u64;
-        for (flat, value) in values.into_iter().enumerate() {
-            let mut index = unravel(flat as u64, &inside);
+        let whole = |step: usize| {
+            let mut index = unravel(step as u64, &inside);
             index[along] = positions[index[along] as usize] as u64;
-            let slot = index.iter().zip(&shape).fold(0, |slot, (i, n)| slot * n + i);
-            out[slot as usize] = value;
-        }
+            index.iter().zip(&shape).fold(0, |slot, (i, n)| slot * n + i) as usize
+        };
+        let mut last = (usize::MAX, 0);
+        let moved = |step: usize, cell: usize, value: f64| {
+            if last.0 != step {
+                last = (step, whole(step));
+            }
+            put(last.1, cell, value);
+        };
+        read(opened, variable, path, &some, at, moved).await?;
     }
-    Ok(out)
+    Ok(())
 }
 
 async fn read(
@@ -227,7 +254,8 @@ async fn read(
     path: &str,
     dims: &[Selected],
     at: &Where,
-) -> Answer<Vec<f64>> {
+    mut put: impl FnMut(usize, usize, f64) + Send,
+) -> Answer<()> {
     let array = opened.array(path).map_err(Problem::internal)?;
     let block = array.block_shape().to_vec();
     let Some((leading, plane)) = block.split_at_checked(dims.len()) else {
@@ -248,13 +276,13 @@ async fn read(
         ));
     }
     let shape: Vec<usize> = dims.iter().map(|d| d.indices.len()).collect();
-    let (cells, per_plane) = (at.count(), plane.iter().product::<u64>());
-    let mut out = vec![f64::NAN; shape.iter().product::<usize>() * cells];
+    let per_plane = plane.iter().product::<u64>();
     let dtype = variable.packing.read_as();
     let mut tasks: JoinSet<anyhow::Result<(u64, Vec<u8>)>> = JoinSet::new();
+    let mut ready: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
     let mut next = 0;
-    loop {
-        while next < count && tasks.len() < AT_ONCE {
+    for flat in 0..count {
+        while next < count && tasks.len() + ready.len() < AT_ONCE {
             let which = unravel(next, &order);
             let mut index: Vec<u64> =
                 which.iter().zip(&runs).filter_map(|(i, r)| r.get(*i as usize)).map(|r| r.block).collect();
@@ -267,8 +295,16 @@ async fn read(
             });
             next += 1;
         }
-        let Some(done) = tasks.join_next().await else { break };
-        let (flat, bytes) = done.map_err(Problem::internal)?.map_err(Problem::of)?;
+        let bytes = loop {
+            if let Some(bytes) = ready.remove(&flat) {
+                break bytes;
+            }
+            let Some(done) = tasks.join_next().await else {
+                return Err(Problem::internal("a block that nobody reads"));
+            };
+            let (number, bytes) = done.map_err(Problem::internal)?.map_err(Problem::of)?;
+            ready.insert(number, bytes);
+        };
         let which = unravel(flat, &order);
         let members: Vec<&[(usize, u64)]> = which
             .iter()
@@ -283,13 +319,11 @@ async fn read(
             let chosen: Vec<(usize, u64)> =
                 pick.iter().zip(&members).filter_map(|(i, m)| m.get(*i as usize).copied()).collect();
             let base = chosen.iter().zip(leading).fold(0, |at, ((_, offset), n)| at * n + offset) * per_plane;
-            let slot = chosen.iter().zip(&shape).fold(0, |at, ((p, _), n)| at * n + p) * cells;
-            let Some(to) = out.get_mut(slot..slot + cells) else { continue };
-            let mut put = |slot: usize, element: usize| {
+            let step = chosen.iter().zip(&shape).fold(0, |at, ((p, _), n)| at * n + p);
+            let mut put = |cell: usize, element: usize| {
                 let raw = dtype.get_f64(&bytes, base as usize + element);
-                let value = raw.and_then(|r| variable.packing.value(r)).filter(|v| v.is_finite());
-                if let (Some(slot), Some(v)) = (to.get_mut(slot), value) {
-                    *slot = v;
+                if let Some(v) = raw.and_then(|r| variable.packing.value(r)).filter(|v| v.is_finite()) {
+                    put(step, cell, v);
                 }
             };
             match inside {
@@ -305,5 +339,5 @@ async fn read(
             }
         }
     }
-    Ok(out)
+    Ok(())
 }

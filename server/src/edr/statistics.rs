@@ -1,7 +1,7 @@
 //! Mean, least, greatest, spread and count of a region's cells, step by step.
 //!
-//! Weighted by the cells' areas on the sphere; read a few steps at a time, so that memory does
-//! not grow with the time that is covered.
+//! Weighted by the cells' areas on the sphere. Each block is decoded once and its values are added to
+//! their steps, so that memory does not grow with the time that is covered.
 
 use std::sync::Arc;
 
@@ -10,41 +10,40 @@ use serde_json::{Map, Value, json};
 
 use super::coverage::{Labels, Selected};
 use super::inside::Areas;
-use super::{Plan, gather, plan};
-use crate::opened::{Opened, unravel};
+use super::{Plan, gather};
+use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
 
-/// Values held at a time.
-pub const BATCH: usize = 1 << 20;
-
-/// One step.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// Of one step: what is known so far of the cells that have a value.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Summary {
     mean: f64,
-    std: f64,
+    /// Weighted sum of squares of differences from the mean.
+    squares: f64,
+    weight: f64,
     min: f64,
     max: f64,
     count: u64,
-    missing: u64,
 }
 
-/// Of values and their weights, those cells left out whose weight is not above 0.
-fn summary(values: &[f64], weights: impl Iterator<Item = f64> + Clone) -> Summary {
-    let cells = || values.iter().copied().zip(weights.clone()).filter(|(_, w)| *w > 0.0);
-    let there = || cells().filter(|(v, _)| v.is_finite());
-    let (mut sum, mut total, mut count) = (0.0, 0.0, 0u64);
-    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
-    for (v, w) in there() {
-        sum += v * w;
-        total += w;
-        count += 1;
-        min = min.min(v);
-        max = max.max(v);
+impl Summary {
+    const NONE: Self =
+        Self { mean: 0.0, squares: 0.0, weight: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, count: 0 };
+
+    /// D. H. D. West, Communications of the ACM 22:9, 1979: exact beside a large mean.
+    fn add(&mut self, v: f64, weight: f64) {
+        self.count += 1;
+        self.weight += weight;
+        let before = v - self.mean;
+        self.mean += before * (weight / self.weight);
+        self.squares += weight * before * (v - self.mean);
+        self.min = self.min.min(v);
+        self.max = self.max.max(v);
     }
-    let mean = sum / total;
-    // The second pass keeps what is small beside a large mean.
-    let spread: f64 = there().map(|(v, w)| w * (v - mean).powi(2)).sum();
-    Summary { mean, std: (spread / total).sqrt(), min, max, count, missing: cells().count() as u64 - count }
+
+    fn std(&self) -> f64 {
+        (self.squares / self.weight).max(0.0).sqrt()
+    }
 }
 
 /// The answer to a plan for a region, as JSON.
@@ -62,43 +61,21 @@ pub async fn of(opened: &Arc<Opened>, plan: &Plan) -> Answer<Value> {
             _ => None,
         };
         let areas = &chosen.areas;
-        let weights = (0..cells).map(|i| {
-            let left_out = outside.is_some_and(|o| o.get(i).copied().unwrap_or(true));
-            if left_out { 0.0 } else { areas.weight(i) }
-        });
-        let mut all: Vec<Summary> = Vec::new();
+        let weights: Vec<f64> = (0..cells)
+            .map(|i| {
+                let left_out = outside.is_some_and(|o| o.get(i).copied().unwrap_or(true));
+                if left_out { 0.0 } else { areas.weight(i) }
+            })
+            .collect();
+        let within = weights.iter().filter(|w| **w > 0.0).count() as u64;
         let shape: Vec<usize> = part.dims.iter().map(|d| d.indices.len()).collect();
-        let batch = (BATCH / cells).max(1);
-        // Steps of the slowest dimension together, as many as fit; those of the others all at once
-        // where they fit, else one by one.
-        let inner: usize = shape.iter().skip(1).product();
-        let batches: Vec<Vec<Selected>> = if inner <= batch {
-            let n = shape.first().copied().unwrap_or(1);
-            let per = (batch / inner.max(1)).max(1);
-            (0..n)
-                .step_by(per)
-                .map(|from| {
-                    let mut dims = part.dims.clone();
-                    if let Some(first) = dims.first_mut() {
-                        *first = first.pick(&(from..(from + per).min(n)).collect::<Vec<_>>());
-                    }
-                    dims
-                })
-                .collect()
-        } else {
-            let wide: Vec<u64> = shape.iter().map(|n| *n as u64).collect();
-            (0..wide.iter().product::<u64>())
-                .map(|flat| {
-                    let at = unravel(flat, &wide);
-                    part.dims.iter().zip(at).map(|(d, i)| d.pick(&[i as usize])).collect()
-                })
-                .collect()
+        let mut all = vec![Summary::NONE; shape.iter().product()];
+        let add = |step: usize, cell: usize, v: f64| {
+            if let (Some(s), Some(w)) = (all.get_mut(step), weights.get(cell).filter(|w| **w > 0.0)) {
+                s.add(v, *w);
+            }
         };
-        for dims in batches {
-            let mut values = gather::values(opened, &part.variable, &dims, &chosen.at).await?;
-            plan::blank(&chosen.domain, &mut values);
-            all.extend(values.chunks(cells).map(|step| summary(step, weights.clone())));
-        }
+        gather::visit(opened, &part.variable, &part.dims, &chosen.at, add).await?;
         let number = |of: fn(&Summary) -> f64| -> Value {
             all.iter().map(|s| (s.count > 0).then(|| of(s))).collect::<Vec<_>>().into()
         };
@@ -110,11 +87,11 @@ pub async fn of(opened: &Arc<Opened>, plan: &Plan) -> Answer<Value> {
             "axes": part.dims.iter().map(axis).collect::<Map<_, _>>(),
             "weights": if *areas == Areas::Unknown { "equal" } else { "area" },
             "mean": number(|s| s.mean),
-            "std": number(|s| s.std),
+            "std": number(Summary::std),
             "min": number(|s| s.min),
             "max": number(|s| s.max),
             "count": all.iter().map(|s| s.count).collect::<Vec<_>>(),
-            "missing": all.iter().map(|s| s.missing).collect::<Vec<_>>(),
+            "missing": all.iter().map(|s| within - s.count).collect::<Vec<_>>(),
         });
         if part.variable.units.is_none()
             && let Some(o) = out.as_object_mut()
@@ -148,11 +125,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heavier_cells_count_for_more_and_missing_ones_for_nothing() {
-        let s = summary(&[1.0, 3.0, f64::NAN, 9.0], [1.0, 3.0, 1.0, 0.0].into_iter());
-        assert_eq!((s.mean, s.min, s.max, s.count, s.missing), (2.5, 1.0, 3.0, 2, 1));
-        assert!((s.std - 0.75f64.sqrt()).abs() < 1e-15);
-        let none = summary(&[f64::NAN], [1.0].into_iter());
-        assert_eq!((none.count, none.missing), (0, 1));
+    fn heavier_cells_count_for_more() {
+        let mut s = Summary::NONE;
+        [(1.0, 1.0), (3.0, 3.0)].into_iter().for_each(|(v, w)| s.add(v, w));
+        assert_eq!((s.mean, s.min, s.max, s.count), (2.5, 1.0, 3.0, 2));
+        assert!((s.std() - 0.75f64.sqrt()).abs() < 1e-15);
+        // What is small beside a large mean stays.
+        let mut s = Summary::NONE;
+        (0..1000).for_each(|i| s.add(1e9 + f64::from(i % 2), 1.0));
+        assert!((s.std() - 0.5).abs() < 1e-6, "{}", s.std());
     }
 }

@@ -236,7 +236,7 @@ fn queries() -> Vec<Route> {
     for what in What::ALL {
         let asked = move || {
             get(move |s, p, m, q, h| edr::get(what, s, p, m, q, h))
-                .post(move |s, p, h, b| edr::post(what, s, p, h, b))
+                .post(move |s, p, q, h, b| edr::post(what, s, p, q, h, b))
         };
         let (by_get, by_post) = describe::of(what);
         all.push(route(what.path(), asked(), &[("get", by_get), ("post", by_post)]));

@@ -76,6 +76,22 @@ impl Query {
         Self::of(pairs, known)
     }
 
+    /// Together with what another place says.
+    ///
+    /// # Errors
+    /// What both say.
+    pub fn and(mut self, other: Self) -> Result<Self, Problem> {
+        if let Some((key, value)) = other.0.iter().find(|(k, _)| self.0.iter().any(|(own, _)| own == k)) {
+            return Err(Problem::parameter(
+                key,
+                value,
+                "it is in the address and in the body; expected it once",
+            ));
+        }
+        self.0.extend(other.0);
+        Ok(self)
+    }
+
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
     }

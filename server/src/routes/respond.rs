@@ -102,6 +102,24 @@ impl Document {
         self
     }
 
+    /// Answers HEAD where the body has not been made: with what GET would say of it, but for its
+    /// length, tag and digest (RFC 9110, section 9.3.2).
+    pub fn unmade(self) -> Response<Body> {
+        // Of no known length, or 0 would be said.
+        let nothing = futures::stream::empty::<Result<Bytes, std::convert::Infallible>>();
+        let mut response = Response::new(Body::from_stream(nothing));
+        *response.status_mut() = self.status;
+        let h = response.headers_mut();
+        open_to_all(h);
+        h.insert(header::CACHE_CONTROL, HeaderValue::from_static(self.cache));
+        h.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        h.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        for (name, value) in self.headers {
+            h.append(name, value);
+        }
+        response
+    }
+
     /// Answers a request that had these headers.
     pub fn answer(self, request: &HeaderMap) -> Response<Body> {
         let mut coding = Coding::of(request, self.content_type, self.body.len());

@@ -137,12 +137,14 @@ pub async fn post(
     what: What,
     State(app): State<Arc<App>>,
     Path(target): Path<Target>,
+    RawQuery(text): RawQuery,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer<Response<Body>> {
     let opened = open(&app, &target).await?;
     let names = known(&opened, what.own());
-    let query = Query::of_body(&headers, &body, &borrowed(&names))?;
+    let names = borrowed(&names);
+    let query = Query::parse(text.as_deref(), &names)?.and(Query::of_body(&headers, &body, &names)?)?;
     answer(&app, &target, what, opened, query, false, &headers).await
 }
 
@@ -281,7 +283,7 @@ async fn answer(
 ) -> Answer<Response<Body>> {
     let request = request(&query, what.own(), asked(what, &query)?)?;
     // A picture costs the same however much is behind it, so there is nothing to estimate or to put off.
-    if picture::is_asked(&query) && query.get("estimate").is_none() {
+    if picture::is_asked(&query) && matches!(query.given("estimate"), None | Some("false")) {
         return picture::answer(app, target, &opened, &query, &request, headers).await;
     }
     if later::is_preferred(headers) && !head && query.get("estimate").is_none() {
@@ -296,6 +298,8 @@ async fn answer(
     }
     respond(app, target, opened, &query, &request, head, headers).await
 }
+
+const COST: HeaderName = HeaderName::from_static("graticule-cost");
 
 /// The bytes of an answer.
 pub async fn made(
@@ -332,34 +336,44 @@ pub async fn respond(
     )?;
     if head || query.get("estimate").is_some() {
         let cost = planned(app, &opened, request).await?.0.cost;
-        if let Some(estimate) = estimate(query, head, &cost, format.most_values())? {
+        if let Some(estimate) = estimate(query, &cost, format.most_values())? {
             return Ok(about(estimate, app, target, &opened, headers).answer(headers));
+        }
+        if head {
+            let document = named(Document::new(format.media_type(), Vec::new()), target, format);
+            let document = document.header(COST, &cost.header());
+            return Ok(about(document, app, target, &opened, headers).unmade());
         }
     }
     let href = format!("{}/api/collections/{}", app.base(headers), target.id);
     let body = made(app, &opened, request, format, &href).await?;
-    let mut document = Document::new(format.media_type(), body);
-    if matches!(format, Format::NetCdf | Format::Parquet | Format::Arrow) {
-        let name = format!("attachment; filename=\"{}.{}\"", target.id, format.extension());
-        document = document.header(header::CONTENT_DISPOSITION, &name);
-    }
+    let document = named(Document::new(format.media_type(), body), target, format);
     Ok(about(document, app, target, &opened, headers).answer(headers))
 }
 
-/// What an answer would cost, where that is all that is asked: by HEAD or `estimate=true`.
-pub fn estimate(query: &Query, head: bool, cost: &Cost, most: u64) -> Answer<Option<Document>> {
+/// What is no text is offered as a file.
+fn named(document: Document, target: &Target, format: Format) -> Document {
+    if !matches!(format, Format::NetCdf | Format::Parquet | Format::Arrow) {
+        return document;
+    }
+    let name = format!("attachment; filename=\"{}.{}\"", target.id, format.extension());
+    document.header(header::CONTENT_DISPOSITION, &name)
+}
+
+/// What an answer would cost, where that is all that is asked: by `estimate=true`.
+pub fn estimate(query: &Query, cost: &Cost, most: u64) -> Answer<Option<Document>> {
     let asked = match query.given("estimate") {
         None | Some("false") => false,
         Some("true") => true,
         Some(other) => return Err(Problem::parameter("estimate", other, "expected true or false")),
     };
-    if !asked && !head {
+    if !asked {
         return Ok(None);
     }
     let mut body = cost.json();
     body["allowed"] = json!(!cost.is_too_much(most));
     body["parts"] = json!(cost.parts(most));
-    let document = Document::json(&body)?.header(HeaderName::from_static("graticule-cost"), &cost.header());
+    let document = Document::json(&body)?.header(COST, &cost.header());
     Ok(Some(document))
 }
 

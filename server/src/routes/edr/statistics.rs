@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
 use tokio::sync::SemaphorePermit;
@@ -11,7 +11,6 @@ use tokio::sync::SemaphorePermit;
 use super::{Target, about, as_text, borrowed, estimate, known, later, open, request, share};
 use crate::edr::region::Region;
 use crate::edr::shape::{Shape, of_geometry};
-use crate::edr::statistics::BATCH;
 use crate::edr::{self, MAX_VALUES, Plan};
 use crate::opened::Opened;
 use crate::problem::{Answer, Kind, Problem};
@@ -19,6 +18,9 @@ use crate::routes::query::Query;
 use crate::routes::respond::Document;
 use crate::routes::{App, doc};
 use crate::search::geometry::Shape as Feature;
+
+/// Values of the blocks that are decoded together.
+const BLOCKS: u64 = 1 << 20;
 
 pub const NAME: &str = "statistics";
 /// Members that say where.
@@ -29,10 +31,13 @@ const MOST_STEPS: u64 = 200_000;
 pub async fn post(
     State(app): State<Arc<App>>,
     Path(target): Path<Target>,
+    RawQuery(text): RawQuery,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer<Response<Body>> {
     let opened = open(&app, &target).await?;
+    let names = known(&opened, &[]);
+    let address = Query::parse(text.as_deref(), &borrowed(&names))?;
     let example = r#"{"geometry": {"type": "Polygon", "coordinates": [[[-10,40],[10,40],[10,60],[-10,60],[-10,40]]]}, "parameter-name": ["sst"], "datetime": "2024-01-01/2024-02-01"}"#;
     let asked: Value = serde_json::from_slice(&body).map_err(|e| {
         Problem::bad_request(format!("the body is no JSON ({e}); expected such as {example}"))
@@ -57,8 +62,13 @@ pub async fn post(
     }
     asked.retain(|k, _| WHERE.contains(&k.as_str()));
     let asked = Value::Object(asked);
+    let query = address.and(Query::of(pairs, &borrowed(&names))?)?;
+    if let Some(f) = query.given("f").filter(|f| !f.eq_ignore_ascii_case("json")) {
+        return Err(Problem::parameter("f", f, "expected JSON, which is all that statistics are written as"));
+    }
+    let pairs: Vec<(String, String)> = query.pairs().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let (query, plan, turn) = planned(&app, &opened, &asked, pairs.clone()).await?;
-    if let Some(document) = estimate(&query, false, &plan.cost, u64::MAX)? {
+    if let Some(document) = estimate(&query, &plan.cost, u64::MAX)? {
         return Ok(about(document, &app, &target, &opened, &headers).answer(&headers));
     }
     if later::is_preferred(&headers) {
@@ -111,8 +121,8 @@ async fn summed(
     plan: Plan,
     turn: Option<SemaphorePermit<'_>>,
 ) -> Answer<Value> {
-    // The cells and their areas, and the values held at a time.
-    let held = (plan.cells() as u64).saturating_mul(3).saturating_add(BATCH as u64);
+    // The cells, their areas and weights, and the blocks being read.
+    let held = (plan.cells() as u64).saturating_mul(4).saturating_add(BLOCKS);
     let _share = share(app, held.min(plan.cost.values.saturating_mul(4)), 16).await?;
     drop(turn);
     edr::statistics::of(opened, &plan).await
