@@ -1,5 +1,6 @@
 //! The server of Graticule: ingest, catalog, HTTP. The binary is a thin shell around [`cli::main`].
 
+mod accept;
 pub mod acquire;
 mod answers;
 pub mod background;

@@ -9,6 +9,7 @@ mod parquet;
 mod rows;
 
 use super::Coverage;
+use crate::accept;
 use crate::problem::{Answer, Kind, Problem};
 
 pub use netcdf::Source;
@@ -95,7 +96,7 @@ impl Format {
                 .ok_or_else(|| Problem::parameter("f", f, format!("expected one of {}", names())));
         }
         let Some(accept) = accept else { return Ok(Self::CoverageJson) };
-        for t in preferred(accept) {
+        for t in accept::preferred(accept) {
             let own = Self::ALL.into_iter().find(|f| f.media_type().split(';').next() == Some(t));
             let any =
                 ["*/*", "application/*", "application/json", "application/prs.coverage+json", "text/html"];
@@ -104,6 +105,7 @@ impl Format {
                 // A browser that asks for a page gets the data all the same.
                 None if any.contains(&t) => return Ok(Self::CoverageJson),
                 None if t == "application/netcdf" => return Ok(Self::NetCdf),
+                None if t == "text/*" => return Ok(Self::Csv),
                 None => {}
             }
         }
@@ -123,19 +125,4 @@ impl Format {
             Self::Arrow => arrow::write(coverages, source),
         }
     }
-}
-
-/// Media types of `Accept`, the most wanted first; not those that are refused (RFC 9110, section 12.5.1).
-fn preferred(accept: &str) -> Vec<&str> {
-    let weighed = |range: &'_ str| -> Option<f32> {
-        let q = range.split(';').skip(1).find_map(|p| p.trim().strip_prefix("q="));
-        q.map_or(Some(1.0), |q| q.trim().parse().ok()).filter(|q| *q > 0.0)
-    };
-    let mut all: Vec<(f32, &str)> = accept
-        .split(',')
-        .filter_map(|range| Some((weighed(range)?, range.split(';').next()?.trim())))
-        .collect();
-    // Equal ones stay in their order.
-    all.sort_by(|a, b| b.0.total_cmp(&a.0));
-    all.into_iter().map(|(_, t)| t).collect()
 }

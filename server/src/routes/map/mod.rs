@@ -14,6 +14,7 @@ use super::doc;
 use super::query::Query;
 use super::respond::Document;
 use super::stac::link;
+use crate::accept;
 use crate::pictures::select::Choice;
 use crate::pictures::{Format, style};
 use crate::problem::{Answer, Kind, Problem};
@@ -89,14 +90,13 @@ fn format(query: &Query, headers: &HeaderMap) -> Answer<Format> {
     let Some(accept) = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()) else {
         return Ok(Format::Png);
     };
-    let types: Vec<&str> = accept.split(',').filter_map(|t| t.split(';').next()).map(str::trim).collect();
-    // A browser that asks for a page gets the picture all the same.
-    let any = ["*/*", "image/*", "image/png", "text/html"];
-    if types.iter().any(|t| any.contains(t)) {
-        return Ok(Format::Png);
-    }
-    if types.contains(&"image/webp") {
-        return Ok(Format::WebP);
+    for wanted in accept::preferred(accept) {
+        match wanted {
+            // A browser that asks for a page gets the picture all the same.
+            "*/*" | "image/*" | "image/png" | "text/html" => return Ok(Format::Png),
+            "image/webp" => return Ok(Format::WebP),
+            _ => {}
+        }
     }
     Err(Problem::new(
         Kind::NotAcceptable,
