@@ -92,6 +92,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         answers: crate::answers::Answers::new(store.root()),
         budget: tokio::sync::Semaphore::new(routes::edr::BUDGET_KIB),
         planning: tokio::sync::Semaphore::new(routes::edr::PLANS),
+        making: tokio::sync::Semaphore::new(routes::edr::MADE_LATER),
         queue,
         config,
         store,

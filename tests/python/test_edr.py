@@ -463,6 +463,38 @@ def test_an_answer_can_be_fetched_later_also_from_the_next_server(tmp_path):
         s.stop()
 
 
+def test_all_that_was_accepted_is_answered_after_a_restart(tmp_path):
+    source = demo("ncep-climatology.nc")
+    subprocess.run([binary(), "ingest", source, "--collection", "ncep", "--data", tmp_path], check=True, capture_output=True)
+    asked = json.dumps({"bbox": [-180, -90, 180, 90], "parameter-name": "air"}).encode()
+    s = Server(tmp_path)
+    try:
+        _, headers = ask(f"{s.url}/api/collections/ncep/statistics", asked, prefer="respond-async")
+        job = wait_for(headers["location"])
+        known = ask(job["links"][1]["href"])[0]
+    finally:
+        s.stop()
+    # More than wait at once, as an older server may have left them, and what a killed one left of others.
+    answers = tmp_path / "answers"
+    left = [f"{i:032x}" for i in range(120)]
+    for name in left:
+        (answers / name).mkdir()
+        (answers / name / "asked.json").write_bytes((answers / job["jobID"] / "asked.json").read_bytes())
+    (answers / left[0] / "answer").write_bytes(b"half")
+    (answers / ("f" * 32)).mkdir()
+    s = Server(tmp_path)
+    try:
+        for name in left:
+            assert wait_for(f"{s.url}/api/jobs/{name}")["status"] == "successful"
+            assert ask(f"{s.url}/api/jobs/{name}/results")[0] == known
+        assert not (answers / ("f" * 32)).exists()
+        # They are made and in nobody's way.
+        _, headers = ask(f"{s.url}/api/collections/ncep/statistics", asked, prefer="respond-async")
+        assert wait_for(headers["location"])["status"] == "successful"
+    finally:
+        s.stop()
+
+
 def test_instances_are_versions_that_do_not_change(tmp_path):
     def days(first, value):
         ds = xr.Dataset(

@@ -97,6 +97,8 @@ pub struct App {
     pub budget: Semaphore,
     /// Plans of regions and paths being made, which are not weighed yet.
     pub planning: Semaphore,
+    /// Answers that are fetched later, being made.
+    pub making: Semaphore,
     pub queue: Arc<Jobs>,
     /// Becomes true when the server is to end, so that endless responses end too.
     pub stopping: watch::Receiver<bool>,

@@ -33,10 +33,21 @@ use crate::problem::{Answer, Kind, Problem};
 pub const BUDGET_KIB: usize = 128 << 10;
 /// Plans of regions made at once: each may hold as much as an answer before it is weighed.
 pub const PLANS: usize = 2;
-/// How long a request waits for its share of that.
+/// Answers that are fetched later, made at once: readers who wait have the rest of what there is.
+pub const MADE_LATER: usize = 1;
+/// How long a reader waits for a turn to plan, and for a share of that memory.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Mean radius of the Earth (IUGG).
 const RADIUS_KM: f64 = 6_371.008_8;
+
+/// For whom an answer is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// Someone who waits for it, and would rather hear that it takes long.
+    Reader,
+    /// Nobody: it is fetched later, and waits for as long as it must.
+    Job,
+}
 
 /// A query type of EDR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,7 +301,7 @@ async fn answer(
         let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
         let format = Format::negotiated(query.given("f"), accept)?;
         // What cannot be answered is refused now.
-        planned(app, &opened, &request).await?.0.check(format.most_values())?;
+        planned(app, &opened, &request, Asker::Reader).await?.0.check(format.most_values())?;
         let mut pairs: Vec<(String, String)> =
             query.pairs().filter(|(k, _)| *k != "f").map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         pairs.push(("f".to_owned(), format.name().to_owned()));
@@ -308,10 +319,11 @@ pub async fn made(
     request: &Request,
     format: Format,
     href: &str,
+    asker: Asker,
 ) -> Answer<Vec<u8>> {
-    let (plan, turn) = planned(app, opened, request).await?;
+    let (plan, turn) = planned(app, opened, request, asker).await?;
     plan.check(format.most_values())?;
-    let _share = share(app, plan.cost.values, 40).await?;
+    let _share = share(app, plan.cost.values, 40, asker).await?;
     drop(turn);
     let source = Source { attributes: citation::attributes(opened, href) };
     let coverages = plan.read(opened, format.most_values()).await?;
@@ -335,7 +347,7 @@ pub async fn respond(
         accept,
     )?;
     if head || query.get("estimate").is_some() {
-        let cost = planned(app, &opened, request).await?.0.cost;
+        let cost = planned(app, &opened, request, Asker::Reader).await?.0.cost;
         if let Some(estimate) = estimate(query, &cost, format.most_values())? {
             return Ok(about(estimate, app, target, &opened, headers).answer(headers));
         }
@@ -346,7 +358,7 @@ pub async fn respond(
         }
     }
     let href = format!("{}/api/collections/{}", app.base(headers), target.id);
-    let body = made(app, &opened, request, format, &href).await?;
+    let body = made(app, &opened, request, format, &href, Asker::Reader).await?;
     let document = named(Document::new(format.media_type(), body), target, format);
     Ok(about(document, app, target, &opened, headers).answer(headers))
 }
@@ -378,37 +390,45 @@ pub fn estimate(query: &Query, cost: &Cost, most: u64) -> Answer<Option<Document
 }
 
 /// What is to be read, and of a region or a path the turn in which that was found: it ends once
-/// the plan has its share of memory.
+/// the plan has its share of memory. A job's ends here, since it may wait for that share for long
+/// and there are only [`MADE_LATER`] of them.
 ///
 /// # Errors
-/// Those of [`Plan::new`]; no turn for half a minute.
+/// Those of [`Plan::new`]; of a reader, no turn for half a minute.
 pub async fn planned<'a>(
     app: &'a App,
     opened: &Arc<Opened>,
     request: &Request,
+    asker: Asker,
 ) -> Answer<(Plan, Option<SemaphorePermit<'a>>)> {
     let turn = match &request.query {
         edr::Query::Points(_) => None,
-        edr::Query::Region(_) | edr::Query::Path(_) => Some(granted(app.planning.acquire()).await?),
+        edr::Query::Region(_) | edr::Query::Path(_) => Some(granted(app.planning.acquire(), asker).await?),
     };
-    Ok((Plan::new(opened, request).await?, turn))
+    let plan = Plan::new(opened, request).await?;
+    Ok((plan, turn.filter(|_| asker == Asker::Reader)))
 }
 
 /// Waits until there is memory for an answer of so many values.
 ///
 /// # Errors
-/// There was none for half a minute.
-pub async fn share(app: &App, values: u64, bytes_each: u64) -> Answer<SemaphorePermit<'_>> {
+/// Of a reader: there was none for half a minute.
+pub async fn share(app: &App, values: u64, bytes_each: u64, asker: Asker) -> Answer<SemaphorePermit<'_>> {
     let kib = (values.saturating_mul(bytes_each) >> 10).clamp(64, BUDGET_KIB as u64);
     let permits = u32::try_from(kib).unwrap_or(u32::MAX);
-    granted(app.budget.acquire_many(permits)).await
+    granted(app.budget.acquire_many(permits), asker).await
 }
 
 async fn granted<'a>(
     permit: impl Future<Output = Result<SemaphorePermit<'a>, AcquireError>>,
+    asker: Asker,
 ) -> Answer<SemaphorePermit<'a>> {
-    match tokio::time::timeout(PATIENCE, permit).await {
-        Ok(Ok(permit)) => Ok(permit),
+    let permit = match asker {
+        Asker::Reader => tokio::time::timeout(PATIENCE, permit).await.ok(),
+        Asker::Job => Some(permit.await),
+    };
+    match permit {
+        Some(Ok(permit)) => Ok(permit),
         _ => Err(Problem::new(
             Kind::Unavailable,
             "Other answers take all the memory set aside for them; try again in a moment.",

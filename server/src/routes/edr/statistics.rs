@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
 use tokio::sync::SemaphorePermit;
 
-use super::{Target, about, as_text, borrowed, estimate, known, later, open, request, share};
+use super::{Asker, Target, about, as_text, borrowed, estimate, known, later, open, request, share};
 use crate::edr::region::Region;
 use crate::edr::shape::{Shape, of_geometry};
 use crate::edr::{self, MAX_VALUES, Plan};
@@ -67,14 +67,15 @@ pub async fn post(
         return Err(Problem::parameter("f", f, "expected JSON, which is all that statistics are written as"));
     }
     let pairs: Vec<(String, String)> = query.pairs().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-    let (query, plan, turn) = planned(&app, &opened, &asked, pairs.clone()).await?;
+    let (query, plan, turn) = planned(&app, &opened, &asked, pairs.clone(), Asker::Reader).await?;
     if let Some(document) = estimate(&query, &plan.cost, u64::MAX)? {
         return Ok(about(document, &app, &target, &opened, &headers).answer(&headers));
     }
     if later::is_preferred(&headers) {
+        drop((plan, turn));
         return later::accept(&app, &target, &opened, NAME, pairs, Some(asked), &headers).await;
     }
-    let body = summed(&app, &opened, plan, turn).await?;
+    let body = summed(&app, &opened, plan, turn, Asker::Reader).await?;
     Ok(about(Document::json(&body)?, &app, &target, &opened, &headers).answer(&headers))
 }
 
@@ -83,13 +84,14 @@ async fn planned<'a>(
     opened: &Arc<Opened>,
     asked: &Value,
     pairs: Vec<(String, String)>,
+    asker: Asker,
 ) -> Answer<(Query, Plan, Option<SemaphorePermit<'a>>)> {
     let nowhere = Map::new();
     let region = region(asked.as_object().unwrap_or(&nowhere))?;
     let names = known(opened, &[]);
     let query = Query::of(pairs, &borrowed(&names))?;
     let request = request(&query, &[], edr::Query::Region(region))?;
-    let (plan, turn) = super::planned(app, opened, &request).await?;
+    let (plan, turn) = super::planned(app, opened, &request, asker).await?;
     let refused = |why: String| Err(Problem::new(Kind::TooLarge, why));
     let steps = plan.steps() as u64;
     if steps > MOST_STEPS {
@@ -110,9 +112,10 @@ pub async fn made(
     opened: &Arc<Opened>,
     asked: &Value,
     pairs: Vec<(String, String)>,
+    asker: Asker,
 ) -> Answer<Value> {
-    let (_, plan, turn) = planned(app, opened, asked, pairs).await?;
-    summed(app, opened, plan, turn).await
+    let (_, plan, turn) = planned(app, opened, asked, pairs, asker).await?;
+    summed(app, opened, plan, turn, asker).await
 }
 
 async fn summed(
@@ -120,10 +123,11 @@ async fn summed(
     opened: &Arc<Opened>,
     plan: Plan,
     turn: Option<SemaphorePermit<'_>>,
+    asker: Asker,
 ) -> Answer<Value> {
     // The cells, their areas and weights, and the blocks being read.
     let held = (plan.cells() as u64).saturating_mul(4).saturating_add(BLOCKS);
-    let _share = share(app, held.min(plan.cost.values.saturating_mul(4)), 16).await?;
+    let _share = share(app, held.min(plan.cost.values.saturating_mul(4)), 16, asker).await?;
     drop(turn);
     edr::statistics::of(opened, &plan).await
 }
