@@ -252,9 +252,12 @@ pub async fn results(
         .chain(["application/json", problem::MEDIA_TYPE])
         .find(|t| *t == done.content_type)
         .unwrap_or("application/octet-stream");
-    let mut document = Document::new(content_type, body)
-        .digested()
-        .header(HeaderName::from_static("graticule-version"), &asked.version);
+    let document = Document::new(content_type, body);
+    let mut document = match app.opened_at(&asked.collection, &asked.version).await {
+        Ok(opened) => super::cited(document, &app, &asked.collection, &opened, &headers),
+        // Expired since then: what was made of it stays true.
+        Err(_) => document.digested().header(HeaderName::from_static("graticule-version"), &asked.version),
+    };
     if let Some(failed) = done.failed.and_then(|s| StatusCode::from_u16(s).ok()) {
         document = document.status(failed);
     }

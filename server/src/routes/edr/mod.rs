@@ -445,18 +445,23 @@ pub fn about(
     opened: &Opened,
     headers: &HeaderMap,
 ) -> Document {
+    let document = cited(document, app, &target.id, opened, headers);
+    if target.version.is_some() { document.cache("public, max-age=31536000, immutable") } else { document }
+}
+
+/// The version that it came from, how to cite it, and its SHA-256.
+pub fn cited(document: Document, app: &App, id: &str, opened: &Opened, headers: &HeaderMap) -> Document {
     let attributes = &opened.hierarchy.attributes;
-    let href = format!("{}/api/collections/{}", app.base(headers), target.id);
-    let title = opened.cube.title.clone().unwrap_or_else(|| target.id.clone());
+    let href = format!("{}/api/collections/{id}", app.base(headers));
+    let title = opened.cube.title.clone().unwrap_or_else(|| id.to_owned());
     let text = citation::citation(attributes, &title, opened.snapshot.version(), &href);
     let cite = citation::doi(attributes).unwrap_or_else(|| href.clone());
-    let document = document
+    document
         .digested()
         .header(HeaderName::from_static("graticule-version"), opened.snapshot.version())
         .header(HeaderName::from_static("graticule-citation"), &citation::as_header(&text))
         .header(header::LINK, &format!("<{cite}>; rel=\"cite-as\""))
-        .header(header::LINK, &format!("<{href}>; rel=\"collection\"; type=\"application/json\""));
-    if target.version.is_some() { document.cache("public, max-age=31536000, immutable") } else { document }
+        .header(header::LINK, &format!("<{href}>; rel=\"collection\"; type=\"application/json\""))
 }
 
 /// A member of a body as the text of a query.

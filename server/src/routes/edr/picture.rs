@@ -14,8 +14,9 @@ use crate::opened::Opened;
 use crate::pictures::{self, Format};
 use crate::problem::{Answer, Problem};
 use crate::routes::App;
-use crate::routes::map::{asked_style, picture};
+use crate::routes::map::{CACHE, asked_style};
 use crate::routes::query::Query;
+use crate::routes::respond::Document;
 
 pub const NAME: &str = "PNG";
 /// Pixels along the longer side.
@@ -63,7 +64,7 @@ pub async fn answer(
         only: (!matches!(region, edr::Region::Box(_))).then(|| region.clone()),
     };
     let made = app.pictures.draw(opened, &asked).await?;
-    let document = picture(Format::Png, &made, opened.snapshot.version());
+    let document = Document::new(Format::Png.media_type(), made.as_slice()).cache(CACHE);
     Ok(about(document, app, target, opened, headers).answer(headers))
 }
 

@@ -9,7 +9,9 @@ use graticule_shared::crs::Crs;
 use graticule_shared::frame::Frame;
 use serde_json::Value;
 
+use super::super::edr::cited;
 use super::super::query::Query;
+use super::super::respond::Document;
 use super::super::{App, doc};
 use super::tilesets;
 use crate::pictures::{MAX_SIDE_PX, Request, style};
@@ -47,7 +49,8 @@ pub async fn get(
     let [west, south, east, north] = request.frame.bbox;
     let crs = &request.frame.crs;
     let said = if crs.latitude_first() { [south, west, north, east] } else { [west, south, east, north] };
-    Ok(super::picture(format, &made, opened.snapshot.version())
+    let document = Document::new(format.media_type(), made.as_slice()).cache(super::CACHE);
+    Ok(cited(document, &app, &id, &opened, &headers)
         .header(HeaderName::from_static("content-crs"), &format!("<{}>", crs.uri()))
         .header(HeaderName::from_static("content-bbox"), &said.map(|v| v.to_string()).join(","))
         .answer(&headers))
