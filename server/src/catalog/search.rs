@@ -1,9 +1,10 @@
 //! Items of all collections that fit a search.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::{Connection, ErrorCode, params_from_iter};
+use rusqlite::{Connection, ErrorCode, ffi, params_from_iter};
 use serde_json::{Value, json};
 
 use super::Catalog;
@@ -19,6 +20,11 @@ const FEW: i64 = 4000;
 const MANY: usize = 32;
 /// A search that takes longer is given up.
 const LONGEST: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// When the search of this thread is given up: SQLite asks nobody while a function of ours runs.
+    static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 /// A page of an answer.
 pub struct Page {
@@ -46,13 +52,43 @@ pub(super) fn in_time<T>(
     c: &Connection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> anyhow::Result<T> {
-    let until = Instant::now() + LONGEST;
+    in_time_until(c, Instant::now() + LONGEST, work)
+}
+
+fn in_time_until<T>(
+    c: &Connection,
+    until: Instant,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> anyhow::Result<T> {
+    /// Whatever `work` does, the thread's next search begins without an end.
+    struct Running;
+    impl Drop for Running {
+        fn drop(&mut self) {
+            UNTIL.set(None);
+        }
+    }
     c.progress_handler(10_000, Some(move || Instant::now() > until))?;
+    UNTIL.set(Some(until));
+    let running = Running;
     let found = work(c);
+    drop(running);
     c.progress_handler(0, None::<fn() -> bool>)?;
     match found {
         Err(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Err(TooLong.into()),
-        found => Ok(found?),
+        found => found.map_err(|e| brief(e).into()),
+    }
+}
+
+/// The error with the beginning of its SQL, which may be long, for the log.
+fn brief(e: rusqlite::Error) -> rusqlite::Error {
+    const SHOWN: usize = 300;
+    match e {
+        rusqlite::Error::SqlInputError { error, msg, sql, offset } if sql.len() > SHOWN => {
+            let shown: String = sql.chars().take(SHOWN).collect();
+            let sql = format!("{shown}... ({} bytes)", sql.len());
+            rusqlite::Error::SqlInputError { error, msg, sql, offset }
+        }
+        e => e,
     }
 }
 
@@ -175,6 +211,9 @@ pub(super) fn functions(c: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
     c.create_scalar_function("graticule_relates", 6, flags, |ctx| {
+        if UNTIL.get().is_some_and(|until| Instant::now() > until) {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None));
+        }
         let side = |i: usize| ctx.get::<Option<f64>>(i);
         let (Some(w), Some(s), Some(e), Some(n)) = (side(0)?, side(1)?, side(2)?, side(3)?) else {
             return Ok(None);
@@ -375,6 +414,55 @@ mod tests {
             (count(&vec!["id = '-'"; 1000].join(" OR ")), count(&vec!["id <> '-'"; 1000].join(" AND ")) > 0),
             (0, true)
         );
+    }
+
+    #[test]
+    fn relating_shapes_ends_when_its_time_does() {
+        let (_dir, c) = catalog(10);
+        let relate = |until: Instant| {
+            c.with(|c| {
+                in_time_until(c, until, |c| {
+                    let shape = r#"{"type":"Point","coordinates":[0,0]}"#;
+                    let sql = "SELECT count(graticule_relates(west, south, east, north, ?, 0)) FROM items";
+                    c.query_row(sql, [shape], |r| r.get::<_, i64>(0))
+                })
+            })
+        };
+        let now = Instant::now();
+        // So few rows that SQLite itself does not look at the time.
+        assert!(relate(now).unwrap_err().is::<TooLong>());
+        assert_eq!(relate(now + LONGEST).unwrap(), 10);
+        assert_eq!(UNTIL.get(), None);
+    }
+
+    #[test]
+    fn an_error_shows_the_beginning_of_a_long_query() {
+        let (_dir, c) = catalog(1);
+        let sql = format!("SELECT {}nothing", "1 + ".repeat(900));
+        let e = c.with(|c| in_time(c, |c| c.execute(&sql, []))).unwrap_err().to_string();
+        assert!(e.contains("nothing") && e.contains("(3614 bytes)") && e.len() < 500, "{e}");
+    }
+
+    #[test]
+    fn filters_at_their_bounds_are_answered() {
+        let (_dir, c) = catalog(4);
+        let sum = |sign: &str, n: usize| format!("graticule:bytes{} >= 0", format!(" {sign} 1").repeat(n));
+        assert_eq!(names(&c, &by(&sum("+", 500))).len(), 4);
+        assert_eq!(names(&c, &by(&sum("/", 440))).len(), 4);
+        let ids: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
+        let one = json!({"op": "in", "args": [{"property": "id"}, ids]});
+        let filter = Expr::from_json(&json!({"op": "or", "args": vec![one; 14]})).unwrap();
+        assert_eq!(
+            names(&c, &Search { filter: Some(filter), ids: ids.clone(), words: ids, ..all() }).len(),
+            0
+        );
+        let mut deep = json!({"op": "isNull", "args": [{"property": "id"}]});
+        for i in 0..60 {
+            let mut args = vec![json!(i % 2 == 0); 16];
+            args.push(deep);
+            deep = json!({"op": if i % 2 == 0 { "and" } else { "or" }, "args": args});
+        }
+        assert_eq!(names(&c, &Search { filter: Some(Expr::from_json(&deep).unwrap()), ..all() }).len(), 0);
     }
 
     #[test]

@@ -221,7 +221,12 @@ async fn answer(
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
     let what = asked.wanted();
-    let found = app.catalog.call_with(move |c| c.aggregate(&wanted, what)).await.map_err(search::too_long)?;
+    let turn = search::turn(&wanted).await?;
+    let found = app.catalog.call_with(move |c| {
+        let _turn = turn;
+        c.aggregate(&wanted, what)
+    });
+    let found = found.await.map_err(search::too_long)?;
     let base = app.base(headers);
     let body = json!({
         "type": "AggregationCollection",

@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::query::{self, Query};
 use super::respond::{Document, GEOJSON};
@@ -108,11 +109,13 @@ pub async fn answer(
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
     let first = wanted.after.is_none();
+    let turn = turn(&wanted).await?;
     type Found = (Page, HashMap<String, Collection>);
     let found: anyhow::Result<Found> = app
         .catalog
         .call_with(move |c| {
             let page = c.search(&wanted)?;
+            drop(turn);
             let mut collections = HashMap::new();
             for i in &page.items {
                 if !collections.contains_key(&i.collection)
@@ -143,6 +146,18 @@ pub async fn answer(
     body["features"] = features.into();
     body["links"] = links.into();
     Ok(Document::json(&body)?.content_type(GEOJSON).answer(headers))
+}
+
+/// Searches that relate items to shapes at the same time.
+static RELATING: Semaphore = Semaphore::const_new(4);
+
+/// What a search that takes a processor and memory waits for. Whoever asked may go while it runs, so
+/// it keeps its turn itself.
+pub async fn turn(wanted: &Search) -> Answer<Option<SemaphorePermit<'static>>> {
+    if !wanted.has_shape() {
+        return Ok(None);
+    }
+    Ok(Some(RELATING.acquire().await.map_err(Problem::internal)?))
 }
 
 /// What a search that failed is told.
@@ -328,7 +343,7 @@ pub fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
     out.filter = match conditions.len() {
         0 => None,
         1 => conditions.pop(),
-        _ => Some(Expr::And(conditions)),
+        _ => Some(Expr::And(conditions).checked().map_err(|e| no("filter", &e))?),
     };
     if text("filter-crs")?.is_some_and(|c| !CRS84.contains(&c)) {
         return Err(no("filter-crs", &format!("expected {}", CRS84[0])));
@@ -380,7 +395,7 @@ fn query_extension(v: &Value) -> Result<Expr, String> {
             list.push(Expr::from_json(&cql)?);
         }
     }
-    if list.is_empty() { Ok(Expr::Is(true)) } else { Ok(Expr::And(list)) }
+    if list.is_empty() { Ok(Expr::Is(true)) } else { Expr::And(list).checked() }
 }
 
 pub async fn queryables(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {

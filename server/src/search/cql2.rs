@@ -255,12 +255,31 @@ impl Expr {
     /// # Errors
     /// Where the text cannot be understood, and what was expected there.
     pub fn from_text(text: &str) -> Result<Self, String> {
-        super::text::parse(text)
+        super::text::parse(text)?.checked()
     }
 
     /// # Errors
     /// Which member cannot be understood, and what was expected.
     pub fn from_json(value: &serde_json::Value) -> Result<Self, String> {
-        super::json::parse(value, 0)
+        super::json::parse(value, 0)?.checked()
+    }
+
+    /// Itself, where the catalog can answer it.
+    ///
+    /// # Errors
+    /// Which bound it exceeds.
+    pub fn checked(self) -> Result<Self, String> {
+        super::bounds::check(&self)?;
+        Ok(self)
+    }
+
+    /// Whether items are related to a shape one by one.
+    pub(super) fn has_shape(&self) -> bool {
+        match self {
+            Self::And(list) | Self::Or(list) => list.iter().any(Self::has_shape),
+            Self::Not(inner) => inner.has_shape(),
+            Self::Spatial(..) => true,
+            _ => false,
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! Shapes on longitude and latitude, from GeoJSON and WKT.
 
-use geo::{BoundingRect, Geometry, Relate};
-use geo_types::{Coord, LineString, MultiLineString, MultiPoint, MultiPolygon, Point, Polygon};
+use geo::line_intersection::{LineIntersection, line_intersection};
+use geo::{BoundingRect, Geometry, Intersects, Relate};
+use geo_types::{Coord, Line, LineString, MultiLineString, MultiPoint, MultiPolygon, Point, Polygon};
+use rstar::RTree;
+use rstar::primitives::{GeomWithData, Rectangle};
 use serde_json::{Value, json};
 
 use super::cql2::Spatial;
@@ -9,6 +12,10 @@ use super::cql2::Spatial;
 /// Positions that one shape may have.
 const MAX_POSITIONS: usize = 10_000;
 const MAX_DEPTH: usize = 8;
+/// Times that the shapes of a filter may cross themselves: each takes some kilobytes while they are related.
+const MAX_CROSSINGS: usize = 20_000;
+/// Pairs of lines, in either order, whose boxes meet: each is looked at.
+const MAX_PAIRS: usize = 500_000;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
@@ -54,6 +61,12 @@ impl Shape {
 
     /// Whether `of` holds of `self` and `other`, in this order.
     pub fn relates(&self, of: Spatial, other: &Self) -> bool {
+        // These two need no graph of all nodes.
+        match of {
+            Spatial::Intersects => return self.geometry.intersects(&other.geometry),
+            Spatial::Disjoint => return !self.geometry.intersects(&other.geometry),
+            _ => {}
+        }
         let m = self.geometry.relate(&other.geometry);
         match of {
             Spatial::Intersects => m.is_intersects(),
@@ -70,6 +83,66 @@ impl Shape {
     /// As GeoJSON text that [`Shape::from_geojson`] reads again.
     pub fn to_geojson(&self) -> Value {
         to_geojson(&self.geometry)
+    }
+}
+
+/// Counts how often shapes cross themselves.
+#[derive(Debug, Default)]
+pub struct Crossings {
+    found: usize,
+    pairs: usize,
+}
+
+impl Crossings {
+    /// # Errors
+    /// With this shape there are too many.
+    pub fn add(&mut self, shape: &Shape) -> Result<(), String> {
+        let mut lines = Vec::new();
+        lines_of(&shape.geometry, &mut lines);
+        let boxes = lines.iter().enumerate().map(|(i, l)| {
+            GeomWithData::new(Rectangle::from_corners([l.start.x, l.start.y], [l.end.x, l.end.y]), i)
+        });
+        let tree = RTree::bulk_load(boxes.collect());
+        for (a, b) in tree.intersection_candidates_with_other_tree(&tree) {
+            self.pairs += 1;
+            self.found += usize::from(a.data < b.data && cross(lines[a.data], lines[b.data]));
+            if self.found > MAX_CROSSINGS {
+                return Err(format!(
+                    "the geometry crosses itself more than {MAX_CROSSINGS} times; S_INTERSECTS and S_DISJOINT alone take such a one"
+                ));
+            }
+            if self.pairs > MAX_PAIRS {
+                return Err(format!(
+                    "more than {MAX_PAIRS} pairs of the geometry's lines lie close together; S_INTERSECTS and S_DISJOINT alone take such a one"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether two lines meet elsewhere than in an end that both have.
+fn cross(a: Line<f64>, b: Line<f64>) -> bool {
+    let is_end = |l: Line<f64>, at| l.start == at || l.end == at;
+    match line_intersection(a, b) {
+        Some(LineIntersection::SinglePoint { intersection: at, .. }) => !(is_end(a, at) && is_end(b, at)),
+        Some(LineIntersection::Collinear { .. }) => true,
+        None => false,
+    }
+}
+
+fn lines_of(g: &Geometry<f64>, out: &mut Vec<Line<f64>>) {
+    let rings = |p: &Polygon<f64>, out: &mut Vec<Line<f64>>| {
+        std::iter::once(p.exterior()).chain(p.interiors()).for_each(|r| out.extend(r.lines()));
+    };
+    match g {
+        Geometry::LineString(l) => out.extend(l.lines()),
+        Geometry::MultiLineString(m) => m.iter().for_each(|l| out.extend(l.lines())),
+        Geometry::Polygon(p) => rings(p, out),
+        Geometry::MultiPolygon(m) => m.iter().for_each(|p| rings(p, out)),
+        Geometry::GeometryCollection(c) => c.iter().for_each(|g| lines_of(g, out)),
+        // Points have none.
+        _ => {}
     }
 }
 
@@ -169,6 +242,48 @@ mod tests {
         assert!(across.relates(Spatial::Intersects, &Shape::of_box([-175.0, 0.0, -175.0, 0.0])));
         assert!(!across.relates(Spatial::Intersects, &Shape::of_box([0.0, 0.0, 0.0, 0.5])));
         assert_eq!(Shape::from_geojson(&triangle.to_geojson()).unwrap(), triangle);
+    }
+
+    #[test]
+    fn intersecting_without_a_graph_is_what_the_graph_says() {
+        let shapes = [
+            json!({"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]], [[2, 2], [7, 2], [7, 7], [2, 7], [2, 2]]]}),
+            json!({"type": "MultiPolygon", "coordinates": [[[[0, 0], [3, 0], [0, 3], [0, 0]]], [[[5, 5], [8, 5], [8, 8], [5, 5]]]]}),
+            json!({"type": "LineString", "coordinates": [[0, 0], [4, 8], [8, 0], [8, 9]]}),
+            json!({"type": "MultiLineString", "coordinates": [[[1, 1], [2, 8]], [[0, 6], [9, 5]]]}),
+            json!({"type": "MultiPoint", "coordinates": [[1, 1], [4, 4], [8, 2]]}),
+            json!({"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [6, 1]},
+                {"type": "LineString", "coordinates": [[0, 9], [9, 9]]}]}),
+        ];
+        for shape in shapes.map(|s| Shape::from_geojson(&s).unwrap()) {
+            for i in 0..400u32 {
+                let (w, s) = (f64::from(i % 20) / 2.0, f64::from(i / 20) / 2.0);
+                let (e, n) = (w + f64::from(i % 3), s + f64::from(i % 4));
+                for b in [[w, s, e, n], [w + 1.0, s, w, n]] {
+                    let of = Shape::of_box(b);
+                    let there = of.geometry.relate(&shape.geometry).is_intersects();
+                    assert_eq!(of.relates(Spatial::Intersects, &shape), there, "{b:?} {shape:?}");
+                    assert_eq!(of.relates(Spatial::Disjoint, &shape), !there, "{b:?} {shape:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ends_that_lines_share_are_no_crossings() {
+        let cells: Vec<Value> = (0..2000)
+            .map(|i| (i % 50, i / 50))
+            .map(|(x, y)| json!([[[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1], [x, y]]]))
+            .collect();
+        let mut crossings = Crossings::default();
+        let mesh = Shape::from_geojson(&json!({"type": "MultiPolygon", "coordinates": cells})).unwrap();
+        crossings.add(&mesh).unwrap();
+        // Edges that two cells have.
+        assert_eq!(crossings.found, 49 * 40 + 50 * 39);
+        let bow = json!({"type": "LineString", "coordinates": [[0, 0], [2, 2], [2, 0], [0, 2]]});
+        let mut crossings = Crossings::default();
+        crossings.add(&Shape::from_geojson(&bow).unwrap()).unwrap();
+        assert_eq!(crossings.found, 1);
     }
 
     #[test]

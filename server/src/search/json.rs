@@ -247,6 +247,9 @@ mod tests {
         ] {
             assert!(parse(&bad, 0).is_err(), "{bad}");
         }
+        let point = json!({"type": "Point", "coordinates": [0, 0]});
+        let e = parse(&json!({"op": "s_intersects", "args": [point, point]}), 0).unwrap_err();
+        assert!(e.contains("one of its sides must be a property"), "{e}");
         let mut deep = json!({"op": "isNull", "args": [{"property": "id"}]});
         for _ in 0..100 {
             deep = json!({"op": "not", "args": [deep]});

@@ -3,6 +3,7 @@
 //! A GET with parameters, a POST with JSON and the listing of one collection's
 //! items all become a [`Search`]; the catalog answers that and knows no HTTP.
 
+mod bounds;
 pub mod cql2;
 pub mod fields;
 pub mod geometry;
@@ -24,6 +25,8 @@ pub use sort::{Key, Token};
 const MAX_TEXT: usize = 16 << 10;
 /// Deepest nesting of a filter.
 const MAX_DEPTH: usize = 64;
+/// Arithmetic operators of a filter in text: a chain of them is a tree as deep as it is long.
+const MAX_OPERATORS: usize = 500;
 /// Values that `ids`, `collections` or `IN` may list.
 pub const MAX_LISTED: usize = 1000;
 
@@ -43,4 +46,11 @@ pub struct Search {
     pub sort: Vec<Key>,
     pub limit: u32,
     pub after: Option<Token>,
+}
+
+impl Search {
+    /// Whether items are related to a shape one by one.
+    pub fn has_shape(&self) -> bool {
+        self.intersects.is_some() || self.filter.as_ref().is_some_and(Expr::has_shape)
+    }
 }

@@ -7,7 +7,7 @@ use super::geometry::Shape;
 use super::instants;
 use super::properties::{Kind, Property, cut};
 use super::tokens::{Token, tokens};
-use super::{MAX_DEPTH, MAX_LISTED, MAX_TEXT};
+use super::{MAX_DEPTH, MAX_LISTED, MAX_OPERATORS, MAX_TEXT};
 
 /// # Errors
 /// Where the text cannot be understood, and what was expected there.
@@ -15,7 +15,7 @@ pub fn parse(text: &str) -> Result<Expr, String> {
     if text.len() > MAX_TEXT {
         return Err(format!("the filter has {} bytes; at most {MAX_TEXT} are read", text.len()));
     }
-    let mut p = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
+    let mut p = Parser { tokens: tokens(text)?, at: 0, depth: 0, operators: 0 };
     let expr = p.either()?.condition(&p)?;
     if *p.peek() != Token::End {
         return Err(p.expected("AND, OR or the end"));
@@ -55,6 +55,7 @@ struct Parser {
     tokens: Vec<(Token, usize)>,
     at: usize,
     depth: usize,
+    operators: usize,
 }
 
 impl Parser {
@@ -233,6 +234,10 @@ impl Parser {
             };
             let Some(op) = Arithmetic::parse(&sign) else { return Ok(left) };
             self.at += 1;
+            self.operators += 1;
+            if self.operators > MAX_OPERATORS {
+                return Err(format!("the filter has more than {MAX_OPERATORS} arithmetic operators"));
+            }
             let a = left.value(self)?;
             let b = part(self)?.value(self)?;
             if !a.may_be(Kind::Number) || !b.may_be(Kind::Number) {
@@ -472,7 +477,10 @@ pub fn spatial(op: Spatial, a: Option<Shape>, b: Option<Shape>) -> Result<Expr, 
         (None, Some(shape)) => Ok(Expr::Spatial(op, shape)),
         (Some(shape), None) => Ok(Expr::Spatial(op.turned(), shape)),
         (None, None) => Err("a spatial function needs a shape beside the property geometry".to_owned()),
-        (Some(a), Some(b)) => Ok(Expr::Is(a.relates(op, &b))),
+        (Some(_), Some(_)) => {
+            Err("a spatial function relates items to a shape; one of its sides must be a property, such as geometry"
+                .to_owned())
+        }
     }
 }
 
@@ -566,6 +574,7 @@ mod tests {
             ("id = 1", "a text cannot be compared with a number"),
             ("datetime > 'yesterday'", "is no instant"),
             ("geometry = 'a'", "S_INTERSECTS"),
+            ("S_INTERSECTS(POINT(1 2), BBOX(0,0,3,3))", "one of its sides must be a property"),
             ("foo(id)", "no function \"foo\""),
             ("S_INTERSECTS(geometry, POLYGON((0 0, 1 1)))", "four positions"),
             ("id = 'a' AND", "expected a condition"),
