@@ -164,6 +164,38 @@ def test_a_formula_is_what_xarray_makes_of_the_same_variables(made):
     np.testing.assert_array_equal(view.v, ds.v)
 
 
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_month_that_is_called_by_its_end_is_of_itself_where_bounds_say_so(tmp_path, bounded):
+    ends = np.cumsum([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] * 2).astype("f8")
+    time = {"units": "days since 2000-01-01", "calendar": "noleap", "standard_name": "time"}
+    ds = xr.Dataset(
+        {"v": (("time", "lat", "lon"), np.tile(np.arange(1.0, 13), 2)[:, None, None] * np.ones((24, 4, 8)), {"units": "1"})},
+        {
+            "time": ("time", ends, {**time, **({"bounds": "time_bnds"} if bounded else {})}),
+            "lat": ("lat", np.linspace(-60, 60, 4), {"units": "degrees_north"}),
+            "lon": ("lon", np.arange(0, 360, 45.0), {"units": "degrees_east"}),
+        },
+    )
+    if bounded:
+        ds["time_bnds"] = (("time", "nv"), np.stack([np.concatenate([[0], ends[:-1]]), ends], 1))
+    ds.to_netcdf(tmp_path / "months.nc")
+    data = tmp_path / "data"
+    subprocess.run([binary(), "ingest", tmp_path / "months.nc", "--collection", "months", "--data", data], check=True, capture_output=True)
+    for every in ("month-of-year", "year"):
+        declare(data, tmp_path, f'[view]\nid = "{every}"\nof = "months"\n[time]\nevery = "{every}"\n')
+    server = Server(data)
+    try:
+        climate, years = (opened(server, every).v[:, 0, 0] for every in ("month-of-year", "year"))
+        assert [(t.month, v) for t, v in zip(climate.time.values, climate.values)] == (
+            [(m, m) for m in range(1, 13)] if bounded else [(m % 12 + 1, m) for m in range(1, 13)]
+        )
+        assert [t.year for t in years.time.values] == ([2000, 2001] if bounded else [2000, 2001, 2002])
+        if bounded:
+            np.testing.assert_array_equal(years.values, [6.5, 6.5])
+    finally:
+        server.stop()
+
+
 def test_a_mean_over_months_is_that_of_xarray_and_says_its_bounds(made):
     ds, view = daily(), opened(made, "monthly", decode_times=True).load()
     speed = np.hypot(ds.u, ds.v).where((ds.quality & 3) != 2)

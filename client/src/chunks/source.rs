@@ -138,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn a_fill_value_is_read_to_the_last_bit() {
+        // NetCDF's own for float64: the last bit tells it from another number.
+        let text = br#"{"zarr_format":3,"node_type":"array","shape":[2],"data_type":"float64",
+            "fill_value":9.969209968386869e36,"chunk_grid":{"name":"regular","configuration":{"chunk_shape":[2]}},
+            "chunk_key_encoding":{"name":"default"},"codecs":[{"name":"bytes","configuration":{"endian":"little"}}]}"#;
+        let h = Hierarchy::from_v3(text).unwrap();
+        let s = Source::new(7, "https://host/store", h.arrays.values().next().unwrap(), h.format).unwrap();
+        assert_eq!(s.fill(), 9.969_209_968_386_869e36_f64.to_ne_bytes());
+    }
+
+    #[test]
     fn a_block_of_a_shard_is_found_and_numbered() {
         let s = sharded();
         assert_eq!(s.blocks(), [5, 5, 4]);
