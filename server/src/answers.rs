@@ -374,7 +374,7 @@ mod tests {
         let (small, _) = one(&answers, b"1,2", now());
         let (large, room) = one(&answers, &[b'x'; 10_001], now());
         assert_eq!(room, Room::TooLarge { most: 10_000 });
-        assert_eq!(answers.left().unwrap(), [large.clone()]);
+        assert_eq!(answers.left().unwrap(), vec![large.clone()]);
         assert_eq!(answers.finish(&large, b"too large", &done(now())).unwrap(), Room::Kept);
         assert_eq!(answers.body(&small).unwrap().unwrap(), b"1,2");
     }
@@ -410,7 +410,7 @@ mod tests {
         std::fs::remove_file(dir.path().join("answers").join(&gone).join("asked.json")).unwrap();
         let id = answers.accept(&asked()).unwrap().unwrap();
         std::fs::write(dir.path().join("answers").join(&id).join("answer.part"), [b'x'; 9000]).unwrap();
-        assert_eq!(answers.left().unwrap(), [id.clone()]);
+        assert_eq!(answers.left().unwrap(), vec![id.clone()]);
         assert_eq!(answers.finish(&id, &[b'y'; 6000], &done(now())).unwrap(), Room::Kept);
         assert!(!dir.path().join("answers").join(&gone).exists() && bytes(&answers) <= 10_000);
         assert_eq!(answers.body(&id).unwrap().unwrap(), [b'y'; 6000]);
