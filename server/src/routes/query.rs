@@ -38,10 +38,14 @@ impl Query {
     ///
     /// # Errors
     /// As [`Query::parse`].
-    pub fn of(pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, Problem> {
-        for (key, value) in &pairs {
+    pub fn of(mut pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, Problem> {
+        for (key, value) in &mut pairs {
+            // OWSLib sends the name that collections list them by.
+            if key == "parameter_names" && known.contains(&"parameter-name") && !known.contains(&&**key) {
+                "parameter-name".clone_into(key);
+            }
             let fits =
-                known.iter().any(|k| *k == key || k.strip_suffix('*').is_some_and(|p| key.starts_with(p)));
+                known.iter().any(|k| k == key || k.strip_suffix('*').is_some_and(|p| key.starts_with(p)));
             if !fits {
                 return Err(unknown(key, value, "parameter", known));
             }
@@ -175,6 +179,18 @@ mod tests {
         let e = Query::parse(Some("paramter-name=sst"), &["coords", "parameter-name"]).err().unwrap();
         assert!(e.detail.contains("did you mean \"parameter-name\""), "{}", e.detail);
         assert!(Query::parse(Some("dim:month=1"), &["coords", "dim:*"]).is_ok());
+    }
+
+    #[test]
+    fn parameter_names_are_the_parameters_of_a_query() {
+        let text = Some("parameter_names=sst,ice");
+        let q = Query::parse(text, &["coords", "parameter-name"]).unwrap();
+        assert_eq!(q.get("parameter-name"), Some("sst,ice"));
+        assert_eq!(q.get("parameter_names"), None);
+        assert!(Query::parse(text, &["coords"]).is_err());
+        // A dimension of that name is itself.
+        let q = Query::parse(text, &["parameter-name", "parameter_names"]).unwrap();
+        assert_eq!(q.get("parameter_names"), Some("sst,ice"));
     }
 
     #[test]
