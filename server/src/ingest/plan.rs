@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use graticule_formats::{FormatError, Header, Source, Variable};
-use graticule_shared::cube::{Cube, Packing, Role, role_of};
+use graticule_shared::cube::{Cube, FILL_FLOAT, Packing, Role, role_of};
 use graticule_shared::dtype::DataType;
 use graticule_shared::grid::Horizontal;
 use graticule_shared::node;
@@ -504,7 +504,9 @@ impl Prepared<'_> {
             offset: 0.0,
             nodata: Vec::new(),
         });
-        let nodata = match (self.attributes.contains_key("_FillValue"), packing.nodata.first()) {
+        // NetCDF's own fill is none that this file says: NaN is plainer.
+        let said = packing.nodata.first().filter(|v| **v != FILL_FLOAT);
+        let nodata = match (self.attributes.contains_key("_FillValue"), said) {
             (true, _) => self.fill.bytes.clone(),
             // Only a missing_value: that is how this file says it.
             (false, Some(first)) => raw_bytes(packing.read_as(), *first),

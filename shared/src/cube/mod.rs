@@ -17,7 +17,7 @@ use crate::time::TimeUnits;
 use crate::zarr::{ArrayMeta, Hierarchy, json_number};
 
 use levels::{LayoutLevel, pyramid_layout, strip_level};
-pub use packing::{Packing, packing};
+pub use packing::{FILL_FLOAT, Packing, packing};
 
 /// What a dimension runs along (CF section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -589,6 +589,24 @@ mod tests {
         );
         assert_eq!(c.variables[0].packing.value(f64::from(1e20f32)), None);
         assert_eq!(c.variables[0].packing.value(1.5), Some(1.5));
+    }
+
+    #[test]
+    fn netcdf_s_own_fill_is_no_value_of_floats_that_name_none() {
+        let value = |dtype: &str, attributes: Value, raw: f64| {
+            let c = cube(json!({"v": array(&[2], &["i"], dtype, attributes)}), json!({}));
+            c.variables[0].packing.value(raw)
+        };
+        assert_eq!(value("float32", json!({}), f64::from(9.969_21e36f32)), None);
+        assert_eq!(value("float32", json!({"scale_factor": 2.0}), FILL_FLOAT), None);
+        assert_eq!(value("float64", json!({}), FILL_FLOAT), None);
+        assert_eq!(value("float64", json!({}), 1.5), Some(1.5));
+        for named in
+            [json!({"_FillValue": -1.0}), json!({"_FillValue": "NaN"}), json!({"missing_value": 1e20})]
+        {
+            assert_eq!(value("float32", named, FILL_FLOAT), Some(FILL_FLOAT));
+        }
+        assert_eq!(value("int32", json!({}), FILL_FLOAT), Some(FILL_FLOAT));
     }
 
     #[test]

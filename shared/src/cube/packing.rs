@@ -5,6 +5,10 @@ use serde_json::Value;
 use crate::dtype::DataType;
 use crate::zarr::{ArrayMeta, json_number};
 
+/// What NetCDF fills float32 and float64 with where nothing was written and the variable names no
+/// fill value of its own (NUG, "Fill Values"): the same number in both.
+pub const FILL_FLOAT: f64 = 9.969_209_968_386_869e36;
+
 /// How stored numbers become values (CF section 8.1), and which are none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Packing {
@@ -14,7 +18,7 @@ pub struct Packing {
     pub scale: f64,
     pub offset: f64,
     /// Stored values that mean "no data": `_FillValue`, `missing_value`, and for
-    /// floats NaN besides.
+    /// floats NaN besides; [`FILL_FLOAT`] where neither is said.
     pub nodata: Vec<f64>,
 }
 
@@ -79,9 +83,15 @@ pub fn packing(a: &ArrayMeta, dtype: DataType) -> Packing {
         Some(v) => push(fill_number(v)),
         None => {}
     }
+    let mut named = attr("_FillValue").is_some() || attr("missing_value").is_some();
     // A v2 store keeps _FillValue as the array's fill_value (xarray's convention).
     if a.metadata.get("zarr_format").and_then(Value::as_u64) == Some(2) {
-        push(a.fill_f64());
+        let fill = a.fill_f64();
+        named |= fill.is_some();
+        push(fill);
+    }
+    if !named && matches!(dtype, DataType::Float32 | DataType::Float64) {
+        push(Some(FILL_FLOAT));
     }
     made.nodata = nodata;
     made
