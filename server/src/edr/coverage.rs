@@ -1,6 +1,7 @@
 //! What a query is answered with, before it is written in any format.
 
 use graticule_shared::cube::{Role, Variable};
+use graticule_shared::units::is_pressure;
 
 /// A dimension of the answer, with what was selected along it.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,15 @@ impl Labels {
 }
 
 impl Selected {
+    /// Which way its values rise: pressure does downwards (CF section 4.3.1).
+    pub fn positive(&self) -> &'static str {
+        match self.positive.as_deref().map(str::trim) {
+            Some(said) if said.eq_ignore_ascii_case("down") => "down",
+            None if self.units.as_deref().is_some_and(is_pressure) => "down",
+            _ => "up",
+        }
+    }
+
     /// Only what is at these places of the selection.
     pub fn pick(&self, which: &[usize]) -> Self {
         Self {
@@ -132,5 +142,29 @@ impl Coverage {
     /// Steps of all dimensions together, at each place.
     pub fn steps(&self) -> usize {
         self.dims.iter().map(|d| d.indices.len()).product()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_rises_downwards_unless_the_file_says_otherwise() {
+        let way = |units: &str, positive: Option<&str>| {
+            let dim = Selected {
+                name: "level".to_owned(),
+                role: Role::Z,
+                indices: vec![0],
+                labels: Labels::Numbers(vec![1.0]),
+                units: Some(units.to_owned()),
+                positive: positive.map(str::to_owned),
+            };
+            dim.positive()
+        };
+        assert_eq!(way("millibars", None), "down");
+        assert_eq!(way("hPa", Some("up")), "up");
+        assert_eq!(way("m", None), "up");
+        assert_eq!(way("m", Some("Down")), "down");
     }
 }

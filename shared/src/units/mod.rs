@@ -9,6 +9,7 @@
 mod parse;
 
 pub use parse::{Dimension, Unit};
+use parse::{K, PRESSURE};
 
 /// A unit that values are shown in.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +84,18 @@ impl Quantity<'_> {
     fn is_water(&self) -> bool {
         self.says(&["precip", "rain", "snow", "evap", "runoff", "water", "moisture", "graupel"])
     }
+}
+
+/// Whether `units` are of pressure.
+pub fn is_pressure(units: &str) -> bool {
+    // To UDUNITS `mb` is none, and many write it.
+    units.trim() == "mb" || Unit::parse(units).is_some_and(|u| u.dimension == PRESSURE)
+}
+
+/// Whether degrees of temperature are in `units`, of which CF (section 3.1.2) wants to know
+/// whether they are differences.
+pub fn has_temperature(units: &str) -> bool {
+    Unit::parse(units).is_some_and(|u| u.dimension.iter().zip(K).any(|(d, k)| k != 0 && *d != 0))
 }
 
 /// The units that values of `q` can be shown in, the stored one first; only
@@ -188,6 +201,20 @@ pub fn label(units: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pressures_and_temperatures_are_known_by_their_units() {
+        for units in ["Pa", "hPa", "kPa", "mbar", "mb", "millibar", "millibars", "bar", "dbar", "Pascals"] {
+            assert!(is_pressure(units), "{units}");
+        }
+        for units in ["m", "1", "", "K", "level", "sigma_level"] {
+            assert!(!is_pressure(units), "{units}");
+        }
+        for units in ["K", "degC", "degree_Celsius", "K s-1", "W m-2 K-1"] {
+            assert!(has_temperature(units), "{units}");
+        }
+        assert!(!has_temperature("m s-1") && !has_temperature("") && !has_temperature("hPa"));
+    }
 
     fn of<'a>(units: &'a str, standard_name: &'a str) -> Vec<Shown> {
         choices(&Quantity { units: Some(units), standard_name: Some(standard_name), ..Default::default() })

@@ -305,7 +305,7 @@ fn referencing(c: &Coverage) -> Vec<Value> {
             "type": "VerticalCRS",
             "cs": {"csAxes": [{
                 "name": {"en": dim.name},
-                "direction": if dim.positive.as_deref() == Some("down") { "down" } else { "up" },
+                "direction": dim.positive(),
                 "unit": {"symbol": dim.units.as_deref().unwrap_or("1")},
             }]},
         })

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 
 use graticule_shared::cube::{Role, Variable};
 use graticule_shared::dtype::DataType;
+use graticule_shared::units;
 use netcdf_core::NcAttrValue;
 use netcdf_writer::{DimensionId, NcFileBuilder, NcWriteFormat, NcWriteOptions, VariableId};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::super::coverage::{Coverage, Domain, Field, Labels, Selected};
@@ -36,11 +38,22 @@ struct Axis {
     id: DimensionId,
 }
 
+/// An auxiliary coordinate that is written.
+struct Auxiliary {
+    name: String,
+    /// What it would be called where that was free.
+    asked: String,
+    dims: Vec<DimensionId>,
+    bits: Vec<u64>,
+}
+
 #[derive(Default)]
 struct File {
     builder: NcFileBuilder,
     /// Dimensions by name, with their coordinates' values, so that those which are the same are one.
     dims: Vec<Axis>,
+    /// So that those which are the same are one, as of points whose variables differ in dimensions.
+    auxiliaries: Vec<Auxiliary>,
     /// Names of variables.
     names: Vec<String>,
 }
@@ -141,7 +154,7 @@ impl File {
         self.dimension(&d.name, stored(&d.labels), &attributes(d))
     }
 
-    /// An auxiliary coordinate; its name.
+    /// An auxiliary coordinate, the one that is there already where it is the same; its name.
     fn auxiliary(
         &mut self,
         name: &str,
@@ -149,6 +162,12 @@ impl File {
         values: &[f64],
         attributes: &[(&str, String)],
     ) -> Result<String> {
+        let bits: Vec<u64> = values.iter().map(|v| v.to_bits()).collect();
+        let same = |a: &&Auxiliary| a.asked == name && a.dims == dims && a.bits == bits;
+        if let Some(known) = self.auxiliaries.iter().find(same) {
+            return Ok(known.name.clone());
+        }
+        let asked = name.to_owned();
         let name = self.free(name);
         let variable = self.builder.add_variable::<f64>(name.clone(), dims)?;
         self.builder.write_variable(variable, values)?;
@@ -156,6 +175,7 @@ impl File {
             self.text(variable, key, value)?;
         }
         self.names.push(name.clone());
+        self.auxiliaries.push(Auxiliary { name: name.clone(), asked, dims: dims.to_vec(), bits });
         Ok(name)
     }
 
@@ -256,6 +276,12 @@ impl File {
                 self.text(id, key, text)?;
             }
         }
+        let of_temperature = v.units.as_deref().is_some_and(units::has_temperature);
+        let said = v.attributes.get("units_metadata").is_some_and(Value::is_string);
+        if of_temperature && !said {
+            // Section 3.1.2: on a scale or of differences.
+            self.text(id, "units_metadata", "temperature: unknown")?;
+        }
         if !v.flags.is_empty() {
             let flags: Vec<f64> = v.flags.iter().map(|(f, _)| *f).collect();
             let flags = if single {
@@ -330,8 +356,18 @@ fn digest(bytes: impl Iterator<Item = u8>) -> String {
 /// What is said of a variable and still holds of a part of it. Names of other variables, of
 /// dimensions and of how it was stored do not.
 fn is_kept(key: &str) -> bool {
-    ["units", "standard_name", "long_name", "comment", "references", "source", "institution", "description"]
-        .contains(&key)
+    [
+        "units",
+        "units_metadata",
+        "standard_name",
+        "long_name",
+        "comment",
+        "references",
+        "source",
+        "institution",
+        "description",
+    ]
+    .contains(&key)
 }
 
 fn stored(labels: &Labels) -> &[f64] {
@@ -362,7 +398,7 @@ fn time_attributes(units: String, labels: &Labels) -> Vec<(&'static str, String)
         ("units", units),
         ("calendar", calendar.to_owned()),
     ];
-    if calendar == "standard" {
+    if ["standard", "proleptic_gregorian", "julian"].contains(&calendar) {
         // Section 4.4.1: no source says whether it counted them.
         out.push(("units_metadata", "leap_seconds: unknown".to_owned()));
     }
@@ -377,7 +413,7 @@ fn attributes(d: &Selected) -> Vec<(&'static str, String)> {
     let mut out = vec![("long_name", d.name.replace('_', " ")), ("units", units)];
     if d.role == Role::Z {
         out.push(("axis", "Z".to_owned()));
-        out.push(("positive", d.positive.clone().unwrap_or_else(|| "up".to_owned())));
+        out.push(("positive", d.positive().to_owned()));
     }
     out
 }
