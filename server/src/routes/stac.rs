@@ -159,7 +159,7 @@ fn table(c: &Collection, t: &TableFacts, base: &str) -> Value {
         "keywords": keywords(&f.attributes),
         "extent": {
             "spatial": {"bbox": [bbox], "crs": CRS84},
-            "temporal": {"interval": [interval], "trs": trs(f)},
+            "temporal": {"interval": [interval], "values": times(f), "trs": trs(f)},
         },
         "version": c.version,
         "updated": c.updated,
