@@ -369,12 +369,15 @@ fn query_extension(v: &Value) -> Result<Expr, String> {
     let wrong = || "expected an object such as {\"version\": {\"eq\": \"A\"}}".to_owned();
     let mut list = Vec::new();
     for (name, tests) in v.as_object().ok_or_else(wrong)? {
+        let numeric = search::Property::find(name).is_ok_and(|p| p.kind == search::Kind::Number);
         for (op, value) in tests.as_object().ok_or_else(wrong)? {
             let escaped = || {
                 let t = value.as_str().ok_or_else(|| format!("{op} compares texts"))?;
                 Ok::<_, String>(t.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
             };
             let property = json!({"property": name});
+            // pystac-client sends "bytes>10" with the number as text.
+            let value = &if numeric { as_numbers(value) } else { value.clone() };
             let cql = match op.as_str() {
                 "eq" => json!({"op": "=", "args": [property, value]}),
                 "neq" => json!({"op": "<>", "args": [property, value]}),
@@ -396,6 +399,18 @@ fn query_extension(v: &Value) -> Result<Expr, String> {
         }
     }
     if list.is_empty() { Ok(Expr::Is(true)) } else { Expr::And(list).checked() }
+}
+
+/// Texts that are numbers, as these.
+fn as_numbers(value: &Value) -> Value {
+    match value {
+        Value::String(t) => {
+            let number = t.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+            number.map_or_else(|| value.clone(), |n| json!(n))
+        }
+        Value::Array(list) => list.iter().map(as_numbers).collect(),
+        _ => value.clone(),
+    }
 }
 
 pub async fn queryables(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
@@ -560,4 +575,26 @@ pub fn describe_queryables() -> Value {
 pub fn describe_queryables_of() -> Value {
     let summary = "What items of a collection can be filtered by";
     doc::returning(doc::get("Catalog", summary, &[doc::id()], SCHEMA_JSON), "Queryables")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_extension_reads_a_text_as_the_number_that_it_is() {
+        let of = |v: Value| query_extension(&json!({"graticule:bytes": v}));
+        assert_eq!(of(json!({"gt": "10"})), of(json!({"gt": 10})));
+        assert_eq!(of(json!({"in": ["1", 2.5]})), of(json!({"in": [1, 2.5]})));
+        assert!(of(json!({"gt": "many"})).is_err());
+        assert!(of(json!({"gt": "inf"})).is_err());
+        // A text stays one, and so does CQL2's.
+        assert_eq!(
+            query_extension(&json!({"version": {"eq": "10"}})),
+            Expr::from_text("version = '10'").map(|e| Expr::And(vec![e]))
+        );
+        assert!(
+            Expr::from_json(&json!({"op": ">", "args": [{"property": "graticule:bytes"}, "10"]})).is_err()
+        );
+    }
 }
