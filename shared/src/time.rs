@@ -184,6 +184,8 @@ pub enum TimeError {
     Value(f64),
     #[error("{0:?} is not an ISO 8601 time such as 2024-01-31T12:00:00Z")]
     Iso(String),
+    #[error("the calendar {1} has no day {0:?}")]
+    NoDay(String, &'static str),
 }
 
 /// An instant in the fields of its calendar.
@@ -203,8 +205,11 @@ impl CfTime {
     pub fn parse(text: &str, calendar: Calendar) -> Result<Self, TimeError> {
         let bad = || TimeError::Iso(text.chars().take(80).collect());
         let (year, month, day, micros) = parse_fields(text).ok_or_else(bad)?;
-        if !(1..=12).contains(&month) || day == 0 || day > calendar.days_in_month(year, month) {
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
             return Err(bad());
+        }
+        if day > calendar.days_in_month(year, month) {
+            return Err(TimeError::NoDay(text.trim().chars().take(80).collect(), calendar.name()));
         }
         let total = i128::from(calendar.days(year, month, day)) * MICROS_PER_DAY + micros;
         Ok(from_micros(total, calendar))

@@ -531,6 +531,26 @@ def test_instances_are_versions_that_do_not_change(tmp_path):
         s.stop()
 
 
+def test_parameter_names_are_taken_as_owslib_sends_them(ncep):
+    here = f"{ncep.url}/api/collections/ncep/position?coords=POINT(4.9%2052.4)"
+    assert json.loads(ask(f"{here}&parameter_names=air")[0]) == json.loads(ask(f"{here}&parameter-name=air")[0])
+
+
+@needs_samples
+def test_collections_without_time_have_no_temporal_extent_to_edr_clients(server):
+    for c in json.loads(ask(f"{server.url}/api/collections?limit=1000")[0])["collections"]:
+        alone = json.loads(ask(f"{server.url}/api/collections/{c['id']}?f=edr")[0])
+        temporal = alone["extent"].get("temporal")
+        assert (temporal is None) == (None in c["extent"]["temporal"]["interval"][0]), c["id"]
+        assert temporal is None or (temporal["values"] and temporal["trs"]), c["id"]
+
+
+@needs_samples
+def test_times_that_are_not_understood_are_not_passed_over(server):
+    code, problem = refusal(server, collection_of("netcdf/curvilinear/nemo_20150101.nc"), "position", coords="POINT(0 0)", datetime="garbage")
+    assert code == 400 and "datetime" in problem["detail"]
+
+
 def test_a_place_has_a_name(ncep):
     named = json.loads(ask(f"{ncep.url}/api/collections/ncep/locations/u173z?parameter-name=air")[0])
     point = coverage(ncep, "ncep", "position", coords="POINT(4.9 52.4)", parameter_name="air")
@@ -550,6 +570,8 @@ def test_what_cannot_be_answered_is_refused_in_words(ncep):
         ("cube", {}, "bbox"),
         ("cube", {"bbox": "0,50,10,40"}, "south at most north"),
         ("cube", {"bbox": "0,0,10,95"}, "latitudes"),
+        ("cube", {"bbox": "1000,-90,1,90"}, "longitudes within -540 and 540"),
+        ("cube", {"bbox": "0,0,9,9", "datetime": "2014-02-31"}, "has no day"),
         ("radius", {"coords": "POINT(0 0)"}, "within"),
         ("radius", {"coords": "POINT(0 0)", "within": "-3"}, "above 0"),
         ("radius", {"coords": "POINT(0 0)", "within": "9", "within_units": "furlong"}, "nmi"),

@@ -160,8 +160,7 @@ impl Grid {
     }
 
     /// Why a place is outside, and what the grid spans.
-    pub fn outside(&self, variable: &Variable, longitude: f64, latitude: f64) -> Problem {
-        let wrong = |why: String| Problem::parameter("coords", &format!("{longitude} {latitude}"), why);
+    pub fn outside(&self, variable: &Variable, longitude: f64, latitude: f64) -> String {
         match &self.kind {
             GridKind::Axes(axes) => {
                 let (name, value, axis) = match axes.0.cell(latitude) {
@@ -169,7 +168,7 @@ impl Grid {
                     Some(_) => ("longitude", longitude, &axes.1),
                 };
                 let (a, b) = axis.edges();
-                wrong(format!("{name} {value} is outside the grid, which spans {} to {}", a.min(b), a.max(b)))
+                format!("{name} {value} is outside the grid, which spans {} to {}", a.min(b), a.max(b))
             }
             GridKind::Found(locator) => {
                 let spans = locator.extent().bbox().map_or_else(
@@ -178,7 +177,7 @@ impl Grid {
                         format!("its cells lie between {s} and {n} north and from {w} to {e} east")
                     },
                 );
-                wrong(format!("{longitude} {latitude} is outside the grid of {:?}: {spans}", variable.path))
+                format!("{longitude} {latitude} is outside the grid of {:?}: {spans}", variable.path)
             }
         }
     }

@@ -116,7 +116,7 @@ impl Plan {
                     && let Some(part) = plan.parts.first()
                 {
                     let grid = Grid::of(opened, &part.variable).await?;
-                    return Err(grid.outside(&part.variable, *longitude, *latitude));
+                    return Err(beside_point(&grid, &part.variable, *longitude, *latitude));
                 }
             }
         }
@@ -297,7 +297,7 @@ async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> A
             }
             match points.first() {
                 Some(&(longitude, latitude)) if spots.iter().all(Option::is_none) => {
-                    Err(grid.outside(variable, longitude, latitude))
+                    Err(beside_point(&grid, variable, longitude, latitude))
                 }
                 _ => Ok(Spot::Points(spots)),
             }
@@ -306,7 +306,14 @@ async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> A
             Some(chosen) => Ok(Spot::Region(Box::new(chosen))),
             None => {
                 let [w, s, e, n] = region.bounds();
-                Err(grid.outside(variable, (w + e) / 2.0, (s + n) / 2.0))
+                let (x, y) = ((w + e) / 2.0, (s + n) / 2.0);
+                let why = grid.outside(variable, x, y);
+                let (name, value) = region.given();
+                Err(Problem::parameter(
+                    name,
+                    &value,
+                    format!("no cell lies in it; of its middle, {x} {y}: {why}"),
+                ))
             }
         },
         Query::Path(lines) => {
@@ -316,10 +323,16 @@ async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> A
             } else {
                 let first = lines.first().and_then(|l| l.first());
                 let (lon, lat) = first.map_or((0.0, 0.0), |v| (v.longitude, v.latitude));
-                Err(grid.outside(variable, lon, lat))
+                let why = grid.outside(variable, lon, lat);
+                Err(Problem::parameter("coords", &format!("LINESTRING({lon} {lat}, …)"), why))
             }
         }
     })
+}
+
+fn beside_point(grid: &Grid, variable: &Variable, longitude: f64, latitude: f64) -> Problem {
+    let why = grid.outside(variable, longitude, latitude);
+    Problem::parameter("coords", &format!("POINT({longitude} {latitude})"), why)
 }
 
 /// One coverage for each point and each set of dimensions.
@@ -399,10 +412,25 @@ pub fn check_dims(variables: &[&Variable], choice: &Choice) -> Answer<()> {
     for (role, name, what, asked) in
         [(Role::Z, "z", "vertical", &choice.z), (Role::T, "datetime", "time", &choice.datetime)]
     {
-        if let Some(value) = asked
-            && !dims.iter().any(|d| d.role == role)
-        {
+        let Some(value) = asked else { continue };
+        let mut own = dims.iter().filter(|d| d.role == role).peekable();
+        let Some(&first) = own.peek() else {
             return Err(Problem::parameter(name, value, format!("this collection has no {what} dimension")));
+        };
+        // What is asked of steps that are no instants would be passed over.
+        if role == Role::T
+            && let Err(why) = select::clock(first)
+            && !own.any(|d| select::clock(d).is_ok())
+        {
+            let given = &first.name;
+            return Err(Problem::parameter(
+                name,
+                value,
+                format!(
+                    "the {} steps of {given:?} are no known times: {why}; dim:{given} asks for them by number",
+                    first.len
+                ),
+            ));
         }
     }
     Ok(())

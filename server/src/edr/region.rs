@@ -50,6 +50,23 @@ impl Region {
         }
     }
 
+    /// The parameter that says it, and what was said, of several polygons or circles the first.
+    pub fn given(&self) -> (&'static str, String) {
+        let pairs =
+            |ring: &[(f64, f64)]| ring.iter().map(|(x, y)| format!("{x} {y}")).collect::<Vec<_>>().join(",");
+        match self {
+            Self::Box([w, s, e, n]) => ("bbox", format!("{w},{s},{e},{n}")),
+            Self::Polygons(p) => {
+                let rings: Vec<String> =
+                    p.iter().take(1).flatten().map(|r| format!("({})", pairs(r))).collect();
+                ("coords", format!("POLYGON({})", rings.join(",")))
+            }
+            Self::Circles { centres, .. } => {
+                ("coords", format!("POINT({})", pairs(centres.get(..1).unwrap_or_default())))
+            }
+        }
+    }
+
     /// As it is looked into many times.
     pub fn sight(&self) -> Sight<'_> {
         match self {

@@ -3,12 +3,21 @@
 use std::sync::Arc;
 
 use graticule_shared::cube::{Dim, Role};
-use graticule_shared::time::{Calendar, CfTime, TimeUnits};
+use graticule_shared::time::{Calendar, CfTime, TimeError, TimeUnits};
 
 use super::Choice;
 use super::coverage::{Labels, Selected};
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
+
+/// How the numbers of a dimension of time are instants.
+///
+/// # Errors
+/// What its units say is no time.
+pub fn clock(dim: &Dim) -> Result<TimeUnits, String> {
+    let units = dim.units.as_deref().ok_or("it has no units")?;
+    TimeUnits::parse(units, dim.calendar.as_deref()).map_err(|e| e.to_string())
+}
 
 pub async fn along(opened: &Arc<Opened>, dim: &Dim, choice: &Choice) -> Answer<Selected> {
     let values = match &dim.coordinate {
@@ -16,11 +25,7 @@ pub async fn along(opened: &Arc<Opened>, dim: &Dim, choice: &Choice) -> Answer<S
         None => (0..dim.len).map(|i| i as f64).collect(),
     };
     let explicit = choice.dims.iter().find(|(n, _)| *n == dim.name).map(|(_, v)| v.as_str());
-    let units = dim
-        .units
-        .as_deref()
-        .filter(|_| dim.role == Role::T)
-        .and_then(|u| TimeUnits::parse(u, dim.calendar.as_deref()).ok());
+    let units = if dim.role == Role::T { clock(dim).ok() } else { None };
     let (indices, labels) = match (&units, dim.role) {
         (Some(units), _) => {
             let asked = explicit.or(choice.datetime.as_deref());
@@ -68,16 +73,38 @@ pub async fn along(opened: &Arc<Opened>, dim: &Dim, choice: &Choice) -> Answer<S
 /// A date without a clock, a month or a year means all of it.
 fn times(text: &str, values: &[f64], units: &TimeUnits) -> Answer<Vec<u64>> {
     let wrong = |why: String| Problem::parameter("datetime", text, why);
+    let unread = |e: &TimeError, example: &str| match e {
+        TimeError::NoDay(..) => wrong(e.to_string()),
+        _ => wrong(example.to_owned()),
+    };
+    // What steps there are, and which is nearest.
+    let there = |at: Option<CfTime>| {
+        let say = |v: Option<&f64>| {
+            v.and_then(|v| units.decode(*v).ok()).map_or_else(|| "-".into(), |t| format!("{t}Z"))
+        };
+        let near = at.map_or_else(String::new, |at| {
+            let at = units.encode(at);
+            let nearest = values.iter().min_by(|p, q| (*p - at).abs().total_cmp(&(*q - at).abs()));
+            format!("; the nearest is {}", say(nearest))
+        });
+        format!(
+            "the {} steps run from {} to {} in the calendar {}{near}",
+            values.len(),
+            say(values.first()),
+            say(values.last()),
+            units.calendar.name()
+        )
+    };
     if let Some((method, asked)) = method_of(text) {
         let at = CfTime::parse(asked.trim(), units.calendar)
-            .map_err(|_| wrong("expected an instant such as nearest::2024-01-31T12:00:00Z".to_owned()))?;
+            .map_err(|e| unread(&e, "expected an instant such as nearest::2024-01-31T12:00:00Z"))?;
         let found = method.find(values, units.encode(at));
         return found
             .map(|i| vec![i])
-            .ok_or_else(|| wrong(format!("there is no such step {}", method.side())));
+            .ok_or_else(|| wrong(format!("there is no time step {}; {}", method.side(), there(Some(at)))));
     }
     let example = "expected an instant such as 2024-01-31T12:00:00Z, a date, or an interval such as 2024-01-01/2024-02-01 or ../2024-02-01";
-    let span = |part: &str| span_of(part, units.calendar).ok_or_else(|| wrong(example.to_owned()));
+    let span = |part: &str| span_of(part, units.calendar).map_err(|e| unread(&e, example));
     let (from, to) = match text.split_once('/') {
         None => {
             let (from, to) = span(text)?;
@@ -100,35 +127,18 @@ fn times(text: &str, values: &[f64], units: &TimeUnits) -> Answer<Vec<u64>> {
     let found: Vec<u64> =
         values.iter().enumerate().filter(|(_, v)| **v >= low && **v <= high).map(|(i, _)| i as u64).collect();
     if found.is_empty() {
-        let say = |v: Option<&f64>| {
-            v.and_then(|v| units.decode(*v).ok()).map_or_else(|| "-".into(), |t| format!("{t}Z"))
-        };
-        let near = match (from, to) {
-            (Some(a), _) => {
-                let at = units.encode(a);
-                let nearest = values.iter().min_by(|p, q| (*p - at).abs().total_cmp(&(*q - at).abs()));
-                format!("; the nearest is {}", say(nearest))
-            }
-            _ => String::new(),
-        };
-        return Err(wrong(format!(
-            "there is no time step; the {} steps run from {} to {} in the calendar {}{near}",
-            values.len(),
-            say(values.first()),
-            say(values.last()),
-            units.calendar.name()
-        )));
+        return Err(wrong(format!("there is no time step; {}", there(from))));
     }
     Ok(found)
 }
 
 /// First and last instant that `text` names.
-fn span_of(text: &str, calendar: Calendar) -> Option<(CfTime, CfTime)> {
+fn span_of(text: &str, calendar: Calendar) -> Result<(CfTime, CfTime), TimeError> {
     let text = text.trim();
-    let start = CfTime::parse(text, calendar).ok()?;
+    let start = CfTime::parse(text, calendar)?;
     let date_only = text.len() <= 10 && !text.contains(['T', 't', ':', ' ']);
     if !date_only {
-        return Some((start, start));
+        return Ok((start, start));
     }
     // The slack of half a second is added to it.
     let end_of_day = 86_399_000_000;
@@ -145,7 +155,7 @@ fn span_of(text: &str, calendar: Calendar) -> Option<(CfTime, CfTime)> {
         2 => CfTime { day: last_day(start.year, start.month), micros_of_day: end_of_day, ..start },
         _ => CfTime { micros_of_day: end_of_day, ..start },
     };
-    Some((start, end))
+    Ok((start, end))
 }
 
 /// How a value that the dimension does not have is found, in the words of `xarray.Dataset.sel`.
@@ -304,6 +314,19 @@ mod tests {
         let e = n("2015-01-01").unwrap_err();
         assert!(e.detail.contains("from 2014-10-01T00:00:00Z to 2014-10-31T18:00:00Z"), "{}", e.detail);
         assert!(n("yesterday").unwrap_err().detail.contains("expected an instant"));
+        for (text, nearest) in [
+            ("bfill::2015-01-01", "2014-10-31T18:00:00Z"),
+            ("ffill::2014-01-01", "2014-10-01T00:00:00Z"),
+            ("exact::2014-10-02T05:00:00Z", "2014-10-02T06:00:00Z"),
+        ] {
+            let e = n(text).unwrap_err();
+            assert!(
+                e.detail.contains("run from 2014-10-01T00:00:00Z to 2014-10-31T18:00:00Z"),
+                "{}",
+                e.detail
+            );
+            assert!(e.detail.ends_with(&format!("the nearest is {nearest}")), "{}", e.detail);
+        }
     }
 
     #[test]
@@ -312,6 +335,27 @@ mod tests {
         let values: Vec<f64> = (0..60).map(f64::from).collect();
         assert_eq!(times("2000-02", &values, &units).unwrap().len(), 30);
         assert_eq!(times("2000-02-30", &values, &units).unwrap(), [29]);
+        for text in ["2000-03-31", "../2000-03-31T12:00:00Z", "nearest::2000-03-31"] {
+            let e = times(text, &values, &units).unwrap_err();
+            assert!(e.detail.contains("the calendar 360_day has no day"), "{}", e.detail);
+        }
+    }
+
+    #[test]
+    fn a_dimension_of_time_that_is_not_understood_says_why() {
+        let dim = |units: Option<&str>| Dim {
+            name: "t".to_owned(),
+            len: 2,
+            role: Role::T,
+            coordinate: None,
+            units: units.map(str::to_owned),
+            calendar: None,
+            positive: None,
+            long_name: None,
+        };
+        assert!(clock(&dim(Some("days since 2000-01-01"))).is_ok());
+        assert!(clock(&dim(None)).unwrap_err().contains("no units"));
+        assert!(clock(&dim(Some("timesteps"))).unwrap_err().contains("timesteps"));
     }
 
     #[test]

@@ -228,7 +228,7 @@ fn asked(what: What, query: &Query) -> Answer<edr::Query> {
             return Err(Problem::parameter(
                 "bbox",
                 given,
-                "expected latitudes within -90 and 90, longitudes first",
+                "expected west,south,east,north: longitudes within -540 and 540, latitudes within -90 and 90",
             ));
         }
         return Ok(edr::Query::Region(Region::of_box(bbox)));
