@@ -36,7 +36,7 @@ pub use coverage::{Coverage, Domain, Field, Labels, Selected};
 pub use places::{Cell, listed_cells};
 pub use plan::{Plan, at, check_dims, readable};
 pub use region::Region;
-pub use select::along;
+pub use select::{along, clock};
 use shape::Vertex;
 
 /// What is asked, still in words where the collection decides what they mean.

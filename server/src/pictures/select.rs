@@ -1,5 +1,6 @@
 //! Which variable a picture is of, and which step of each of its other dimensions.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use graticule_shared::cube::{Role, Variable};
@@ -32,12 +33,30 @@ pub fn variable<'a>(opened: &'a Opened, name: Option<&str>) -> Answer<&'a Variab
     })
 }
 
+/// WMS and WMTS list a dimension called time as TIME, also where its steps are no instants: it is
+/// then asked for by its numbers.
+fn by_number<'a>(variable: &Variable, choice: &'a Choice) -> Cow<'a, Choice> {
+    let called =
+        |name: &str| name.eq_ignore_ascii_case("time") && !choice.dims.iter().any(|(n, _)| n == name);
+    let dim =
+        variable.leading().iter().find(|d| d.role == Role::T && called(&d.name) && edr::clock(d).is_err());
+    match (dim, &choice.datetime) {
+        (Some(dim), Some(asked)) if asked != CURRENT => {
+            let mut own = Choice { datetime: None, ..choice.clone() };
+            own.dims.push((dim.name.clone(), asked.clone()));
+            Cow::Owned(own)
+        }
+        _ => Cow::Borrowed(choice),
+    }
+}
+
 /// One index along each dimension before the grid's: the first where nothing is asked, as the
 /// viewer begins; the first of several that fit, such as the hours of a day.
 ///
 /// # Errors
 /// A dimension, a time or a level that the variable does not have.
 pub async fn indices(opened: &Arc<Opened>, variable: &Variable, choice: &Choice) -> Answer<Vec<u64>> {
+    let choice = &*by_number(variable, choice);
     edr::check_dims(&[variable], choice)?;
     let mut out = Vec::with_capacity(variable.leading().len());
     for dim in variable.leading() {
