@@ -5,10 +5,8 @@ import json
 import subprocess
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 
-import netCDF4
 import numpy as np
 import pandas as pd
 import pyarrow.ipc
@@ -20,43 +18,9 @@ from covjson_pydantic.coverage import Coverage, CoverageCollection
 from edr_pydantic.collections import Collection, Instances
 
 from conftest import Server, binary, collection_of, sample_data
+from edr import ask, coverage, dataset, query, refusal, values
 
 needs_samples = pytest.mark.skipif(not sample_data(), reason="SKIPPED LOUDLY: the sample data are not there")
-
-
-def ask(url, body=None, **headers):
-    request = urllib.request.Request(url, data=body, headers=headers)
-    with urllib.request.urlopen(request) as answer:
-        return answer.read(), answer.headers
-
-
-def query(server, collection, what, **parameters):
-    parameters = {k.replace("_", "-"): v for k, v in parameters.items()}
-    body, _ = ask(f"{server.url}/api/collections/{collection}/{what}?{urllib.parse.urlencode(parameters)}")
-    return body
-
-
-def coverage(server, collection, what, **parameters):
-    body = json.loads(query(server, collection, what, **parameters))
-    (CoverageCollection if body["type"] == "CoverageCollection" else Coverage).model_validate(body)
-    return body
-
-
-def refusal(server, collection, what, **parameters):
-    with pytest.raises(urllib.error.HTTPError) as e:
-        query(server, collection, what, **parameters)
-    return e.value.code, json.loads(e.value.read())
-
-
-def dataset(body):
-    """A NetCDF answer, all of it read."""
-    with netCDF4.Dataset("answer.nc", memory=body) as file:
-        return xr.open_dataset(xr.backends.NetCDF4DataStore(file)).load()
-
-
-def values(answer, name):
-    array = answer["ranges"][name]
-    return np.array([np.nan if v is None else v for v in array["values"]], "f8").reshape(array["shape"])
 
 
 def places(answer):
@@ -371,54 +335,6 @@ def test_a_post_is_asked_by_its_address_and_its_body_together(ncep):
         assert e.value.code == 400, address
     estimate = json.loads(ask(f"{url}/statistics?estimate=true", b'{"bbox":[0,0,10,10]}', **kind)[0])
     assert estimate["allowed"] is True
-
-
-def test_too_much_is_refused_with_parts_that_work(tmp_path):
-    source = xr.Dataset(
-        {"v": (("time", "lat", "lon"), np.zeros((30, 400, 400), "f4"))},
-        coords={
-            "time": ("time", np.arange(30), {"units": "days since 2000-01-01"}),
-            "lat": ("lat", np.linspace(-80, 80, 400), {"units": "degrees_north"}),
-            "lon": ("lon", np.linspace(-180, 179, 400), {"units": "degrees_east"}),
-        },
-    )
-    source.v[:] = np.arange(30)[:, None, None]
-    source.to_netcdf(tmp_path / "big.nc")
-    subprocess.run([binary(), "ingest", tmp_path / "big.nc", "--collection", "big", "--data", tmp_path / "d"], check=True, capture_output=True)
-    high = xr.Dataset(
-        {"v": (("time", "lat", "lon"), np.zeros((1, 800, 800), "f4"))},
-        coords={
-            "time": ("time", [0], {"units": "days since 2000-01-01"}),
-            "lat": ("lat", np.linspace(-80, 80, 800), {"units": "degrees_north"}),
-            "lon": ("lon", np.linspace(-180, 179, 800), {"units": "degrees_east"}),
-        },
-    )
-    high.to_netcdf(tmp_path / "high.nc")
-    subprocess.run([binary(), "ingest", tmp_path / "high.nc", "--collection", "high", "--data", tmp_path / "d"], check=True, capture_output=True)
-    s = Server(tmp_path / "d")
-    try:
-        where = {"bbox": "-180,-90,180,90", "f": "NetCDF4"}
-        status, problem = refusal(s, "big", "cube", **where)
-        assert status == 413 and problem["parameter"] == "datetime", problem
-        parts = [dataset(query(s, "big", "cube", datetime=t, **where)) for t in problem["split"]]
-        whole = xr.concat(parts, "time")
-        assert whole.v.shape == (30, 400, 400) and (whole.v.values == source.v.values).all()
-        # With too few steps to split, by strips of the region.
-        for what, asked in [
-            ("cube", {"bbox": "-180,-90,180,90"}),
-            ("area", {"coords": "POLYGON((-180 -90,180 -90,180 90,-180 90,-180 -90))"}),
-        ]:
-            where = {"datetime": "2000-01-01", "f": "GeoJSON"}
-            status, problem = refusal(s, "high", what, **asked, **where)
-            assert status == 413 and problem["parameter"] == list(asked)[0], problem
-            cells = 0
-            for part in problem["split"]:
-                cells += json.loads(query(s, "high", what, **{problem["parameter"]: part}, estimate="true", **where))["values"]
-            assert 800 * 800 <= cells <= 800 * 810
-            small = json.loads(query(s, "high", what, **{problem["parameter"]: problem["split"][-1]}, **where))
-            assert len(small["features"]) > 100_000
-    finally:
-        s.stop()
 
 
 def wait_for(url):

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::split::Split;
+use super::split::{Most, Split};
 use crate::problem::{Kind, Problem};
 
 /// Values in one answer; more are asked for in parts.
@@ -58,26 +58,18 @@ impl Cost {
 }
 
 /// The refusal of too much, with parts that can each be answered where some are known.
-pub fn too_much(cost: &Cost, most_values: u64, split: Option<Split>) -> Problem {
-    let says = |n: u64, what: &str, most: u64| format!("{n} {what}, of at most {most}");
+pub fn too_much(cost: &Cost, steps: u64, most: &Most, split: Option<Split>) -> Problem {
+    let says = |n: u64, what: &str, most: u64| (n > most).then(|| format!("{n} {what}, of at most {most}"));
     let why = [
-        (cost.values > most_values).then(|| says(cost.values, "values in the answer", most_values)),
-        (cost.bytes > MAX_BYTES).then(|| says(cost.bytes, "bytes of decoded chunks", MAX_BYTES)),
-        (cost.chunks > super::gather::MAX_BLOCKS)
-            .then(|| says(cost.chunks, "chunks to read", super::gather::MAX_BLOCKS)),
+        says(cost.values, "values in the answer", most.values),
+        says(cost.bytes, "bytes of decoded chunks", MAX_BYTES),
+        says(cost.chunks, "chunks to read", super::gather::MAX_BLOCKS),
+        says(steps, "steps of all parameters together", most.steps),
     ];
     let why = why.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let problem = |detail: String| Problem::new(Kind::TooLarge, detail).with("estimate", cost.json());
     match split {
-        None => problem(format!("{why}: ask in {} parts or more", cost.parts(most_values))),
-        Some(Split { parameter, values }) => {
-            let first = values.first().map_or("", String::as_str);
-            problem(format!(
-                "{why}: ask in {} parts, such as {parameter}={first}; \"split\" lists them",
-                values.len()
-            ))
-            .with("parameter", parameter)
-            .with("split", values)
-        }
+        None => problem(format!("{why}: ask for less in {} parts or more", cost.parts(most.values))),
+        Some(split) => split.refusal(problem(why)),
     }
 }

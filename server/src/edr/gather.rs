@@ -124,50 +124,78 @@ fn runs(indices: &[u64], block_len: u64) -> Vec<Run> {
     out.into_values().collect()
 }
 
-/// A layout that holds a variable: from where it is read, and what that costs.
-struct Layout {
+/// Cells of a variable, and in how many blocks of each layout they lie: known once, so that any
+/// steps of them can be weighed.
+pub(super) struct Reach<'a> {
+    snapshot: &'a Snapshot,
+    cells: u64,
+    flat: (&'a ArrayMeta, u64),
+    long: Option<Long<'a>>,
+}
+
+/// The layout that is long in time.
+struct Long<'a> {
     path: String,
-    /// The dimension of time and how much of it this layout has, where that is not all.
-    short: Option<(usize, u64)>,
-    cost: Cost,
+    array: &'a ArrayMeta,
+    blocks: u64,
+    /// Which dimension is time.
+    along: usize,
 }
 
-/// The layout of which the least is decoded.
-fn planned(opened: &Opened, variable: &Variable, dims: &[Selected], at: &Where) -> anyhow::Result<Layout> {
-    let flat = opened.array(&variable.path)?;
-    let first =
-        Layout { path: variable.path.clone(), short: None, cost: cost_of(&opened.snapshot, flat, dims, at) };
-    let Some((path, along)) = opened
-        .cube
-        .series
-        .as_ref()
-        .map(|s| format!("{s}/{}", variable.path))
-        .zip(dims.iter().position(|d| d.role == Role::T))
-    else {
-        return Ok(first);
-    };
-    let Ok(long) = opened.array(&path) else { return Ok(first) };
-    let same = long.dtype == flat.dtype
-        && long.dims == flat.dims
-        && long.shape.iter().zip(&flat.shape).enumerate().all(|(a, (l, f))| a == along || l == f);
-    let cost = cost_of(&opened.snapshot, long, dims, at);
-    if !same || cost.bytes >= first.cost.bytes {
-        return Ok(first);
+impl<'a> Reach<'a> {
+    /// # Errors
+    /// The variable's array is not there.
+    pub fn of(
+        opened: &'a Opened,
+        variable: &Variable,
+        dims: &[Selected],
+        at: &Where,
+    ) -> anyhow::Result<Self> {
+        let flat = opened.array(&variable.path)?;
+        let blocks = |array: &ArrayMeta| {
+            let block = array.block_shape();
+            let rank = block.len().saturating_sub(dims.len());
+            let grid = array.shape.split_at(array.shape.len().saturating_sub(rank)).1;
+            at.blocks_of(grid, block.split_at(block.len() - rank).1)
+        };
+        let long = (opened.cube.series.as_ref())
+            .map(|s| format!("{s}/{}", variable.path))
+            .zip(dims.iter().position(|d| d.role == Role::T))
+            .and_then(|(path, along)| {
+                let array = opened.array(&path).ok()?;
+                let same = array.dtype == flat.dtype
+                    && array.dims == flat.dims
+                    && (array.shape.iter().zip(&flat.shape).enumerate())
+                        .all(|(a, (l, f))| a == along || l == f);
+                same.then(|| Long { path, array, blocks: blocks(array), along })
+            });
+        Ok(Self { snapshot: &opened.snapshot, cells: at.count() as u64, flat: (flat, blocks(flat)), long })
     }
-    let stored = long.shape.get(along).copied().unwrap_or(0);
-    Ok(Layout { path, short: Some((along, stored)), cost })
+
+    /// What reading these steps of the cells costs, from the layout of which the least is decoded.
+    pub fn cost(&self, steps: &[&[u64]]) -> Cost {
+        self.least(steps).1
+    }
+
+    fn least(&self, steps: &[&[u64]]) -> (Option<&Long<'a>>, Cost) {
+        let flat = self.cost_in(self.flat.0, self.flat.1, steps);
+        match self.long.as_ref().map(|l| (l, self.cost_in(l.array, l.blocks, steps))) {
+            Some((long, cost)) if cost.bytes < flat.bytes => (Some(long), cost),
+            _ => (None, flat),
+        }
+    }
+
+    fn cost_in(&self, array: &ArrayMeta, blocks: u64, steps: &[&[u64]]) -> Cost {
+        let along = steps.iter().zip(array.block_shape()).map(|(s, n)| runs(s, *n).len() as u64);
+        let chunks = along.fold(blocks, u64::saturating_mul);
+        let each = self.snapshot.effort(array);
+        let values = steps.iter().map(|s| s.len() as u64).fold(self.cells, u64::saturating_mul);
+        Cost { chunks: chunks.saturating_mul(each.blocks), bytes: chunks.saturating_mul(each.bytes), values }
+    }
 }
 
-fn cost_of(snapshot: &Snapshot, array: &ArrayMeta, dims: &[Selected], at: &Where) -> Cost {
-    let block = array.block_shape();
-    let rank = block.len().saturating_sub(dims.len());
-    let (leading, plane) = block.split_at(block.len() - rank);
-    let grid = array.shape.split_at(array.shape.len().saturating_sub(rank)).1;
-    let steps = dims.iter().zip(leading).map(|(d, n)| runs(&d.indices, *n).len() as u64);
-    let chunks = steps.fold(at.blocks_of(grid, plane), u64::saturating_mul);
-    let each = snapshot.effort(array);
-    let values = dims.iter().map(|d| d.indices.len() as u64).fold(at.count() as u64, u64::saturating_mul);
-    Cost { chunks: chunks.saturating_mul(each.blocks), bytes: chunks.saturating_mul(each.bytes), values }
+pub(super) fn steps(dims: &[Selected]) -> Vec<&[u64]> {
+    dims.iter().map(|d| d.indices.as_slice()).collect()
 }
 
 /// What reading these cells will cost.
@@ -175,7 +203,7 @@ fn cost_of(snapshot: &Snapshot, array: &ArrayMeta, dims: &[Selected], at: &Where
 /// # Errors
 /// The variable's array is not there.
 pub fn cost(opened: &Opened, variable: &Variable, dims: &[Selected], at: &Where) -> Answer<Cost> {
-    Ok(planned(opened, variable, dims, at).map_err(Problem::internal)?.cost)
+    Ok(Reach::of(opened, variable, dims, at).map_err(Problem::internal)?.cost(&steps(dims)))
 }
 
 /// The values of cells, C order over `dims` and then the cells, from the layout of which the
@@ -212,18 +240,20 @@ pub async fn visit(
     at: &Where,
     mut put: impl FnMut(usize, usize, f64) + Send,
 ) -> Answer<()> {
-    let layout = planned(opened, variable, dims, at).map_err(Problem::internal)?;
-    let Some((along, stored)) = layout.short else {
-        return read(opened, variable, &layout.path, dims, at, put).await;
+    let reach = Reach::of(opened, variable, dims, at).map_err(Problem::internal)?;
+    let Some(Long { path, array, along, .. }) = reach.least(&steps(dims)).0 else {
+        return read(opened, variable, &variable.path, dims, at, put).await;
     };
+    let (path, along) = (path.clone(), *along);
+    let stored = array.shape.get(along).copied().unwrap_or(0);
     // What the second layout does not have yet comes from the first.
     let all = 0..dims[along].indices.len();
     let (early, late): (Vec<usize>, Vec<usize>) = all.partition(|p| dims[along].indices[*p] < stored);
     if late.is_empty() {
-        return read(opened, variable, &layout.path, dims, at, put).await;
+        return read(opened, variable, &path, dims, at, put).await;
     }
     let shape: Vec<u64> = dims.iter().map(|d| d.indices.len() as u64).collect();
-    for (positions, path) in [(early, layout.path.as_str()), (late, variable.path.as_str())] {
+    for (positions, path) in [(early, path.as_str()), (late, variable.path.as_str())] {
         if positions.is_empty() {
             continue;
         }

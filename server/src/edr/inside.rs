@@ -10,6 +10,7 @@ use super::cost::MAX_VALUES;
 use super::coverage::Domain;
 use super::gather::Where;
 use super::region::{Region, Sight};
+use super::split;
 use crate::problem::{Answer, Kind, Problem};
 
 /// A degree that no longitude or latitude in float64 is known to.
@@ -17,9 +18,9 @@ const TINY: f64 = 1e-9;
 /// Of a projected grid with more cells only those near the region are looked at.
 const SCANNED: usize = 1 << 18;
 /// Cells that are collected of a region: with one more it is refused.
-const MOST_CELLS: usize = MAX_VALUES as usize + 1;
+pub(super) const MOST_CELLS: usize = MAX_VALUES as usize + 1;
 /// Edges of a region that all cells near it together are compared with: some seconds.
-const MOST_EFFORT: usize = 1 << 31;
+pub(super) const MOST_EFFORT: usize = 1 << 31;
 /// What a cell takes besides, in edges.
 const A_LOOK: usize = 64;
 
@@ -42,6 +43,13 @@ pub enum Areas {
         rows: Vec<f64>,
         columns: Vec<f64>,
     },
+}
+
+impl Chosen {
+    /// True of so many cells of a regular grid that none was compared with the region.
+    pub fn is_uncompared(&self) -> bool {
+        matches!(self.at, Where::Window { .. }) && self.at.count() > MOST_CELLS
+    }
 }
 
 impl Areas {
@@ -137,10 +145,11 @@ pub(super) fn listed(locator: &Locator, region: &Region) -> Answer<Option<Chosen
     }
     let Listed { cells, longitude, latitude, areas, effort, .. } = list;
     if effort > MOST_EFFORT {
-        return Err(Problem::new(
-            Kind::TooLarge,
-            "the region has more edges, or more cells around it, than are compared for one answer; ask with fewer vertices, or in parts",
-        ));
+        let why = "the region has more edges, or more cells around it, than are compared for one answer";
+        return Err(match split::through(region, latitude) {
+            Some(split) => split.refusal(Problem::new(Kind::TooLarge, why)),
+            None => Problem::new(Kind::TooLarge, format!("{why}: ask with fewer vertices")),
+        });
     }
     let areas = if matches!(locator, Locator::Cells { .. }) { Areas::Unknown } else { Areas::Listed(areas) };
     Ok((!cells.is_empty()).then_some(Chosen {
@@ -264,7 +273,7 @@ impl<'a> Listed<'a> {
             // No cell reaches further from its centre than this many of its widths.
             let reach =
                 1.2 * (4.0 * std::f64::consts::PI / (12u64 << (2 * level)) as f64).sqrt().to_degrees();
-            let around = Region::Circles { centres: vec![(lon, lat)], angle_deg: reach.min(90.0) }.bounds();
+            let around = Region::of_circles(vec![(lon, lat)], reach.min(90.0), None).bounds();
             if overlap(around, self.bounds) {
                 open.extend((0..4).rev().map(|q| (level + 1, cell * 4 + q)));
             }

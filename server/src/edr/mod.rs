@@ -38,6 +38,7 @@ pub use plan::{Plan, at, check_dims, readable};
 pub use region::Region;
 pub use select::{along, clock};
 use shape::Vertex;
+pub use split::Most;
 
 /// What is asked, still in words where the collection decides what they mean.
 #[derive(Debug, Clone)]

@@ -14,48 +14,54 @@ use super::coverage::{Coverage, Domain, Field, Labels, Selected};
 use super::gather::{self, MAX_BLOCKS, Where};
 use super::places::{Cell, Grid};
 use super::plan::Part;
-use super::select;
 use super::shape::Vertex;
+use super::{select, split};
 use crate::opened::Opened;
-use crate::problem::{Answer, Kind, Problem};
+use crate::problem::{Answer, Problem};
 
 /// Places of a path that are looked at.
-const MAX_LOOKS: usize = 1 << 20;
+const MAX_LOOKS: u64 = 1 << 20;
 
 pub struct Path {
     pub samples: Vec<Sample>,
+    /// Looks that were made, and how many degrees they are apart at most.
+    pub looks: u64,
+    pub step_deg: f64,
 }
 
 pub struct Sample {
     pub cell: Cell,
+    /// Which look found it first.
+    look: u64,
     /// Where the path first meets the cell.
     z: Option<f64>,
     /// Seconds since 1970.
     m: Option<f64>,
 }
 
+impl Path {
+    /// True where its vertices say times or heights.
+    pub fn is_timed(&self) -> bool {
+        self.samples.first().is_some_and(|s| s.z.is_some() || s.m.is_some())
+    }
+}
+
 /// The cells that a path enters; `None` where all of it lies beside the grid.
 ///
 /// # Errors
-/// A path too long for cells of this size.
+/// A path too long for cells of this size, with pieces of it.
 pub fn samples(grid: &Grid, lines: &[Vec<Vertex>]) -> Answer<Option<Path>> {
-    let step = grid.spacing_deg() / 4.0;
+    let step_deg = grid.spacing_deg() / 4.0;
     let mut samples: Vec<Sample> = Vec::new();
-    let mut looks = 0usize;
-    for line in lines {
+    let mut looks = 0u64;
+    for (n, line) in lines.iter().enumerate() {
+        looks += u64::from(n > 0);
         for (leg, (a, b)) in line.iter().zip(line.iter().skip(1)).enumerate() {
-            let length = (b.longitude - a.longitude).abs().max((b.latitude - a.latitude).abs());
-            let count = (length / step).ceil().min(MAX_LOOKS as f64 + 1.0) as usize;
-            let count = count.max(1);
-            looks = looks.saturating_add(count);
-            if looks > MAX_LOOKS {
-                return Err(Problem::parameter(
-                    "coords",
-                    &format!("{} vertices", lines.iter().map(Vec::len).sum::<usize>()),
-                    format!("a path across more than {} cells; ask for it in parts", MAX_LOOKS / 4),
-                ));
+            let count = split::looks_along(a, b, step_deg);
+            if looks.saturating_add(count) > MAX_LOOKS {
+                return Err(split::too_long(lines, step_deg, MAX_LOOKS));
             }
-            for i in usize::from(leg > 0)..=count {
+            for i in u64::from(leg > 0)..=count {
                 let part = i as f64 / count as f64;
                 let between = |a: f64, b: f64| a + (b - a) * part;
                 let both = |a: Option<f64>, b: Option<f64>| Some(between(a?, b?));
@@ -67,23 +73,26 @@ pub fn samples(grid: &Grid, lines: &[Vec<Vertex>]) -> Answer<Option<Path>> {
                 let vertex = i == count && (z.is_some() || m.is_some());
                 let same = samples.last().is_some_and(|s| s.cell.flat == cell.flat);
                 if !same || (vertex && samples.last().is_some_and(|s| s.z != z || s.m != m)) {
-                    samples.push(Sample { cell, z, m });
+                    samples.push(Sample { cell, look: looks + i, z, m });
                 }
             }
+            looks += count;
         }
     }
-    Ok((!samples.is_empty()).then_some(Path { samples }))
+    Ok((!samples.is_empty()).then_some(Path { samples, looks, step_deg }))
 }
 
 /// The dimensions that the path itself goes along, by place in the list, and for each sample
 /// the step of each.
-struct Own {
+pub(super) struct Own {
     time: Option<usize>,
     height: Option<usize>,
     steps: Vec<(usize, usize)>,
 }
 
-fn own(part: &Part, path: &Path) -> Answer<Own> {
+/// # Errors
+/// A time or a height that the variable does not have.
+pub(super) fn own(part: &Part, path: &Path) -> Answer<Own> {
     let first = path.samples.first();
     let dim =
         |role: Role, drawn: bool| drawn.then(|| part.dims.iter().position(|d| d.role == role)).flatten();
@@ -132,31 +141,23 @@ fn own(part: &Part, path: &Path) -> Answer<Own> {
     Ok(Own { time, height, steps })
 }
 
-/// Samples at one step of the path's own dimensions: what is selected, and which samples.
-fn groups(part: &Part, own: &Own) -> Answer<Vec<(Vec<Selected>, Vec<usize>)>> {
+/// Samples from one to before another by their steps of the path's own dimensions.
+fn groups(own: &Own, from: usize, to: usize) -> BTreeMap<(usize, usize), Vec<usize>> {
     let mut out: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
-    for (i, step) in own.steps.iter().enumerate() {
+    for (i, step) in own.steps.iter().enumerate().take(to).skip(from) {
         out.entry(*step).or_default().push(i);
     }
-    // Each is a chunk at least.
-    if out.len() as u64 > MAX_BLOCKS {
-        return Err(Problem::new(
-            Kind::TooLarge,
-            format!(
-                "a path through {} steps of time and height, of at most {MAX_BLOCKS}: ask for it in parts",
-                out.len()
-            ),
-        ));
-    }
-    let dims = |(t, z): (usize, usize)| {
-        let pick = |(i, d): (usize, &Selected)| match Some(i) {
-            at if at == own.time => d.pick(&[t]),
-            at if at == own.height => d.pick(&[z]),
-            _ => d.clone(),
-        };
-        part.dims.iter().enumerate().map(pick).collect()
+    out
+}
+
+/// What is selected where the path is at this step of its own dimensions.
+fn selected(part: &Part, own: &Own, (t, z): (usize, usize)) -> Vec<Selected> {
+    let pick = |(i, d): (usize, &Selected)| match Some(i) {
+        at if at == own.time => d.pick(&[t]),
+        at if at == own.height => d.pick(&[z]),
+        _ => d.clone(),
     };
-    Ok(out.into_iter().map(|(step, list)| (dims(step), list)).collect())
+    part.dims.iter().enumerate().map(pick).collect()
 }
 
 fn cells(path: &Path, which: &[usize]) -> Where {
@@ -164,9 +165,30 @@ fn cells(path: &Path, which: &[usize]) -> Where {
 }
 
 pub(super) fn cost(opened: &Opened, part: &Part, path: &Path) -> Answer<Cost> {
+    cost_between(opened, part, path, &own(part, path)?, 0, path.looks)
+}
+
+/// Of the samples that were found by some of the looks; at least this where that is too much.
+pub(super) fn cost_between(
+    opened: &Opened,
+    part: &Part,
+    path: &Path,
+    own: &Own,
+    from: u64,
+    to: u64,
+) -> Answer<Cost> {
+    let at = |look: u64| path.samples.partition_point(|s| s.look < look);
+    let groups = groups(own, at(from), at(to.saturating_add(1)));
     let mut cost = Cost::default();
-    for (dims, which) in groups(part, &own(part, path)?)? {
-        cost.add(gather::cost(opened, &part.variable, &dims, &cells(path, &which))?);
+    for (n, (step, which)) in groups.iter().enumerate() {
+        let dims = selected(part, own, *step);
+        cost.add(gather::cost(opened, &part.variable, &dims, &cells(path, which))?);
+        // Each of the others is a chunk at least.
+        if cost.chunks > MAX_BLOCKS {
+            let left = (groups.len() - n - 1) as u64;
+            cost.add(Cost { chunks: left, bytes: 0, values: left });
+            break;
+        }
     }
     Ok(cost)
 }
@@ -182,7 +204,8 @@ pub(super) async fn coverages(opened: &Arc<Opened>, path: &Path, parts: &[&Part]
         let count = path.samples.len();
         let steps: usize = left.iter().map(|d| d.indices.len()).product();
         let mut values = vec![f64::NAN; steps * count];
-        for (dims, which) in groups(part, &own)? {
+        for (step, which) in groups(&own, 0, path.samples.len()) {
+            let dims = selected(part, &own, step);
             // The path's own dimensions are one step long here, so what is left keeps its order.
             let read = gather::values(opened, &part.variable, &dims, &cells(path, &which)).await?;
             for (step, row) in read.chunks(which.len().max(1)).enumerate() {

@@ -195,7 +195,9 @@ impl Grid {
                 GridKind::Axes(axes) => window(axes, &region),
                 GridKind::Found(locator) => listed(locator, &region)?,
             };
-            Ok(found.or_else(|| grid.middle(&region)))
+            // A box around cells of a circle has these or none.
+            let is_part = matches!(region, Region::Circles { clip: Some(_), .. });
+            Ok(found.or_else(|| grid.middle(&region).filter(|_| !is_part)))
         })
         .await
     }

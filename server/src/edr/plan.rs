@@ -11,7 +11,8 @@ use super::gather::{self, Where};
 use super::inside::Chosen;
 use super::path::{self, Path};
 use super::places::{self, Cell, Grid};
-use super::{Choice, Method, Query, Region, Request, select, split};
+use super::split::{self, Most};
+use super::{Choice, Method, Query, Request, select};
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
 
@@ -20,11 +21,10 @@ const MAX_POINTS: usize = 10_000;
 /// Which cells of which variables are to be read.
 pub struct Plan {
     pub(super) parts: Vec<Part>,
-    spots: Vec<Spot>,
-    /// What a query of a region covers.
-    region: Option<Region>,
+    pub(super) spots: Vec<Spot>,
+    pub(super) query: Query,
     /// Dimensions that were chosen by their own names.
-    given: Vec<(String, String)>,
+    pub(super) given: Vec<(String, String)>,
     pub cost: Cost,
 }
 
@@ -33,23 +33,29 @@ pub(super) struct Part {
     pub variable: Variable,
     pub dims: Vec<Selected>,
     /// Which of the plan's spots.
-    spot: usize,
-    cost: Cost,
+    pub spot: usize,
+    pub cost: Cost,
+}
+
+impl Part {
+    pub fn steps(&self) -> u64 {
+        self.dims.iter().map(|d| d.indices.len() as u64).fold(1, u64::saturating_mul)
+    }
 }
 
 /// Cells of one grid, which several variables may have in common.
-enum Spot {
+pub(super) enum Spot {
     /// For each point the cells that its value is made of and their weights; none beside the grid.
     Points(Vec<Option<Point>>),
     Region(Box<Chosen>),
     Path(Path),
 }
 
-struct Point {
+pub(super) struct Point {
     /// What the answer says the place is.
     longitude: f64,
     latitude: f64,
-    cells: Vec<(u64, f64)>,
+    pub cells: Vec<(u64, f64)>,
 }
 
 impl Plan {
@@ -60,21 +66,13 @@ impl Plan {
         if let Query::Points(points) = &request.query
             && points.len() > MAX_POINTS
         {
-            return Err(Problem::parameter(
-                "coords",
-                &format!("{} points", points.len()),
-                format!("at most {MAX_POINTS} in one request"),
-            ));
+            return Err(split::too_many(points, MAX_POINTS));
         }
         let variables = chosen(opened, request.parameters.as_deref())?;
         check_dims(&variables, &request.choice)?;
         check_path(&variables, request)?;
-        let region = match &request.query {
-            Query::Region(region) => Some(region.clone()),
-            _ => None,
-        };
-        let given = request.choice.dims.clone();
-        let mut plan = Self { parts: Vec::new(), spots: Vec::new(), region, given, cost: Cost::default() };
+        let (query, given) = (request.query.clone(), request.choice.dims.clone());
+        let mut plan = Self { parts: Vec::new(), spots: Vec::new(), query, given, cost: Cost::default() };
         let mut grids: Vec<(&Horizontal, Option<usize>)> = Vec::new();
         let mut beside = None;
         for variable in variables {
@@ -131,37 +129,25 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The plan again, where it is not too much.
+    ///
     /// # Errors
     /// More than is answered at once, with parts that each are.
-    pub fn check(&self, most_values: u64) -> Answer<()> {
-        if !self.cost.is_too_much(most_values) {
-            return Ok(());
+    pub async fn check(self, opened: &Arc<Opened>, most: Most) -> Answer<Self> {
+        let steps = self.steps();
+        if most.has(&self.cost, steps) {
+            return Ok(self);
         }
-        let parts = usize::try_from(self.cost.parts(most_values)).unwrap_or(usize::MAX);
-        let longest =
-            self.parts.iter().max_by_key(|p| p.dims.iter().map(|d| d.indices.len()).product::<usize>());
-        let split = longest.and_then(|p| split::by_steps(&p.dims, &self.given, parts)).or_else(|| {
-            let costs: Vec<(String, Cost)> =
-                self.parts.iter().map(|p| (p.variable.path.clone(), p.cost)).collect();
-            split::by_parameters(&costs, most_values)
-        });
-        let split = split.or_else(|| {
-            // Blocks across a cut are read for both sides.
-            let parts = if self.cost.values > most_values { parts } else { parts.saturating_mul(2) };
-            match (self.region.as_ref()?, self.spots.first()?) {
-                (region, Spot::Region(chosen)) => split::by_strips(region, &chosen.domain, parts),
-                _ => None,
-            }
-        });
-        Err(too_much(&self.cost, most_values, split))
+        let opened = Arc::clone(opened);
+        let find = move || Err(too_much(&self.cost, steps, &most, split::of(&self, &opened, &most)));
+        places::search(find).await
     }
 
     /// Reads what was planned.
     ///
     /// # Errors
-    /// More than is answered at once; a chunk that does not read.
-    pub async fn read(self, opened: &Arc<Opened>, most_values: u64) -> Answer<Vec<Coverage>> {
-        self.check(most_values)?;
+    /// A chunk that does not read.
+    pub async fn read(self, opened: &Arc<Opened>) -> Answer<Vec<Coverage>> {
         let mut out: Vec<Coverage> = Vec::new();
         for (s, spot) in self.spots.iter().enumerate() {
             let parts: Vec<&Part> = self.parts.iter().filter(|p| p.spot == s).collect();
@@ -230,9 +216,18 @@ impl Plan {
         self.spots.iter().map(|s| s.count()).max().unwrap_or(0)
     }
 
+    /// The same of those that are found one by one.
+    pub fn listed(&self) -> usize {
+        let count = |s: &Spot| match s {
+            Spot::Region(chosen) if matches!(chosen.at, Where::List(_)) => chosen.at.count(),
+            _ => 0,
+        };
+        self.spots.iter().map(count).max().unwrap_or(0)
+    }
+
     /// Steps of all variables together.
-    pub fn steps(&self) -> usize {
-        self.parts.iter().map(|p| p.dims.iter().map(|d| d.indices.len()).product::<usize>()).sum()
+    pub fn steps(&self) -> u64 {
+        self.parts.iter().map(Part::steps).fold(0, u64::saturating_add)
     }
 
     /// The cells of a part of a query of a region, and their areas.
@@ -253,7 +248,7 @@ impl Spot {
         }
     }
 
-    fn cells(&self) -> Where {
+    pub fn cells(&self) -> Where {
         match self {
             Self::Points(points) => {
                 Where::List(points.iter().flatten().flat_map(|p| &p.cells).map(|(cell, _)| *cell).collect())

@@ -16,17 +16,23 @@ pub enum Region {
     Polygons(Vec<Vec<Ring>>),
     /// West, south, east, north; east is at least west.
     Box([f64; 4]),
-    /// Within `angle` degrees of an arc of one of these places.
+    /// Within `angle` degrees of an arc of one of these places, and in this box (as of
+    /// [`Region::Box`]) where there is one.
     Circles {
         centres: Vec<(f64, f64)>,
         angle_deg: f64,
+        clip: Option<[f64; 4]>,
     },
 }
 
 impl Region {
     /// West, south, east, north; west may be greater than east.
-    pub fn of_box([west, south, east, north]: [f64; 4]) -> Self {
-        Self::Box([west, south, if west > east { east + 360.0 } else { east }, north])
+    pub fn of_box(bbox: [f64; 4]) -> Self {
+        Self::Box(unwound(bbox))
+    }
+
+    pub fn of_circles(centres: Vec<(f64, f64)>, angle_deg: f64, clip: Option<[f64; 4]>) -> Self {
+        Self::Circles { centres, angle_deg, clip: clip.map(unwound) }
     }
 
     /// West, south, east, north, east at least west, and at most a turn apart where all longitudes count.
@@ -39,14 +45,25 @@ impl Region {
         match self {
             Self::Box(b) => *b,
             Self::Polygons(p) => around(&mut p.iter().flatten().flatten().map(|(x, y)| [*x, *y, *x, *y])),
-            Self::Circles { centres, angle_deg } => around(&mut centres.iter().map(|(x, y)| {
-                let (south, north) = (y - angle_deg, y + angle_deg);
-                // Past a pole it has every longitude.
-                let wide = (angle_deg.to_radians().sin() / y.to_radians().cos()).asin().to_degrees();
-                let wide =
-                    if south <= -90.0 || north >= 90.0 || !wide.is_finite() { 180.0 } else { wide + TINY };
-                [x - wide, south.max(-90.0), x + wide, north.min(90.0)]
-            })),
+            Self::Circles { centres, angle_deg, clip } => {
+                let [west, south, east, north] = around(&mut centres.iter().map(|(x, y)| {
+                    let (south, north) = (y - angle_deg, y + angle_deg);
+                    // Past a pole it has every longitude.
+                    let wide = (angle_deg.to_radians().sin() / y.to_radians().cos()).asin().to_degrees();
+                    let wide = if south <= -90.0 || north >= 90.0 || !wide.is_finite() {
+                        180.0
+                    } else {
+                        wide + TINY
+                    };
+                    [x - wide, south.max(-90.0), x + wide, north.min(90.0)]
+                }));
+                match clip {
+                    // Either has all of the longitudes that both have.
+                    Some([w, s, e, n]) if e - w < east - west => [*w, south.max(*s), *e, north.min(*n)],
+                    Some([_, s, _, n]) => [west, south.max(*s), east, north.min(*n)],
+                    None => [west, south, east, north],
+                }
+            }
         }
     }
 
@@ -72,9 +89,10 @@ impl Region {
         match self {
             Self::Box(b) => Sight::Box(*b),
             Self::Polygons(polygons) => Sight::Edges(Edges::of(polygons)),
-            Self::Circles { centres, angle_deg } => Sight::Circles {
+            Self::Circles { centres, angle_deg, clip } => Sight::Circles {
                 centres: centres.iter().map(|(x, y)| unit_vector(*x, *y)).collect(),
                 reach: 2.0 * (angle_deg.min(180.0).to_radians() / 2.0).sin() + 1e-12,
+                clip: *clip,
             },
         }
     }
@@ -93,19 +111,32 @@ pub enum Sight<'a> {
     Circles {
         centres: Vec<[f64; 3]>,
         reach: f64,
+        clip: Option<[f64; 4]>,
     },
+}
+
+/// With its east beyond its west, past 180 where that is so.
+fn unwound([west, south, east, north]: [f64; 4]) -> [f64; 4] {
+    [west, south, if west > east { east + 360.0 } else { east }, north]
+}
+
+fn along_box([w, s, e, n]: &[f64; 4], latitude: f64) -> Along<'static> {
+    let inside = latitude >= s - TINY && latitude <= n + TINY;
+    Along::parts(if inside { vec![(*w, *e)] } else { vec![] })
 }
 
 impl Sight<'_> {
     /// What of a parallel lies inside.
     pub fn along(&self, latitude: f64) -> Along<'_> {
         match self {
-            Self::Box([w, s, e, n]) => {
-                let inside = latitude >= s - TINY && latitude <= n + TINY;
-                Along::parts(if inside { vec![(*w, *e)] } else { vec![] })
-            }
+            Self::Box(b) => along_box(b, latitude),
             Self::Edges(edges) => Along::parts(edges.along(latitude)),
-            Self::Circles { centres, reach } => Along::Circles { centres, reach: *reach, latitude },
+            Self::Circles { centres, reach, clip } => Along::Circles {
+                centres,
+                reach: *reach,
+                latitude,
+                clip: clip.as_ref().map(|b| Box::new(along_box(b, latitude))),
+            },
         }
     }
 
@@ -212,6 +243,7 @@ pub enum Along<'a> {
         centres: &'a [[f64; 3]],
         reach: f64,
         latitude: f64,
+        clip: Option<Box<Self>>,
     },
 }
 
@@ -254,9 +286,10 @@ impl Along<'_> {
                     || (at <= -180.0 + TINY && there(at + 360.0))
                     || (at >= 180.0 - TINY && there(at - 360.0))
             }
-            Self::Circles { centres, reach, latitude } => {
+            Self::Circles { centres, reach, latitude, clip } => {
                 let at = unit_vector(longitude, *latitude);
-                centres.iter().any(|c| chord(*c, at) <= *reach)
+                clip.as_ref().is_none_or(|c| c.contains(longitude))
+                    && centres.iter().any(|c| chord(*c, at) <= *reach)
             }
         }
     }
@@ -342,10 +375,14 @@ mod tests {
 
     #[test]
     fn a_circle_reaches_across_a_pole_and_the_antimeridian() {
-        let r = Region::Circles { centres: vec![(179.0, 89.0)], angle_deg: 2.0 };
+        let r = Region::of_circles(vec![(179.0, 89.0)], 2.0, None);
         assert!(r.contains(-1.0, 89.5) && r.contains(-179.0, 88.5) && !r.contains(-1.0, 88.5));
         assert_eq!(r.bounds(), [-1.0, 87.0, 359.0, 90.0]);
-        let r = Region::Circles { centres: vec![(180.0, 0.0)], angle_deg: 1.0 };
+        let r = Region::of_circles(vec![(180.0, 0.0)], 1.0, None);
         assert!(r.contains(-179.5, 0.0) && !r.contains(-178.9, 0.0));
+        let r = Region::of_circles(vec![(180.0, 0.0)], 1.0, Some([179.5, 0.0, -179.9, 9.0]));
+        assert!(r.contains(-179.95, 0.1) && r.contains(179.6, 0.1));
+        assert!(!r.contains(-179.5, 0.1) && !r.contains(179.6, -0.1) && !r.contains(179.6, 1.1));
+        assert_eq!(r.bounds(), [179.5, 0.0, 180.1, 1.0]);
     }
 }

@@ -9,8 +9,10 @@ use geo_types::{Coord, Geometry, LineString, Polygon};
 
 use crate::search::geometry::Shape as Feature;
 
-/// Positions that one geometry may have.
-const MAX_POSITIONS: usize = 10_000;
+/// Positions that are read of points and lines, which are asked for in parts where they are many.
+const MAX_POSITIONS: usize = 100_000;
+/// Positions that polygons may have.
+const MAX_CORNERS: usize = 10_000;
 /// Brackets within brackets: those of a `MULTIPOLYGON`, and one more.
 const MAX_DEPTH: usize = 5;
 
@@ -41,6 +43,9 @@ pub enum Shape {
 pub fn parse(text: &str, example: &str) -> Result<Shape, String> {
     let text = text.trim();
     let shape = if text.starts_with('{') { geojson(text)? } else { wkt(text, example)? };
+    if let Shape::Polygons(p) = &shape {
+        check_corners(p.iter().flatten().map(Vec::len).sum())?;
+    }
     let vertices: Vec<(f64, f64)> = match &shape {
         Shape::Points(p) => p.iter().map(|v| (v.longitude, v.latitude)).collect(),
         Shape::Lines(l) => l.iter().flatten().map(|v| (v.longitude, v.latitude)).collect(),
@@ -61,14 +66,23 @@ pub fn parse(text: &str, example: &str) -> Result<Shape, String> {
 
 fn geojson(text: &str) -> Result<Shape, String> {
     let value = serde_json::from_str(text).map_err(|e| format!("not GeoJSON: {e}"))?;
-    of_geometry(Feature::from_geojson(&value)?.geometry)
+    of_geometry(Feature::read(&value, MAX_POSITIONS)?.geometry)
+}
+
+fn check_corners(count: usize) -> Result<(), String> {
+    if count <= MAX_CORNERS {
+        return Ok(());
+    }
+    Err(format!(
+        "polygons of {count} positions, of at most {MAX_CORNERS}: ask with fewer vertices, or in parts"
+    ))
 }
 
 /// # Errors
-/// A collection of different kinds; more positions than are read.
+/// A collection of different kinds; polygons of more positions than are compared with cells.
 pub fn of_geometry(geometry: Geometry<f64>) -> Result<Shape, String> {
-    if geometry.coords_count() > MAX_POSITIONS {
-        return Err(format!("more than {MAX_POSITIONS} positions"));
+    if matches!(geometry, Geometry::Polygon(_) | Geometry::MultiPolygon(_)) {
+        check_corners(geometry.coords_count())?;
     }
     let vertex = |c: Coord<f64>| Vertex { longitude: c.x, latitude: c.y, z: None, m: None };
     let ring = |l: &LineString<f64>| l.0.iter().map(|c| (c.x, c.y)).collect::<Ring>();
@@ -90,8 +104,30 @@ pub fn of_geometry(geometry: Geometry<f64>) -> Result<Shape, String> {
 
 /// Brackets and what is between them.
 enum Node {
-    Numbers(Vec<f64>),
+    Numbers(Position),
     Group(Vec<Node>),
+}
+
+/// Two to four numbers.
+struct Position {
+    numbers: [f64; 4],
+    count: u8,
+}
+
+impl Position {
+    fn parse(text: &str) -> Option<Self> {
+        let mut out = Self { numbers: [0.0; 4], count: 0 };
+        for word in text.split_whitespace() {
+            let number = word.parse().ok().filter(|v: &f64| v.is_finite())?;
+            *out.numbers.get_mut(usize::from(out.count))? = number;
+            out.count += 1;
+        }
+        (out.count >= 2).then_some(out)
+    }
+
+    fn numbers(&self) -> &[f64] {
+        &self.numbers[..usize::from(self.count)]
+    }
 }
 
 fn wkt(text: &str, example: &str) -> Result<Shape, String> {
@@ -129,10 +165,10 @@ fn wkt(text: &str, example: &str) -> Result<Shape, String> {
         members
             .iter()
             .map(|n| match n {
-                Node::Numbers(n) => vertex(n),
+                Node::Numbers(n) => vertex(n.numbers()),
                 // `MULTIPOINT((1 2),(3 4))`.
                 Node::Group(one) => match one.as_slice() {
-                    [Node::Numbers(n)] if kind == "MULTIPOINT" => vertex(n),
+                    [Node::Numbers(n)] if kind == "MULTIPOINT" => vertex(n.numbers()),
                     _ => None,
                 },
             })
@@ -186,11 +222,7 @@ impl Reader<'_> {
             } else {
                 let end = self.rest.find([',', '(', ')']).ok_or(None)?;
                 let (position, rest) = self.rest.split_at(end);
-                let numbers: Option<Vec<f64>> = position
-                    .split_whitespace()
-                    .map(|n| n.parse().ok().filter(|v: &f64| v.is_finite()))
-                    .collect();
-                let numbers = numbers.filter(|n| (2..=4).contains(&n.len())).ok_or(None)?;
+                let numbers = Position::parse(position).ok_or(None)?;
                 self.left = self
                     .left
                     .checked_sub(1)
@@ -280,7 +312,9 @@ mod tests {
         assert!(parse("POINT(52 104)", POINT).unwrap_err().contains("longitude comes first"));
         let deep = format!("POLYGON{}1 2{}", "(".repeat(100_000), ")".repeat(100_000));
         assert!(parse(&deep, POINT).is_err());
-        let many = format!("MULTIPOINT({}1 2)", "1 2,".repeat(20_000));
+        let many = format!("MULTIPOINT({}1 2)", "1 2,".repeat(100_000));
         assert!(parse(&many, POINT).unwrap_err().contains("positions"));
+        let corners = format!("POLYGON((1 2,{}1 2))", "3 4,".repeat(10_000));
+        assert!(parse(&corners, POINT).unwrap_err().contains("fewer vertices"));
     }
 }

@@ -537,7 +537,7 @@ async fn the_second_layout_holds_the_same_values_and_follows_what_is_appended() 
     let plan = crate::edr::Plan::new(&opened, &request).await.unwrap();
     // 64 steps lie in the second layout, each of the others in a chunk of its own.
     assert!(plan.cost.chunks < 100, "{:?}", plan.cost);
-    let found = plan.read(&opened, u64::MAX).await.unwrap();
+    let found = plan.read(&opened).await.unwrap();
     let expected: Vec<f64> = (0..100).map(|d| f64::from(value(d, 3))).collect();
     assert_eq!(found[0].fields[0].values, expected);
     // Added to a collection that was made without it, it begins with what is there.

@@ -11,6 +11,7 @@ use super::cql2::Spatial;
 
 /// Positions that one shape may have.
 const MAX_POSITIONS: usize = 10_000;
+const TOO_MANY: &str = "too many positions";
 const MAX_DEPTH: usize = 8;
 /// Times that the shapes of a filter may cross themselves: each takes some kilobytes while they are related.
 const MAX_CROSSINGS: usize = 20_000;
@@ -28,8 +29,17 @@ impl Shape {
     /// # Errors
     /// What is not as it should be.
     pub fn from_geojson(value: &Value) -> Result<Self, String> {
-        let mut left = MAX_POSITIONS;
-        let geometry = geometry(value, &mut left, 0)?;
+        Self::read(value, MAX_POSITIONS)
+    }
+
+    /// The same of at most so many positions.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub fn read(value: &Value, most: usize) -> Result<Self, String> {
+        let mut left = most;
+        let geometry = geometry(value, &mut left, 0)
+            .map_err(|e| if e == TOO_MANY { format!("more than {most} positions") } else { e })?;
         if geometry.bounding_rect().is_none() {
             return Err("the geometry is empty".to_owned());
         }
@@ -149,7 +159,7 @@ fn lines_of(g: &Geometry<f64>, out: &mut Vec<Line<f64>>) {
 fn position(value: &Value, left: &mut usize) -> Result<Coord<f64>, String> {
     let wrong = || "a position is [longitude, latitude] in degrees".to_owned();
     let list = value.as_array().filter(|l| (2..=4).contains(&l.len())).ok_or_else(wrong)?;
-    *left = left.checked_sub(1).ok_or_else(|| format!("more than {MAX_POSITIONS} positions"))?;
+    *left = left.checked_sub(1).ok_or(TOO_MANY)?;
     let number = |i: usize| list[i].as_f64().filter(|v| v.is_finite() && v.abs() <= 1e6).ok_or_else(wrong);
     Ok(Coord { x: number(0)?, y: number(1)? })
 }

@@ -54,6 +54,7 @@ fn parameters(what: What) -> Vec<Value> {
             required("coords", "WKT POINT or MULTIPOINT", what.example()),
             required("within", "Distance", "100"),
             doc::choice("within-units", "Unit of the distance; km when absent", &["km", "m", "mi", "nmi"]),
+            doc::bbox(),
         ]),
     }
     out.extend(common());

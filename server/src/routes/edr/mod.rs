@@ -25,7 +25,7 @@ use crate::citation;
 use crate::edr::formats::{Format, Source};
 use crate::edr::region::Region;
 use crate::edr::shape::{self, Shape};
-use crate::edr::{self, Choice, Cost, Plan, Request};
+use crate::edr::{self, Choice, Cost, Most, Plan, Request};
 use crate::opened::Opened;
 use crate::problem::{Answer, Kind, Problem};
 
@@ -114,7 +114,7 @@ impl What {
             Self::Area => &["coords", "colormap", "clim"],
             Self::Trajectory => &["coords"],
             Self::Cube => &["bbox", "colormap", "clim"],
-            Self::Radius => &["coords", "within", "within-units", "colormap", "clim"],
+            Self::Radius => &["coords", "within", "within-units", "bbox", "colormap", "clim"],
         }
     }
 }
@@ -216,21 +216,13 @@ pub fn request(query: &Query, own: &[&str], asked: edr::Query) -> Answer<Request
 /// The places that are asked for.
 fn asked(what: What, query: &Query) -> Answer<edr::Query> {
     if what == What::Cube {
-        let bbox = query.bbox()?.ok_or_else(|| {
+        let bbox = boxed(query)?.ok_or_else(|| {
             Problem::parameter(
                 "bbox",
                 "",
                 "it is required: west,south,east,north in degrees, such as -10,40,10,60",
             )
         })?;
-        if bbox[1] < -90.0 || bbox[3] > 90.0 || bbox[0].abs() > 540.0 || bbox[2].abs() > 540.0 {
-            let given = query.get("bbox").unwrap_or_default();
-            return Err(Problem::parameter(
-                "bbox",
-                given,
-                "expected west,south,east,north: longitudes within -540 and 540, latitudes within -90 and 90",
-            ));
-        }
         return Ok(edr::Query::Region(Region::of_box(bbox)));
     }
     let coords = query.get("coords").ok_or_else(|| {
@@ -243,7 +235,7 @@ fn asked(what: What, query: &Query) -> Answer<edr::Query> {
     match (what, shape) {
         (What::Position, Shape::Points(points)) => Ok(edr::Query::Points(places(points))),
         (What::Radius, Shape::Points(points)) if points.len() <= 100 => {
-            Ok(edr::Query::Region(Region::Circles { centres: places(points), angle_deg: within(query)? }))
+            Ok(edr::Query::Region(Region::of_circles(places(points), within(query)?, boxed(query)?)))
         }
         (What::Area, Shape::Polygons(polygons)) => Ok(edr::Query::Region(Region::Polygons(polygons))),
         (What::Trajectory, Shape::Lines(lines)) => Ok(edr::Query::Path(lines)),
@@ -251,6 +243,20 @@ fn asked(what: What, query: &Query) -> Answer<edr::Query> {
             Err(wrong(format!("{} is asked with another geometry, such as {}", what.name(), what.example())))
         }
     }
+}
+
+/// # Errors
+/// Of a box that is not on the Earth.
+fn boxed(query: &Query) -> Answer<Option<[f64; 4]>> {
+    let bbox = query.bbox()?;
+    if bbox.is_some_and(|[w, s, e, n]| s < -90.0 || n > 90.0 || w.abs() > 540.0 || e.abs() > 540.0) {
+        return Err(Problem::parameter(
+            "bbox",
+            query.get("bbox").unwrap_or_default(),
+            "expected west,south,east,north: longitudes within -540 and 540, latitudes within -90 and 90",
+        ));
+    }
+    Ok(bbox)
 }
 
 /// The angle that a distance spans at the Earth's centre.
@@ -301,7 +307,8 @@ async fn answer(
         let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok());
         let format = Format::negotiated(query.given("f"), accept)?;
         // What cannot be answered is refused now.
-        planned(app, &opened, &request, Asker::Reader).await?.0.check(format.most_values())?;
+        let plan = planned(app, &opened, &request, Asker::Reader).await?.0;
+        plan.check(&opened, Most::values(format.most_values())).await?;
         let mut pairs: Vec<(String, String)> =
             query.pairs().filter(|(k, _)| *k != "f").map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         pairs.push(("f".to_owned(), format.name().to_owned()));
@@ -322,11 +329,11 @@ pub async fn made(
     asker: Asker,
 ) -> Answer<Vec<u8>> {
     let (plan, turn) = planned(app, opened, request, asker).await?;
-    plan.check(format.most_values())?;
+    let plan = plan.check(opened, Most::values(format.most_values())).await?;
     let _share = share(app, plan.cost.values, 40, asker).await?;
     drop(turn);
     let source = Source { attributes: citation::attributes(opened, href) };
-    let coverages = plan.read(opened, format.most_values()).await?;
+    let coverages = plan.read(opened).await?;
     let written = tokio::task::spawn_blocking(move || format.write(&coverages, &source));
     written.await.map_err(Problem::internal)?
 }

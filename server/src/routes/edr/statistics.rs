@@ -11,7 +11,7 @@ use tokio::sync::SemaphorePermit;
 use super::{Asker, Target, about, as_text, borrowed, estimate, known, later, open, request, share};
 use crate::edr::region::Region;
 use crate::edr::shape::{Shape, of_geometry};
-use crate::edr::{self, MAX_VALUES, Plan};
+use crate::edr::{self, MAX_VALUES, Most, Plan};
 use crate::opened::Opened;
 use crate::problem::{Answer, Kind, Problem};
 use crate::routes::query::Query;
@@ -25,8 +25,9 @@ const BLOCKS: u64 = 1 << 20;
 pub const NAME: &str = "statistics";
 /// Members that say where.
 const WHERE: [&str; 2] = ["geometry", "bbox"];
-/// Steps in one answer.
-const MOST_STEPS: u64 = 200_000;
+/// Of values that are read there is no end but that of chunks and bytes. Parts of a region have
+/// statistics of their own.
+const MOST: Most = Most { values: u64::MAX, steps: 200_000, by_place: false };
 
 pub async fn post(
     State(app): State<Arc<App>>,
@@ -92,18 +93,15 @@ async fn planned<'a>(
     let query = Query::of(pairs, &borrowed(&names))?;
     let request = request(&query, &[], edr::Query::Region(region))?;
     let (plan, turn) = super::planned(app, opened, &request, asker).await?;
-    let refused = |why: String| Err(Problem::new(Kind::TooLarge, why));
-    let steps = plan.steps() as u64;
-    if steps > MOST_STEPS {
-        return refused(format!(
-            "{steps} steps of all parameters together, of at most {MOST_STEPS}: ask for a shorter datetime"
+    if plan.listed() as u64 > MAX_VALUES {
+        return Err(Problem::new(
+            Kind::TooLarge,
+            format!(
+                "a region of more than {MAX_VALUES} cells, which on this grid are found one by one: ask for smaller regions"
+            ),
         ));
     }
-    if plan.cells() as u64 > MAX_VALUES {
-        return refused(format!("a region of more than {MAX_VALUES} cells; ask for parts of it"));
-    }
-    plan.check(u64::MAX)?;
-    Ok((query, plan, turn))
+    Ok((query, plan.check(opened, MOST).await?, turn))
 }
 
 /// The answer: `asked` says where, `pairs` the rest.
@@ -126,7 +124,7 @@ async fn summed(
     asker: Asker,
 ) -> Answer<Value> {
     // The cells, their areas and weights, and the blocks being read.
-    let held = (plan.cells() as u64).saturating_mul(4).saturating_add(BLOCKS);
+    let held = (plan.cells() as u64).min(MAX_VALUES).saturating_mul(4).saturating_add(BLOCKS);
     let _share = share(app, held.min(plan.cost.values.saturating_mul(4)), 16, asker).await?;
     drop(turn);
     edr::statistics::of(opened, &plan).await
