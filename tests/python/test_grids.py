@@ -1,6 +1,7 @@
 """Projected, curvilinear and cell grids: cells against the files themselves."""
 
 import json
+import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from conftest import collection_of, sample_data
+from conftest import Server, binary, collection_of, sample_data
 
 pytestmark = pytest.mark.skipif(not sample_data(), reason="SKIPPED: sample data not found; set GRATICULE_SAMPLE_DATA")
 
@@ -36,8 +37,8 @@ LISTED = [
 ]
 
 
-def position(server, file, var, lon, lat):
-    query = urllib.parse.urlencode({"coords": f"POINT({lon:.9f} {lat:.9f})", "parameter-name": var})
+def position(server, file, var, lon, lat, **more):
+    query = urllib.parse.urlencode({"coords": f"POINT({lon:.9f} {lat:.9f})", "parameter-name": var, **more})
     url = f"{server.url}/api/collections/{collection_of(file)}/position?{query}"
     coverage = json.loads(urllib.request.urlopen(url).read())
     axes = coverage["domain"]["axes"]
@@ -50,6 +51,81 @@ def apart(lon, lat, lon2, lat2):
     v = lambda x, y: np.array([np.cos(y) * np.cos(x), np.cos(y) * np.sin(x), np.sin(y)])
     a, b = v(*np.deg2rad([lon, lat])), v(*np.deg2rad([lon2, lat2]))
     return np.rad2deg(2 * np.arcsin(np.linalg.norm(a - b) / 2))
+
+
+@pytest.mark.parametrize(
+    "file,var,lat,lon",
+    [
+        ("netcdf/curvilinear/nemo_20150101.nc", "tos", "nav_lat", "nav_lon"),
+        ("netcdf/curvilinear/wcofs_roms_subset.nc", "u_sur", "lat_u", "lon_u"),
+        ("netcdf/swath/amsr2_l2b_cut.nc", "sea_surface_temperature", "lat", "lon"),
+    ],
+)
+def test_bilinear_is_between_the_four_centres_of_a_curvilinear_grid(file, var, lat, lon, server):
+    source = xr.open_dataset(sample_data() / file, decode_times=False)
+    y, x = (np.squeeze(source[n].values).astype("f8") for n in (lat, lon))
+    plane = np.squeeze(source[var].values)
+    plane = plane[(0,) * (plane.ndim - 2)].astype("f8")
+    vectors = np.stack([np.cos(np.radians(y)) * np.cos(np.radians(x)), np.cos(np.radians(y)) * np.sin(np.radians(x)), np.sin(np.radians(y))], -1)
+    four = np.isfinite(plane[:-1, :-1] + plane[:-1, 1:] + plane[1:, :-1] + plane[1:, 1:])
+    # Cells of ordinary shape, not those that a fold or a fill has drawn out.
+    sides = np.linalg.norm(vectors[:-1, 1:] - vectors[:-1, :-1], axis=-1)
+    four &= sides < 3 * np.median(sides[four])
+    rows, columns = np.nonzero(four)
+    rng, compared = np.random.default_rng(5), 0
+    for i in rng.choice(len(rows), 25, replace=False):
+        r, c = rows[i], columns[i]
+        u, v = rng.uniform(0.05, 0.95, 2)
+        weights = np.array([(1 - v) * (1 - u), (1 - v) * u, v * (1 - u), v * u])
+        quad = [(r, c), (r, c + 1), (r + 1, c), (r + 1, c + 1)]
+        at = sum(w * vectors[q] for w, q in zip(weights, quad))
+        # Where a later orbit lies over this one, either is right.
+        close = np.argwhere(np.linalg.norm(vectors - at, axis=-1) < 2 * sides[r, c])
+        if (np.abs(close - [r, c]) > 8).any():
+            continue
+        compared += 1
+        place = np.degrees(np.arctan2(at[1], at[0])), np.degrees(np.arctan2(at[2], np.hypot(at[0], at[1])))
+        known = sum(w * plane[q] for w, q in zip(weights, quad))
+        found = position(server, file, var, *place, method="bilinear")
+        assert apart(found[0], found[1], *place) < 1e-6, "a bilinear value is of the place itself"
+        np.testing.assert_allclose(found[2][0], known, rtol=1e-5, atol=1e-6, err_msg=f"{r} {c} {u} {v}")
+    assert compared > 15
+
+
+def test_bilinear_on_healpix_is_nearer_to_a_smooth_field_than_the_nearest_cell(tmp_path):
+    file = tmp_path / "smooth.nc"
+    nside, field = 16, lambda lon, lat: np.sin(np.radians(lat)) + np.cos(np.radians(lat)) * np.cos(np.radians(lon))
+    lon, lat = healpix_places(nside)
+    attributes = {"grid_mapping_name": "healpix", "healpix_nside": nside, "indexing_scheme": "ring", "refinement_level": 4}
+    xr.Dataset({"v": (("cell",), field(lon, lat), {"grid_mapping": "crs"}), "crs": ((), np.int32(0), attributes)}).to_netcdf(file)
+    subprocess.run([binary(), "ingest", file, "--collection", "smooth", "--data", tmp_path / "d"], check=True, capture_output=True)
+    server = Server(tmp_path / "d")
+    try:
+        rng = np.random.default_rng(2)
+        places = [(0.1, 89.9), (200, -89.5), (359.99, 0.01), *zip(rng.uniform(-180, 180, 30), np.degrees(np.arcsin(rng.uniform(-1, 1, 30))))]
+        off = {"bilinear": [], "nearest": []}
+        for place in places:
+            for method, list in off.items():
+                list.append(abs(position(server, "smooth", "v", *place, method=method)[2][0] - field(*place)))
+        # What is left of a field of curvature 1 is less than the square of the cells' width.
+        assert max(off["bilinear"]) < 4 * np.pi / (12 * nside**2) and np.mean(off["nearest"]) > 10 * np.mean(off["bilinear"]), off
+    finally:
+        server.stop()
+
+
+def healpix_places(nside):
+    """Centres in ring order (Gorski et al. 2005, equations 2 to 9)."""
+    lon, lat = [], []
+    for i in range(1, 4 * nside):
+        r = min(i, 4 * nside - i)
+        if r < nside:
+            z, count, shift = 1 - r * r / (3 * nside**2), 4 * r, 0.5
+            z = z if i < 2 * nside else -z
+        else:
+            z, count, shift = 4 / 3 - 2 * i / (3 * nside), 4 * nside, 0.5 * ((i - nside + 1) % 2)
+        lon += [(j + shift) * 360 / count for j in range(count)]
+        lat += [np.degrees(np.arcsin(z))] * count
+    return np.array(lon), np.array(lat)
 
 
 @pytest.mark.parametrize("file,var,lon,lat,known", BY_PROJ)

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use graticule_shared::axis::Axis;
 use graticule_shared::cube::Variable;
+use graticule_shared::grid::around::{self, Weighted};
 use graticule_shared::grid::sphere::wrap_longitude;
 use graticule_shared::grid::{Horizontal, Locator};
 use tokio::sync::Semaphore;
@@ -114,49 +115,30 @@ impl Grid {
     ///
     /// # Errors
     /// A grid between whose cells nothing is interpolated; a place outside.
-    pub fn around(&self, longitude: f64, latitude: f64) -> Result<[(u64, f64); 4], String> {
+    pub fn around(&self, longitude: f64, latitude: f64) -> Result<Weighted, String> {
         let outside = || "it is outside the grid".to_owned();
-        let (y, x, at_y, at_x) = match &self.kind {
-            GridKind::Axes(axes) => (&axes.0, &axes.1, latitude, longitude),
-            GridKind::Found(locator) => {
-                match locator.as_ref() {
-                    Locator::Projected(grid) => {
-                        let (y, x, projection) = grid.parts();
-                        let (px, py) = projection.forward(longitude, latitude).ok_or_else(outside)?;
-                        (y, x, py, px)
-                    }
-                    _ => {
-                        return Err("this grid has no rows and columns to interpolate between; ask with method=nearest"
-                        .to_owned());
-                    }
+        match &self.kind {
+            GridKind::Axes(axes) => between(&axes.0, &axes.1, latitude, longitude).ok_or_else(outside),
+            GridKind::Found(locator) => match locator.as_ref() {
+                Locator::Projected(grid) => {
+                    let (y, x, projection) = grid.parts();
+                    let (px, py) = projection.forward(longitude, latitude).ok_or_else(outside)?;
+                    between(y, x, py, px).ok_or_else(outside)
                 }
-            }
-        };
-        let between = |axis: &Axis, at: f64, wraps: bool| -> Option<(usize, usize, f64)> {
-            axis.cell(at)?;
-            let f = axis.fractional(axis.normalise(at));
-            let n = axis.len();
-            let low = f.floor();
-            if low < 0.0 || low as usize + 1 >= n {
-                // Beyond the centres of the outermost cells: across the seam, or as they are.
-                return match (wraps, low < 0.0) {
-                    (true, true) => Some((n - 1, 0, seam(axis, at))),
-                    (true, false) => Some((n - 1, 0, seam(axis, at))),
-                    (false, true) => Some((0, 0, 0.0)),
-                    (false, false) => Some((n - 1, n - 1, 0.0)),
-                };
-            }
-            Some((low as usize, low as usize + 1, f - low))
-        };
-        let (r0, r1, fy) = between(y, at_y, false).ok_or_else(outside)?;
-        let (c0, c1, fx) = between(x, at_x, x.wraps()).ok_or_else(outside)?;
-        let flat = |r: usize, c: usize| r as u64 * x.len() as u64 + c as u64;
-        Ok([
-            (flat(r0, c0), (1.0 - fy) * (1.0 - fx)),
-            (flat(r0, c1), (1.0 - fy) * fx),
-            (flat(r1, c0), fy * (1.0 - fx)),
-            (flat(r1, c1), fy * fx),
-        ])
+                Locator::Curvilinear { places, .. } => {
+                    let columns = places.columns.max(1) as u64;
+                    let cell = self.cell(longitude, latitude).ok_or_else(outside)?.flat;
+                    let cell = ((cell / columns) as usize, (cell % columns) as usize);
+                    Ok(around::curvilinear(places, cell, (longitude, latitude)))
+                }
+                Locator::Healpix(grid) => around::healpix(grid, (longitude, latitude)).ok_or_else(outside),
+                Locator::Cells { .. } => {
+                    Err("the cells of this grid are a list, without rows to interpolate \
+                                              between; ask with method=nearest"
+                        .to_owned())
+                }
+            },
+        }
     }
 
     /// Why a place is outside, and what the grid spans.
@@ -241,6 +223,34 @@ impl Grid {
         }
         .max(1e-6)
     }
+}
+
+/// Rows and columns around a place, in the units of the axes, and what each of their cells counts for.
+fn between(y: &Axis, x: &Axis, at_y: f64, at_x: f64) -> Option<Weighted> {
+    let along = |axis: &Axis, at: f64, wraps: bool| -> Option<(usize, usize, f64)> {
+        axis.cell(at)?;
+        let f = axis.fractional(axis.normalise(at));
+        let n = axis.len();
+        let low = f.floor();
+        if low < 0.0 || low as usize + 1 >= n {
+            // Beyond the centres of the outermost cells: across the seam, or as they are.
+            return match (wraps, low < 0.0) {
+                (true, _) => Some((n - 1, 0, seam(axis, at))),
+                (false, true) => Some((0, 0, 0.0)),
+                (false, false) => Some((n - 1, n - 1, 0.0)),
+            };
+        }
+        Some((low as usize, low as usize + 1, f - low))
+    };
+    let (r0, r1, fy) = along(y, at_y, false)?;
+    let (c0, c1, fx) = along(x, at_x, x.wraps())?;
+    let flat = |r: usize, c: usize| r as u64 * x.len() as u64 + c as u64;
+    Some([
+        (flat(r0, c0), (1.0 - fy) * (1.0 - fx)),
+        (flat(r0, c1), (1.0 - fy) * fx),
+        (flat(r1, c0), fy * (1.0 - fx)),
+        (flat(r1, c1), fy * fx),
+    ])
 }
 
 /// How far between the last and the first value of a longitude axis around the globe a place lies.

@@ -85,6 +85,35 @@ impl Healpix {
         (z, (column * FRAC_PI_2 / at as f64).rem_euclid(TAU))
     }
 
+    /// Rings of cells of one latitude, from north to south.
+    pub fn rings(&self) -> u64 {
+        4 * u64::from(self.nside) - 1
+    }
+
+    /// Of a ring, counted from 1: its cells, how many cells its first one is from the meridian of
+    /// Greenwich, and its height above the equator's plane.
+    pub fn ring(&self, ring: u64) -> Option<(u64, f64, f64)> {
+        if ring == 0 || ring > self.rings() {
+            return None;
+        }
+        let (n, r) = (u64::from(self.nside), ring);
+        let in_quarter = r.min(n).min(4 * n - r);
+        let is_cap = r < n || r > 3 * n;
+        let shift = if is_cap || (r - n).is_multiple_of(2) { 0.5 } else { 0.0 };
+        Some((4 * in_quarter, shift, self.centre(r as i64, 0.0, 1).0))
+    }
+
+    /// The last ring whose centres are not south of a height; 0 north of all.
+    pub fn ring_above(&self, z: f64) -> u64 {
+        let side = f64::from(self.nside);
+        let n = u64::from(self.nside);
+        if z.abs() <= 2.0 / 3.0 {
+            return (side * (2.0 - 1.5 * z)) as u64;
+        }
+        let from_pole = (side * (3.0 * (1.0 - z.abs())).sqrt()) as u64;
+        if z > 0.0 { from_pole } else { 4 * n - from_pole - 1 }
+    }
+
     fn nested_centre(&self, cell: u64) -> (f64, f64) {
         let n = i64::from(self.nside);
         let face = (cell / (n * n) as u64) as usize;

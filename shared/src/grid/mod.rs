@@ -5,6 +5,7 @@
 //! the same for the server's position query and for the browser's readout.
 
 pub mod areas;
+pub mod around;
 pub mod corners;
 pub mod extent;
 pub mod healpix;
