@@ -186,3 +186,37 @@ def test_collections_are_found_by_words_and_come_in_pages(client, api):
     assert [c.id for c in client.collection_search(q="daily").collections()] == ["daily"]
     short = json.loads(urllib.request.urlopen(f"{api}/collections?fields=id,-links").read())["collections"][0]
     assert "links" not in short and "cube:dimensions" not in short and short["type"] == "Collection"
+
+
+def test_collections_are_found_by_cql2_and_come_in_pages(client, api):
+    def found(**query):
+        url = f"{api}/collections?{urllib.parse.urlencode(query)}"
+        pages = []
+        while url:
+            page = json.loads(urllib.request.urlopen(url).read())
+            pages.append([c["id"] for c in page["collections"]])
+            url = next((l["href"] for l in page["links"] if l["rel"] == "next"), None)
+        return pages
+
+    both = "license = 'other' AND datetime >= DATE('2020-01-01') AND title LIKE 'The % one'"
+    assert found(filter=both, limit=1, sortby="-id") == [["dateline"], ["daily"]]
+    assert found(filter="S_INTERSECTS(geometry, BBOX(-175, -30, -170, 0))") == [["dateline"]]
+    assert found(filter="T_DURING(datetime, INTERVAL('2019-01-01', '2020-01-25'))") == [[]]
+    assert found(filter=both, q="dateline", bbox="0,40,1,41") == [[]]
+    as_json = {"op": "=", "args": [{"property": "id"}, "daily"]}
+    assert found(filter=json.dumps(as_json), **{"filter-lang": "cql2-json", "filter-crs": "CRS84"}) == [["daily"]]
+    assert [c.id for c in client.collection_search(filter="id = 'daily'").collections()] == ["daily"]
+    assert [c.id for c in client.collection_search(filter=as_json, filter_lang="cql2-json").collections()] == ["daily"]
+
+
+def test_the_listing_of_collections_says_what_can_be_asked_of_them(api):
+    page = json.loads(urllib.request.urlopen(f"{api}/collections").read())
+    (link,) = [l for l in page["links"] if l["rel"].endswith("/queryables")]
+    schema = json.loads(urllib.request.urlopen(link["href"]).read())
+    assert schema["$id"] == link["href"] and {"title", "license", "geometry", "updated"} <= set(schema["properties"])
+    conforms = json.loads(urllib.request.urlopen(f"{api}/conformance").read())["conformsTo"]
+    assert "https://api.stacspec.org/v1.0.0-rc.1/collection-search#filter" in conforms
+    for query, said in (("filter=licence = 'a'", "license"), ("filter=id = 1", "a text"), ("filter-crs=EPSG:3857", "CRS84")):
+        with pytest.raises(urllib.error.HTTPError) as e:
+            urllib.request.urlopen(f"{api}/collections?{urllib.parse.quote(query, safe='=&')}")
+        assert e.value.code == 400 and said in json.loads(e.value.read())["detail"], query

@@ -1,12 +1,16 @@
 //! Collections: one row each, derived from the store.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::Context;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::types::Value as Sql;
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use serde_json::{Value, json};
 
-use super::{Catalog, Facts, items, micros_rfc3339};
+use super::{Catalog, Facts, discovery, items, micros_rfc3339, search};
 use crate::ingest::duplicates::Wanted;
+use crate::search::{Expr, instants, sql};
 use crate::store::{Standing, Store, VersionInfo};
 
 #[derive(Debug, Clone)]
@@ -37,6 +41,35 @@ fn with_facts((mut c, text): (Collection, String)) -> anyhow::Result<Collection>
         .with_context(|| format!("catalog: facts of {:?} cannot be read", c.id))?;
     Ok(c)
 }
+
+/// What `search::COLLECTIONS` asks of a collection, as the collection itself says it.
+fn queried(c: &Collection) -> Value {
+    let keywords = discovery::keywords(&c.facts.attributes);
+    let time = c.facts.time.as_ref();
+    // What people read is what they search by, whatever calendar its seconds were counted in.
+    let secs = |text: &str, own: f64| instants::instant(text).unwrap_or(own);
+    let [west, south, east, north] = c.facts.bbox.map_or([None; 4], |b| b.map(Some));
+    json!({
+        "id": c.id,
+        "title": c.title,
+        "description": c.description,
+        "keywords": (!keywords.is_empty()).then(|| keywords.join(", ")),
+        "license": discovery::license(&c.facts.attributes),
+        "version": c.version,
+        "updated_secs": instants::instant(&c.updated),
+        "start_secs": time.map(|t| secs(&t.start, t.start_secs)),
+        "end_secs": time.map(|t| secs(&t.end, t.end_secs)),
+        "west": west, "south": south, "east": east, "north": north,
+    })
+}
+
+/// The members of [`queried`], of a row of `json_each`.
+const QUERIED: &str =
+    "value ->> 'id' AS id, value ->> 'title' AS title, value ->> 'description' AS description,
+    value ->> 'keywords' AS keywords, value ->> 'license' AS license, value ->> 'version' AS version,
+    value ->> 'updated_secs' AS updated_secs, value ->> 'start_secs' AS start_secs,
+    value ->> 'end_secs' AS end_secs, value ->> 'west' AS west, value ->> 'south' AS south,
+    value ->> 'east' AS east, value ->> 'north' AS north";
 
 const COLUMNS: &str = "id, title, description, version, updated, facts";
 
@@ -123,6 +156,23 @@ impl Catalog {
         })
     }
 
+    /// Ids of those of `all` that a filter over `search::COLLECTIONS` finds; blocks.
+    ///
+    /// # Errors
+    /// The catalog cannot be read; [`search::TooLong`].
+    pub fn fitting(&self, all: &[Collection], filter: &Expr) -> anyhow::Result<HashSet<String>> {
+        let rows = Value::from(all.iter().map(queried).collect::<Vec<_>>()).to_string();
+        let condition = sql::filter(filter);
+        let query =
+            format!("SELECT i.id FROM (SELECT {QUERIED} FROM json_each(?)) i WHERE {}", condition.sql);
+        let values = std::iter::once(Sql::Text(rows)).chain(condition.values);
+        self.with(|c| {
+            search::in_time(c, |c| {
+                c.prepare(&query)?.query_map(params_from_iter(values), |r| r.get(0))?.collect()
+            })
+        })
+    }
+
     /// Ids of the views of a collection; blocks.
     ///
     /// # Errors
@@ -190,4 +240,71 @@ fn remove(c: &mut rusqlite::Connection, id: &str) -> anyhow::Result<()> {
     items::clear(&tx, id)?;
     tx.execute("DELETE FROM collections WHERE id = ?", params![id])?;
     Ok(tx.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::facts::TimeExtent;
+    use crate::search::COLLECTIONS;
+
+    use super::*;
+
+    #[test]
+    fn collections_are_filtered_by_what_they_say_of_themselves() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).unwrap();
+        let of =
+            |id: &str, attributes: Value, years: Option<(&str, &str)>, bbox: Option<[f64; 4]>| Collection {
+                id: id.into(),
+                title: format!("The {id}'s \"title\""),
+                description: "100% gridded".into(),
+                version: "V1".into(),
+                updated: "2024-05-01T00:00:00Z".into(),
+                facts: Facts {
+                    attributes: attributes.as_object().unwrap().clone(),
+                    time: years.map(|(a, b)| TimeExtent {
+                        start: format!("{a}-01-01T00:00:00Z"),
+                        end: format!("{b}-01-01T00:00:00Z"),
+                        calendar: "standard".into(),
+                        start_secs: 0.0,
+                        end_secs: 0.0,
+                    }),
+                    bbox,
+                    ..Facts::default()
+                },
+            };
+        let all = [
+            of(
+                "north",
+                json!({"keywords": "ice; snow", "license": "CC0-1.0"}),
+                Some(("1990", "2000")),
+                Some([-180.0, 60.0, 180.0, 90.0]),
+            ),
+            of("date", json!({}), Some(("2010", "2020")), Some([170.0, -10.0, -170.0, 10.0])),
+            of("nowhere", json!({"license": "as is"}), None, None),
+        ];
+        for (filter, expected) in [
+            ("id = 'north' OR title LIKE '%nowhere''s%'", "north,nowhere"),
+            ("keywords LIKE '%snow%'", "north"),
+            ("keywords = 'ice, snow' AND license = 'CC0-1.0'", "north"),
+            ("license = 'other' AND keywords IS NULL", "date,nowhere"),
+            ("datetime < DATE('2000-01-01')", "north"),
+            ("T_INTERSECTS(datetime, INTERVAL('1995-01-01', '2015-01-01'))", "north,date"),
+            ("T_DURING(datetime, INTERVAL('2009-01-01', '..'))", "date"),
+            ("end_datetime IS NULL AND geometry IS NULL", "nowhere"),
+            ("S_INTERSECTS(geometry, BBOX(-175, 0, -174, 70))", "north,date"),
+            ("S_WITHIN(geometry, BBOX(-180, 0, 180, 90))", "north"),
+            ("NOT S_INTERSECTS(geometry, POINT(0 70))", "date,nowhere"),
+            ("updated > TIMESTAMP('2024-04-01T00:00:00Z') AND CASEI(description) LIKE '100\\% GRID%'", ""),
+            ("CASEI(description) LIKE CASEI('100\\% GRID%') AND version = 'V1'", "north,date,nowhere"),
+            ("collection = 'north' OR graticule:bytes > 0", ""),
+            ("TRUE", "north,date,nowhere"),
+        ] {
+            let found = catalog.fitting(&all, &Expr::from_text(&COLLECTIONS, filter).unwrap()).unwrap();
+            let in_order: Vec<&str> =
+                all.iter().map(|c| c.id.as_str()).filter(|id| found.contains(*id)).collect();
+            assert_eq!(in_order.join(","), expected, "{filter}");
+        }
+        assert!(Expr::from_text(&COLLECTIONS, "licence = 'a'").unwrap_err().contains("\"license\""));
+    }
 }

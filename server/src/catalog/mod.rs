@@ -10,6 +10,7 @@
 
 pub mod aggregate;
 pub mod collections;
+pub mod discovery;
 pub mod events;
 pub mod facts;
 pub mod items;

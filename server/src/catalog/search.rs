@@ -266,7 +266,7 @@ fn like(text: &str, pattern: &str) -> bool {
 mod tests {
     use super::*;
     use crate::catalog::Facts;
-    use crate::search::{Expr, Key};
+    use crate::search::{Expr, ITEMS, Key};
     use crate::store::{Extent, Granule};
 
     fn catalog(n: usize) -> (tempfile::TempDir, std::sync::Arc<Catalog>) {
@@ -315,7 +315,7 @@ mod tests {
     }
 
     fn by(text: &str) -> Search {
-        Search { filter: Some(Expr::from_text(text).unwrap()), ..all() }
+        Search { filter: Some(Expr::from_text(&ITEMS, text).unwrap()), ..all() }
     }
 
     #[test]
@@ -451,7 +451,7 @@ mod tests {
         assert_eq!(names(&c, &by(&sum("/", 440))).len(), 4);
         let ids: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
         let one = json!({"op": "in", "args": [{"property": "id"}, ids]});
-        let filter = Expr::from_json(&json!({"op": "or", "args": vec![one; 14]})).unwrap();
+        let filter = Expr::from_json(&ITEMS, &json!({"op": "or", "args": vec![one; 14]})).unwrap();
         assert_eq!(
             names(&c, &Search { filter: Some(filter), ids: ids.clone(), words: ids, ..all() }).len(),
             0
@@ -462,7 +462,10 @@ mod tests {
             args.push(deep);
             deep = json!({"op": if i % 2 == 0 { "and" } else { "or" }, "args": args});
         }
-        assert_eq!(names(&c, &Search { filter: Some(Expr::from_json(&deep).unwrap()), ..all() }).len(), 0);
+        assert_eq!(
+            names(&c, &Search { filter: Some(Expr::from_json(&ITEMS, &deep).unwrap()), ..all() }).len(),
+            0
+        );
     }
 
     #[test]

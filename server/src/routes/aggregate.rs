@@ -221,7 +221,7 @@ async fn answer(
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
     let what = asked.wanted();
-    let turn = search::turn(&wanted).await?;
+    let turn = search::turn(wanted.has_shape()).await?;
     let found = app.catalog.call_with(move |c| {
         let _turn = turn;
         c.aggregate(&wanted, what)

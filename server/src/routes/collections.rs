@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use super::query::Query;
 use super::respond::Document;
-use super::{App, doc, stac};
+use super::{App, doc, queryables, search, stac};
 use crate::catalog::Collection;
 use crate::problem::{Answer, Problem};
 use crate::reference;
-use crate::search::Fields;
+use crate::search::{COLLECTIONS, Expr, Fields};
 use crate::store::StoreError;
 
 pub async fn list(
@@ -24,7 +24,19 @@ pub async fn list(
 ) -> Answer<Response<Body>> {
     let query = Query::parse(
         query.as_deref(),
-        &["bbox", "datetime", "q", "sortby", "fields", "limit", "token", "f"],
+        &[
+            "bbox",
+            "datetime",
+            "q",
+            "filter",
+            "filter-lang",
+            "filter-crs",
+            "sortby",
+            "fields",
+            "limit",
+            "token",
+            "f",
+        ],
     )?;
     let wanted = query.bbox()?;
     let time = super::items::interval(&query)?;
@@ -41,8 +53,16 @@ pub async fn list(
         None => Fields::default(),
         Some(text) => Fields::of_collections(text).map_err(|why| Problem::parameter("fields", text, why))?,
     };
+    let filter = queryables::filter(&query, &COLLECTIONS)?;
     let base = app.base(&headers);
-    let all = app.catalog.call_with(|c| c.collections()).await.map_err(Problem::internal)?;
+    let turn = search::turn(filter.as_ref().is_some_and(Expr::has_shape)).await?;
+    let found = app.catalog.call_with(move |c| {
+        let _turn = turn;
+        let all = c.collections()?;
+        let fitting = filter.map(|f| c.fitting(&all, &f)).transpose()?;
+        Ok((all, fitting))
+    });
+    let (all, fitting) = found.await.map_err(search::too_long)?;
     let overlaps = |c: &Collection| {
         let space = match (wanted, c.facts.bbox) {
             (Some(w), Some(b)) => w[1] <= b[3] && w[3] >= b[1] && crosses((w[0], w[2]), (b[0], b[2])),
@@ -52,7 +72,8 @@ pub async fn list(
             (Some((from, to)), Some(t)) => t.start_secs <= to && t.end_secs >= from,
             _ => true,
         };
-        space && when && (words.is_empty() || said(c, &words))
+        let fits = fitting.as_ref().is_none_or(|ids| ids.contains(&c.id));
+        fits && space && when && (words.is_empty() || said(c, &words))
     };
     let mut matched: Vec<&Collection> = all.iter().filter(|c| overlaps(c)).collect();
     let before = |a: &&Collection, b: &&Collection| {
@@ -67,7 +88,7 @@ pub async fn list(
     let first = match query.get("token") {
         None => 0,
         Some(id) => {
-            let wrong = || super::search::no_page(id, "expected the one of a \"next\" link of this listing");
+            let wrong = || search::no_page(id, "expected the one of a \"next\" link of this listing");
             let after = all.iter().find(|c| c.id == id).ok_or_else(wrong)?;
             matched.partition_point(|c| before(c, &after) != Ordering::Greater)
         }
@@ -81,6 +102,7 @@ pub async fn list(
         stac::link("self", &query.link(&here, None), "application/json"),
         stac::link("root", &format!("{base}/api"), "application/json"),
         stac::link("parent", &format!("{base}/api"), "application/json"),
+        stac::link(stac::QUERYABLES, &format!("{base}/api/collections-queryables"), queryables::SCHEMA_JSON),
     ];
     if let Some(last) = matched.get(first + limit - 1).filter(|_| first + limit < matched.len()) {
         links.push(stac::link("next", &query.link(&here, Some(&last.id)), "application/json"));
@@ -214,15 +236,18 @@ pub async fn find(app: &App, id: &str) -> Answer<Collection> {
 }
 
 pub fn describe_list() -> Value {
-    let parameters = [
+    let mut parameters = vec![
         doc::bbox(),
         doc::datetime(),
         doc::query("q", "Words, separated by commas: collections of which any is said", "temperature"),
+    ];
+    parameters.extend(queryables::parameters("license = 'CC0-1.0'"));
+    parameters.extend([
         doc::sortby(&["id", "title", "updated"], "-updated"),
         doc::query("fields", "Members of the collections to include, or with - to leave out", "id,title"),
         doc::limit(),
         doc::token(),
-    ];
+    ]);
     doc::returning(
         doc::get("Catalog", "All collections, or those that fit", &parameters, "application/json"),
         "Collections",

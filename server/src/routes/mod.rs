@@ -27,6 +27,7 @@ mod preview;
 mod projection;
 mod provenance;
 mod query;
+mod queryables;
 mod range;
 mod recipes;
 pub mod respond;
@@ -261,11 +262,16 @@ fn documents() -> Vec<Route> {
             get(search::get).post(search::post),
             &[("get", search::describe_get), ("post", search::describe_post)],
         ),
-        route("/api/queryables", get(search::queryables), &[("get", search::describe_queryables)]),
+        route("/api/queryables", get(queryables::of_items), &[("get", queryables::describe_of_items)]),
+        route(
+            "/api/collections-queryables",
+            get(queryables::of_collections),
+            &[("get", queryables::describe_of_collections)],
+        ),
         route(
             "/api/collections/{id}/queryables",
-            get(search::queryables_of),
-            &[("get", search::describe_queryables_of)],
+            get(queryables::of_items_of),
+            &[("get", queryables::describe_of_items_of)],
         ),
         route(
             "/api/aggregate",

@@ -5,20 +5,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::query::{self, Query};
+use super::queryables::{CRS84, LANGUAGES};
 use super::respond::{Document, GEOJSON};
-use super::{App, collections, doc, stac};
+use super::{App, doc, queryables, stac};
 use crate::catalog::Collection;
 use crate::catalog::search::{Page, TooLong};
 use crate::problem::{Answer, Kind, Problem};
-use crate::search::{self, Expr, Fields, Key, MAX_LISTED, PROPERTIES, Search, Shape, Token, instants};
+use crate::search::{self, Expr, Fields, ITEMS, Key, MAX_LISTED, Search, Shape, Token, instants};
 
-const SCHEMA_JSON: &str = "application/schema+json";
 const MOST: u32 = 10_000;
 const DEFAULT: u32 = 10;
 
@@ -39,12 +39,6 @@ pub const PARAMETERS: [&str; 14] = [
     "filter-crs",
     "f",
 ];
-const CRS84: [&str; 3] = [
-    "http://www.opengis.net/def/crs/OGC/1.3/CRS84",
-    "https://www.opengis.net/def/crs/OGC/1.3/CRS84",
-    "CRS84",
-];
-const LANGUAGES: [&str; 2] = ["cql2-text", "cql2-json"];
 pub const EXPECTED_TIME: &str = "expected an instant such as 2020-01-31T12:00:00Z, or an interval such as 2020-01-01T00:00:00Z/.. with .. for an open end";
 
 pub async fn get(
@@ -109,7 +103,7 @@ pub async fn answer(
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
     let first = wanted.after.is_none();
-    let turn = turn(&wanted).await?;
+    let turn = turn(wanted.has_shape()).await?;
     type Found = (Page, HashMap<String, Collection>);
     let found: anyhow::Result<Found> = app
         .catalog
@@ -151,10 +145,10 @@ pub async fn answer(
 /// Searches that relate items to shapes at the same time.
 static RELATING: Semaphore = Semaphore::const_new(4);
 
-/// What a search that takes a processor and memory waits for. Whoever asked may go while it runs, so
-/// it keeps its turn itself.
-pub async fn turn(wanted: &Search) -> Answer<Option<SemaphorePermit<'static>>> {
-    if !wanted.has_shape() {
+/// What a search that relates to shapes waits for: it takes a processor and memory. Whoever asked may
+/// go while it runs, so it keeps its turn itself.
+pub async fn turn(has_shape: bool) -> Answer<Option<SemaphorePermit<'static>>> {
+    if !has_shape {
         return Ok(None);
     }
     Ok(Some(RELATING.acquire().await.map_err(Problem::internal)?))
@@ -200,23 +194,7 @@ pub fn of_query(query: &Query, time: fn(&str) -> Option<(f64, f64)>) -> Answer<(
     if let Some(text) = query.given("datetime") {
         out.time = Some(time(text).ok_or_else(|| wrong("datetime", text)(EXPECTED_TIME.to_owned()))?);
     }
-    if let Some(text) = query.get("filter") {
-        let no = wrong("filter", text);
-        out.filter = Some(match query.get("filter-lang").unwrap_or("cql2-text") {
-            "cql2-text" => Expr::from_text(text).map_err(no)?,
-            "cql2-json" => {
-                let value: Value = serde_json::from_str(text).map_err(|e| no(format!("no JSON: {e}")))?;
-                Expr::from_json(&value).map_err(no)?
-            }
-            other => return Err(Problem::parameter("filter-lang", other, "expected cql2-text or cql2-json")),
-        });
-    }
-    if let Some(lang) = query.given("filter-lang").filter(|l| !LANGUAGES.contains(l)) {
-        return Err(Problem::parameter("filter-lang", lang, "expected cql2-text or cql2-json"));
-    }
-    if let Some(crs) = query.given("filter-crs").filter(|c| !CRS84.contains(c)) {
-        return Err(Problem::parameter("filter-crs", crs, format!("expected {}", CRS84[0])));
-    }
+    out.filter = queryables::filter(query, &ITEMS)?;
     if let Some(text) = query.given("sortby") {
         out.sort = Key::list(text).map_err(wrong("sortby", text))?;
     }
@@ -326,9 +304,9 @@ pub fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
         let said = |e: String| no("filter", &e);
         conditions.push(match (given, v) {
             (None | Some("cql2-json"), Value::Object(_) | Value::Bool(_)) => {
-                Expr::from_json(v).map_err(said)?
+                Expr::from_json(&ITEMS, v).map_err(said)?
             }
-            (None | Some("cql2-text"), Value::String(t)) => Expr::from_text(t).map_err(said)?,
+            (None | Some("cql2-text"), Value::String(t)) => Expr::from_text(&ITEMS, t).map_err(said)?,
             (Some("cql2-json"), _) => {
                 return Err(no("filter", "expected an object with \"op\" and \"args\""));
             }
@@ -369,7 +347,7 @@ fn query_extension(v: &Value) -> Result<Expr, String> {
     let wrong = || "expected an object such as {\"version\": {\"eq\": \"A\"}}".to_owned();
     let mut list = Vec::new();
     for (name, tests) in v.as_object().ok_or_else(wrong)? {
-        let numeric = search::Property::find(name).is_ok_and(|p| p.kind == search::Kind::Number);
+        let numeric = ITEMS.find(name).is_ok_and(|p| p.kind == search::Kind::Number);
         for (op, value) in tests.as_object().ok_or_else(wrong)? {
             let escaped = || {
                 let t = value.as_str().ok_or_else(|| format!("{op} compares texts"))?;
@@ -395,7 +373,7 @@ fn query_extension(v: &Value) -> Result<Expr, String> {
                     ));
                 }
             };
-            list.push(Expr::from_json(&cql)?);
+            list.push(Expr::from_json(&ITEMS, &cql)?);
         }
     }
     if list.is_empty() { Ok(Expr::Is(true)) } else { Expr::And(list).checked() }
@@ -413,63 +391,15 @@ fn as_numbers(value: &Value) -> Value {
     }
 }
 
-pub async fn queryables(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
-    let id = format!("{}/api/queryables", app.base(&headers));
-    Ok(Document::json(&schema(&id, "Queryables of all collections"))?
-        .content_type(SCHEMA_JSON)
-        .answer(&headers))
-}
-
-pub async fn queryables_of(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Answer<Response<Body>> {
-    let c = collections::find(&app, &id).await?;
-    let here = format!("{}/api/collections/{id}/queryables", app.base(&headers));
-    Ok(Document::json(&schema(&here, &format!("Queryables of {}", c.title)))?
-        .content_type(SCHEMA_JSON)
-        .answer(&headers))
-}
-
-/// As JSON Schema (OGC API Features part 3, section 6).
-fn schema(id: &str, title: &str) -> Value {
-    let properties: Map<String, Value> = PROPERTIES
-        .iter()
-        .map(|p| {
-            let mut of = match p.kind {
-                search::Kind::Text => json!({"type": "string"}),
-                search::Kind::Number => json!({"type": "number"}),
-                search::Kind::Time => json!({"type": "string", "format": "date-time"}),
-                search::Kind::Bool => json!({"type": "boolean"}),
-                search::Kind::Nothing => json!({}),
-                search::Kind::Geometry => json!({"$ref": "https://geojson.org/schema/Geometry.json"}),
-            };
-            of["title"] = json!(p.name);
-            of["description"] = json!(p.description);
-            (p.name.to_owned(), of)
-        })
-        .collect();
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": id,
-        "type": "object",
-        "title": title,
-        "properties": properties,
-        // Another is null for every item.
-        "additionalProperties": true,
-    })
-}
-
 /// Patterns of what items are sorted by.
 fn sorted() -> Vec<String> {
-    let sorted = PROPERTIES.iter().filter(|p| p.kind != search::Kind::Geometry);
+    let sorted = ITEMS.iter().filter(|p| p.kind != search::Kind::Geometry);
     sorted.map(|p| format!(r"(properties\.)?{}", p.name)).collect()
 }
 
 /// Parameters beyond those of place and time, as OpenAPI has them.
 pub fn parameters() -> Vec<Value> {
-    vec![
+    let mut all = vec![
         doc::query("ids", "Ids of items, separated by commas", "a"),
         doc::query(
             "q",
@@ -482,11 +412,10 @@ pub fn parameters() -> Vec<Value> {
             "Members of the items to include, or with - to leave out",
             "id,properties.datetime",
         ),
-        doc::query("filter", "CQL2", "graticule:bytes > 1000"),
-        json!({"name": "filter-lang", "in": "query", "description": "The form of the filter",
-            "schema": {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"}}),
-        doc::token(),
-    ]
+    ];
+    all.extend(queryables::parameters("graticule:bytes > 1000"));
+    all.push(doc::token());
+    all
 }
 
 pub fn describe_get() -> Value {
@@ -508,7 +437,7 @@ pub fn describe_post() -> Value {
     );
     let text = json!({"type": "string"});
     let names: Vec<&str> =
-        PROPERTIES.iter().filter(|p| p.kind != search::Kind::Geometry).map(|p| p.name).collect();
+        ITEMS.iter().filter(|p| p.kind != search::Kind::Geometry).map(|p| p.name).collect();
     let sortby_text = doc::sortby(&sorted(), "-datetime")["schema"].clone();
     // A member that is null is as good as absent.
     let or_null = |of: &Value| json!({"anyOf": [of, {"type": "null"}]});
@@ -567,16 +496,6 @@ pub fn body(members: &Value) -> Value {
     }}}})
 }
 
-pub fn describe_queryables() -> Value {
-    let summary = "What items of any collection can be filtered by";
-    doc::returning(doc::get("Catalog", summary, &[], SCHEMA_JSON), "Queryables")
-}
-
-pub fn describe_queryables_of() -> Value {
-    let summary = "What items of a collection can be filtered by";
-    doc::returning(doc::get("Catalog", summary, &[doc::id()], SCHEMA_JSON), "Queryables")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -591,10 +510,11 @@ mod tests {
         // A text stays one, and so does CQL2's.
         assert_eq!(
             query_extension(&json!({"version": {"eq": "10"}})),
-            Expr::from_text("version = '10'").map(|e| Expr::And(vec![e]))
+            Expr::from_text(&ITEMS, "version = '10'").map(|e| Expr::And(vec![e]))
         );
         assert!(
-            Expr::from_json(&json!({"op": ">", "args": [{"property": "graticule:bytes"}, "10"]})).is_err()
+            Expr::from_json(&ITEMS, &json!({"op": ">", "args": [{"property": "graticule:bytes"}, "10"]}))
+                .is_err()
         );
     }
 }

@@ -8,7 +8,7 @@ use super::edr::{What, picture};
 use super::{projection, provenance};
 use crate::catalog::facts::{DimFacts, VariableFacts};
 use crate::catalog::items::Item;
-use crate::catalog::{Collection, Facts};
+use crate::catalog::{Collection, Facts, discovery};
 use crate::edr::formats::Format;
 use crate::tables::TableFacts;
 use crate::tables::facts::ColumnFacts;
@@ -49,9 +49,9 @@ pub fn collection(c: &Collection, base: &str) -> Value {
         "id": c.id,
         "title": c.title,
         "description": c.description,
-        "license": license(&f.attributes),
-        "keywords": keywords(&f.attributes),
-        "providers": providers(&f.attributes),
+        "license": discovery::license(&f.attributes),
+        "keywords": discovery::keywords(&f.attributes),
+        "providers": discovery::providers(&f.attributes),
         "extent": extent,
         "version": c.version,
         "updated": c.updated,
@@ -155,8 +155,8 @@ fn table(c: &Collection, t: &TableFacts, base: &str) -> Value {
         "id": c.id,
         "title": c.title,
         "description": c.description,
-        "license": license(&f.attributes),
-        "keywords": keywords(&f.attributes),
+        "license": discovery::license(&f.attributes),
+        "keywords": discovery::keywords(&f.attributes),
         "extent": {
             "spatial": {"bbox": [bbox], "crs": CRS84},
             "temporal": {"interval": [interval], "values": times(f), "trs": trs(f)},
@@ -535,54 +535,6 @@ fn strings(values: &[Value]) -> Vec<String> {
     values.iter().map(Value::to_string).collect()
 }
 
-fn text<'a>(a: &'a Map<String, Value>, k: &str) -> Option<&'a str> {
-    a.get(k).and_then(Value::as_str).map(str::trim).filter(|s| !s.is_empty())
-}
-
-/// An SPDX identifier, or `other`, as STAC 1.1 wants it; the words stay among the attributes.
-fn license(a: &Map<String, Value>) -> String {
-    let spdx = |s: &str| {
-        s.len() <= 32
-            && ["CC-", "CC0", "MIT", "Apache-", "OGL-", "ODbL", "ODC-", "PDDL", "BSD-", "etalab-"]
-                .iter()
-                .any(|p| s.starts_with(p))
-            && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
-    };
-    text(a, "license").filter(|s| spdx(s)).unwrap_or("other").to_owned()
-}
-
-fn keywords(a: &Map<String, Value>) -> Vec<&str> {
-    text(a, "keywords")
-        .map(|k| k.split([',', ';']).map(str::trim).filter(|s| !s.is_empty()).take(50).collect())
-        .unwrap_or_default()
-}
-
-fn providers(a: &Map<String, Value>) -> Value {
-    // As a recipe says them; another's attribute of that name may be anything.
-    if let Some(list) = a.get("providers").and_then(Value::as_array)
-        && !list.is_empty()
-        && list.iter().all(|p| p["name"].is_string())
-    {
-        return json!(list);
-    }
-    let url = |k| text(a, k).filter(|u| u.starts_with("http://") || u.starts_with("https://"));
-    let one = |name: Option<&str>, role: &str, url: Option<&str>| {
-        name.map(|n| {
-            let mut p = json!({"name": n, "roles": [role]});
-            if let Some(u) = url {
-                p["url"] = json!(u);
-            }
-            p
-        })
-    };
-    let producer = text(a, "creator_name").or(text(a, "institution"));
-    let list: Vec<Value> = one(producer, "producer", url("creator_url"))
-        .into_iter()
-        .chain(one(text(a, "publisher_name"), "host", url("publisher_url")))
-        .collect();
-    if list.is_empty() { Value::Null } else { json!(list) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -591,13 +543,5 @@ mod tests {
     fn a_box_across_the_antimeridian_is_two_polygons() {
         assert_eq!(geometry([170.0, -1.0, -170.0, 1.0])["type"], "MultiPolygon");
         assert_eq!(geometry([-1.0, -1.0, 1.0, 1.0])["type"], "Polygon");
-    }
-
-    #[test]
-    fn a_licence_in_prose_is_other() {
-        let a = json!({"license": "Freely available, cite us"});
-        assert_eq!(license(a.as_object().unwrap()), "other");
-        let a = json!({"license": "CC-BY-4.0"});
-        assert_eq!(license(a.as_object().unwrap()), "CC-BY-4.0");
     }
 }

@@ -89,7 +89,7 @@ impl Counted {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::Expr;
+    use super::super::{Expr, ITEMS};
 
     fn grid(n: usize) -> Value {
         let line = |i: usize| [json!([[i, -1], [i, n]]), json!([[-1, i], [n, i]])];
@@ -101,7 +101,7 @@ mod tests {
         let ids: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
         let lists = |n: usize| {
             let one = json!({"op": "in", "args": [{"property": "id"}, ids]});
-            Expr::from_json(&json!({"op": "and", "args": vec![one; n]}))
+            Expr::from_json(&ITEMS, &json!({"op": "and", "args": vec![one; n]}))
         };
         assert!(lists(14).is_ok());
         let e = lists(40).unwrap_err();
@@ -110,27 +110,30 @@ mod tests {
 
     #[test]
     fn chains_of_arithmetic_have_a_bound() {
-        let sum = |n: usize| Expr::from_text(&format!("graticule:bytes{} > 0", "+1".repeat(n)));
+        let sum = |n: usize| Expr::from_text(&ITEMS, &format!("graticule:bytes{} > 0", "+1".repeat(n)));
         assert!(sum(500).is_ok());
         let e = sum(1200).unwrap_err();
         assert!(e.contains("more than 500 arithmetic operators"), "{e}");
         // Each division is two levels of SQL.
-        let e = Expr::from_text(&format!("graticule:bytes{} > 0", "/1".repeat(500))).unwrap_err();
+        let e = Expr::from_text(&ITEMS, &format!("graticule:bytes{} > 0", "/1".repeat(500))).unwrap_err();
         assert!(e.contains("deep within each other; at most 900"), "{e}");
     }
 
     #[test]
     fn a_shape_that_crosses_itself_too_often_is_not_related_by_its_nodes() {
         let filter = |op: &str, shape: &Value| {
-            Expr::from_json(&json!({"op": op, "args": [{"property": "geometry"}, shape]}))
+            Expr::from_json(&ITEMS, &json!({"op": op, "args": [{"property": "geometry"}, shape]}))
         };
         assert!(filter("s_within", &grid(100)).is_ok());
         let e = filter("s_within", &grid(300)).unwrap_err();
         assert!(e.contains("20000 times"), "{e}");
         // Neither of these looks for crossings of the shape with itself.
         assert!(filter("s_intersects", &grid(300)).is_ok() && filter("s_disjoint", &grid(300)).is_ok());
-        let e = Expr::from_json(&json!({"op": "or", "args": vec![
-            json!({"op": "s_touches", "args": [{"property": "geometry"}, grid(100)]}); 3]}));
+        let e = Expr::from_json(
+            &ITEMS,
+            &json!({"op": "or", "args": vec![
+            json!({"op": "s_touches", "args": [{"property": "geometry"}, grid(100)]}); 3]}),
+        );
         assert!(e.unwrap_err().contains("20000 times"));
     }
 }

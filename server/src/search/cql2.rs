@@ -1,11 +1,11 @@
 //! Filters in the Common Query Language (OGC 21-065r2), as text or as JSON.
 //!
-//! Both forms are read into one tree, which only knows the properties that items
-//! have; what it cannot mean is refused with the place where it is. Written here, because the one
+//! Both forms are read into one tree, which only knows the properties that items or
+//! collections have; what it cannot mean is refused with the place where it is. Written here, because the one
 //! library for it brings a SQL parser, a JSON Schema validator and five minutes of compiling.
 
 use super::geometry::Shape;
-use super::properties::{Kind, Property};
+use super::properties::{Kind, Property, Queryables};
 
 /// A condition.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +20,7 @@ pub enum Expr {
     Between(Scalar, Scalar, Scalar),
     In(Scalar, Vec<Scalar>),
     IsNull(Scalar),
-    /// The item's footprint and a shape.
+    /// The footprint and a shape.
     Spatial(Spatial, Shape),
     Temporal(Temporal, Span, Span),
 }
@@ -254,14 +254,14 @@ pub fn comparable(a: Scalar, b: Scalar) -> Result<(Scalar, Scalar), String> {
 impl Expr {
     /// # Errors
     /// Where the text cannot be understood, and what was expected there.
-    pub fn from_text(text: &str) -> Result<Self, String> {
-        super::text::parse(text)?.checked()
+    pub fn from_text(of: &'static Queryables, text: &str) -> Result<Self, String> {
+        super::text::parse(of, text)?.checked()
     }
 
     /// # Errors
     /// Which member cannot be understood, and what was expected.
-    pub fn from_json(value: &serde_json::Value) -> Result<Self, String> {
-        super::json::parse(value, 0)?.checked()
+    pub fn from_json(of: &'static Queryables, value: &serde_json::Value) -> Result<Self, String> {
+        super::json::parse(of, value, 0)?.checked()
     }
 
     /// Itself, where the catalog can answer it.
@@ -273,8 +273,8 @@ impl Expr {
         Ok(self)
     }
 
-    /// Whether items are related to a shape one by one.
-    pub(super) fn has_shape(&self) -> bool {
+    /// Whether footprints are related to a shape one by one.
+    pub fn has_shape(&self) -> bool {
         match self {
             Self::And(list) | Self::Or(list) => list.iter().any(Self::has_shape),
             Self::Not(inner) => inner.has_shape(),

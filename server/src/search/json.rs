@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use super::cql2::{Arithmetic, Comparison, Expr, Scalar, Span, Spatial, Temporal, comparable};
 use super::geometry::Shape;
-use super::properties::{Kind, Property, cut};
+use super::properties::{Kind, Queryables, cut};
 use super::text::{instant_span, moment, spatial};
 use super::{MAX_DEPTH, MAX_LISTED, instants};
 
 /// # Errors
 /// Which member cannot be understood, and what was expected.
-pub fn parse(value: &Value, depth: usize) -> Result<Expr, String> {
+pub fn parse(of: &'static Queryables, value: &Value, depth: usize) -> Result<Expr, String> {
     if depth > MAX_DEPTH {
         return Err(format!("more than {MAX_DEPTH} conditions within each other"));
     }
@@ -18,7 +18,7 @@ pub fn parse(value: &Value, depth: usize) -> Result<Expr, String> {
         return Ok(Expr::Is(*b));
     }
     if value["property"].is_string() {
-        let p = scalar(value, depth)?;
+        let p = scalar(of, value, depth)?;
         return if p.kind() == Kind::Bool {
             Ok(Expr::Compare(Comparison::Equal, p, Scalar::Bool(true)))
         } else {
@@ -33,10 +33,10 @@ pub fn parse(value: &Value, depth: usize) -> Result<Expr, String> {
     let count = |n: usize| -> Result<(), String> {
         if args.len() == n { Ok(()) } else { Err(format!("{op:?} has {n} arguments, found {}", args.len())) }
     };
-    let value_of = |i: usize| scalar(&args[i], depth + 1);
+    let value_of = |i: usize| scalar(of, &args[i], depth + 1);
     match lower.as_str() {
         "and" | "or" => {
-            let list = args.iter().map(|a| parse(a, depth + 1)).collect::<Result<Vec<_>, _>>()?;
+            let list = args.iter().map(|a| parse(of, a, depth + 1)).collect::<Result<Vec<_>, _>>()?;
             if list.is_empty() || list.len() > MAX_LISTED {
                 return Err(format!("{op:?} has 1 to {MAX_LISTED} arguments"));
             }
@@ -44,7 +44,7 @@ pub fn parse(value: &Value, depth: usize) -> Result<Expr, String> {
         }
         "not" => {
             count(1)?;
-            Ok(Expr::Not(Box::new(parse(&args[0], depth + 1)?)))
+            Ok(Expr::Not(Box::new(parse(of, &args[0], depth + 1)?)))
         }
         "like" => {
             count(2)?;
@@ -62,8 +62,8 @@ pub fn parse(value: &Value, depth: usize) -> Result<Expr, String> {
                 [] => &[],
             };
             let [low, high] = ends else { return Err("\"between\" has 3 arguments".to_owned()) };
-            let (a, low) = comparable(value_of(0)?, scalar(low, depth + 1)?)?;
-            let (a, high) = comparable(a, scalar(high, depth + 1)?)?;
+            let (a, low) = comparable(value_of(0)?, scalar(of, low, depth + 1)?)?;
+            let (a, high) = comparable(a, scalar(of, high, depth + 1)?)?;
             Ok(Expr::Between(a, low, high))
         }
         "in" => {
@@ -73,7 +73,7 @@ pub fn parse(value: &Value, depth: usize) -> Result<Expr, String> {
             let mut a = value_of(0)?;
             let mut values = Vec::new();
             for v in list {
-                let (left, v) = comparable(a, scalar(v, depth + 1)?)?;
+                let (left, v) = comparable(a, scalar(of, v, depth + 1)?)?;
                 a = left;
                 values.push(v);
             }
@@ -91,11 +91,15 @@ pub fn parse(value: &Value, depth: usize) -> Result<Expr, String> {
             }
             if let Some(relation) = Spatial::parse(&lower) {
                 count(2)?;
-                return spatial(relation, place(&args[0])?, place(&args[1])?);
+                return spatial(relation, place(of, &args[0])?, place(of, &args[1])?);
             }
             if let Some(relation) = Temporal::parse(&lower) {
                 count(2)?;
-                return Ok(Expr::Temporal(relation, span(&args[0], depth + 1)?, span(&args[1], depth + 1)?));
+                return Ok(Expr::Temporal(
+                    relation,
+                    span(of, &args[0], depth + 1)?,
+                    span(of, &args[1], depth + 1)?,
+                ));
             }
             Err(format!("no operator {:?}", cut(op)))
         }
@@ -106,7 +110,7 @@ fn shown(value: &Value) -> String {
     cut(&value.to_string())
 }
 
-fn scalar(value: &Value, depth: usize) -> Result<Scalar, String> {
+fn scalar(of: &'static Queryables, value: &Value, depth: usize) -> Result<Scalar, String> {
     if depth > MAX_DEPTH {
         return Err(format!("more than {MAX_DEPTH} values within each other"));
     }
@@ -116,7 +120,7 @@ fn scalar(value: &Value, depth: usize) -> Result<Scalar, String> {
         Value::Number(n) => Scalar::Number(n.as_f64().ok_or("a number that is none")?),
         Value::Object(o) => {
             if let Some(name) = o.get("property").and_then(Value::as_str) {
-                return Property::find(name).map(Scalar::Property);
+                return of.find(name).map(Scalar::Property);
             }
             for (key, read) in
                 [("timestamp", instants::instant as fn(&str) -> Option<f64>), ("date", instants::date)]
@@ -130,14 +134,14 @@ fn scalar(value: &Value, depth: usize) -> Result<Scalar, String> {
             let args = o.get("args").and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
             match (op.to_ascii_lowercase().as_str(), args) {
                 ("casei", [inner]) => {
-                    let inner = scalar(inner, depth + 1)?;
+                    let inner = scalar(of, inner, depth + 1)?;
                     if !inner.may_be(Kind::Text) {
                         return Err("\"casei\" is of texts".to_owned());
                     }
                     Scalar::Folded(Box::new(inner))
                 }
                 (sign, [a, b]) if Arithmetic::parse(sign).is_some() => {
-                    let (a, b) = (scalar(a, depth + 1)?, scalar(b, depth + 1)?);
+                    let (a, b) = (scalar(of, a, depth + 1)?, scalar(of, b, depth + 1)?);
                     match Arithmetic::parse(sign) {
                         Some(op) if a.may_be(Kind::Number) && b.may_be(Kind::Number) => {
                             Scalar::Arithmetic(op, Box::new(a), Box::new(b))
@@ -152,10 +156,10 @@ fn scalar(value: &Value, depth: usize) -> Result<Scalar, String> {
     })
 }
 
-/// `None` for the item's own footprint.
-fn place(value: &Value) -> Result<Option<Shape>, String> {
+/// `None` for the property geometry.
+fn place(of: &'static Queryables, value: &Value) -> Result<Option<Shape>, String> {
     if let Some(name) = value["property"].as_str() {
-        return if Property::find(name)?.kind == Kind::Geometry {
+        return if of.find(name)?.kind == Kind::Geometry {
             Ok(None)
         } else {
             Err(format!("{name:?} is no geometry"))
@@ -173,11 +177,11 @@ fn place(value: &Value) -> Result<Option<Shape>, String> {
     Shape::from_geojson(value).map(Some)
 }
 
-fn span(value: &Value, depth: usize) -> Result<Span, String> {
-    let Some(ends) = value["interval"].as_array() else { return instant_span(scalar(value, depth)?) };
+fn span(of: &'static Queryables, value: &Value, depth: usize) -> Result<Span, String> {
+    let Some(ends) = value["interval"].as_array() else { return instant_span(of, scalar(of, value, depth)?) };
     let [from, to] = ends.as_slice() else { return Err("\"interval\" has two ends".to_owned()) };
     let end = |v: &Value, open: f64| -> Result<Scalar, String> {
-        if v == ".." { Ok(Scalar::Time(open)) } else { moment(scalar(v, depth)?) }
+        if v == ".." { Ok(Scalar::Time(open)) } else { moment(scalar(of, v, depth)?) }
     };
     Ok(Span(end(from, f64::NEG_INFINITY)?, end(to, f64::INFINITY)?))
 }
@@ -186,6 +190,7 @@ fn span(value: &Value, depth: usize) -> Result<Span, String> {
 mod tests {
     use serde_json::json;
 
+    use super::super::properties::ITEMS;
     use super::*;
 
     #[test]
@@ -228,7 +233,7 @@ mod tests {
                 json!({"op": ">", "args": [{"op": "*", "args": [{"property": "graticule:bytes"}, 2]}, 10]}),
             ),
         ] {
-            assert_eq!(parse(&value, 0), Expr::from_text(text), "{text}");
+            assert_eq!(parse(&ITEMS, &value, 0), Expr::from_text(&ITEMS, text), "{text}");
         }
     }
 
@@ -245,15 +250,15 @@ mod tests {
             json!({"op": "in", "args": [{"property": "id"}, []]}),
             json!({"op": "s_intersects", "args": [{"property": "id"}, {"type": "Point", "coordinates": [0, 0]}]}),
         ] {
-            assert!(parse(&bad, 0).is_err(), "{bad}");
+            assert!(parse(&ITEMS, &bad, 0).is_err(), "{bad}");
         }
         let point = json!({"type": "Point", "coordinates": [0, 0]});
-        let e = parse(&json!({"op": "s_intersects", "args": [point, point]}), 0).unwrap_err();
+        let e = parse(&ITEMS, &json!({"op": "s_intersects", "args": [point, point]}), 0).unwrap_err();
         assert!(e.contains("one of its sides must be a property"), "{e}");
         let mut deep = json!({"op": "isNull", "args": [{"property": "id"}]});
         for _ in 0..100 {
             deep = json!({"op": "not", "args": [deep]});
         }
-        assert!(parse(&deep, 0).unwrap_err().contains("within each other"));
+        assert!(parse(&ITEMS, &deep, 0).unwrap_err().contains("within each other"));
     }
 }

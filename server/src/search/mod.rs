@@ -18,7 +18,7 @@ mod tokens;
 pub use cql2::Expr;
 pub use fields::{Fields, MAX_FIELDS};
 pub use geometry::Shape;
-pub use properties::{DATETIME, END, Kind, PROPERTIES, Property, cut};
+pub use properties::{COLLECTIONS, DATETIME, END, ITEMS, Kind, Queryables, cut};
 pub use sort::{Key, Token};
 
 /// Longest filter in CQL2 text, bytes.

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::properties::{Kind, Property};
+use super::properties::{ITEMS, Kind, Property};
 
 /// Fields that one request may sort by.
 const MAX_KEYS: usize = 8;
@@ -57,7 +57,7 @@ impl Key {
     }
 
     fn of(name: &str, descending: bool) -> Result<Self, String> {
-        let property = Property::known(name)?;
+        let property = ITEMS.known(name)?;
         if property.kind == Kind::Geometry {
             return Err("a geometry has no order".to_owned());
         }

@@ -181,6 +181,13 @@ pub fn conditions(search: &Search, near: &Near) -> Clause {
     c
 }
 
+/// A filter alone, over rows `i` that have its properties.
+pub fn filter(e: &Expr) -> Clause {
+    let mut c = Clause::default();
+    expr(&mut c, e);
+    c
+}
+
 /// `ORDER BY` of a search.
 pub fn order(search: &Search) -> String {
     let keys = search.sort.iter().map(|k| format!("{}{}", k.sql(), if k.descending { " DESC" } else { "" }));

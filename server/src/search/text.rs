@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use super::cql2::{Arithmetic, Comparison, Expr, Scalar, Span, Spatial, Temporal, comparable};
 use super::geometry::Shape;
 use super::instants;
-use super::properties::{Kind, Property, cut};
+use super::properties::{Kind, Queryables, cut};
 use super::tokens::{Token, tokens};
 use super::{MAX_DEPTH, MAX_LISTED, MAX_OPERATORS, MAX_TEXT};
 
 /// # Errors
 /// Where the text cannot be understood, and what was expected there.
-pub fn parse(text: &str) -> Result<Expr, String> {
+pub fn parse(of: &'static Queryables, text: &str) -> Result<Expr, String> {
     if text.len() > MAX_TEXT {
         return Err(format!("the filter has {} bytes; at most {MAX_TEXT} are read", text.len()));
     }
-    let mut p = Parser { tokens: tokens(text)?, at: 0, depth: 0, operators: 0 };
+    let mut p = Parser { of, tokens: tokens(text)?, at: 0, depth: 0, operators: 0 };
     let expr = p.either()?.condition(&p)?;
     if *p.peek() != Token::End {
         return Err(p.expected("AND, OR or the end"));
@@ -52,6 +52,7 @@ impl Either {
 }
 
 struct Parser {
+    of: &'static Queryables,
     tokens: Vec<(Token, usize)>,
     at: usize,
     depth: usize,
@@ -274,13 +275,13 @@ impl Parser {
         match self.next() {
             Token::Number(n) => Ok(Either::Value(Scalar::Number(n))),
             Token::Text(t) => Ok(Either::Value(Scalar::Text(t))),
-            Token::Quoted(name) => Ok(Either::Value(Scalar::Property(Property::find(&name)?))),
+            Token::Quoted(name) => Ok(Either::Value(Scalar::Property(self.of.find(&name)?))),
             Token::Word(w) if w.eq_ignore_ascii_case("true") => Ok(Either::Value(Scalar::Bool(true))),
             Token::Word(w) if w.eq_ignore_ascii_case("false") => Ok(Either::Value(Scalar::Bool(false))),
             Token::Word(name) if matches!(self.peek(), Token::Sign("(")) || wkt_kind(&name).is_some() => {
                 self.call(&name)
             }
-            Token::Word(name) => Ok(Either::Value(Scalar::Property(Property::find(&name)?))),
+            Token::Word(name) => Ok(Either::Value(Scalar::Property(self.of.find(&name)?))),
             _ => {
                 self.at -= 1;
                 Err(self.expected("a condition"))
@@ -343,9 +344,9 @@ impl Parser {
                     let b = self.either()?;
                     Either::Condition(spatial(op, place(a)?, place(b)?)?)
                 } else if let Some(op) = Temporal::parse(name) {
-                    let a = span(self.either()?)?;
+                    let a = span(self.of, self.either()?)?;
                     self.demands(",")?;
-                    Either::Condition(Expr::Temporal(op, a, span(self.either()?)?))
+                    Either::Condition(Expr::Temporal(op, a, span(self.of, self.either()?)?))
                 } else {
                     return Err(format!(
                         "no function {:?}; there are S_INTERSECTS and the other spatial relations, T_INTERSECTS and the other temporal ones, CASEI, DATE, TIMESTAMP, INTERVAL and BBOX",
@@ -461,7 +462,7 @@ fn wkt_kind(name: &str) -> Option<(&'static str, usize)> {
     })
 }
 
-/// `None` for the item's own footprint.
+/// `None` for the property geometry.
 fn place(e: Either) -> Result<Option<Shape>, String> {
     match e {
         Either::Shape(s) => Ok(Some(s)),
@@ -484,22 +485,22 @@ pub fn spatial(op: Spatial, a: Option<Shape>, b: Option<Shape>) -> Result<Expr, 
     }
 }
 
-fn span(e: Either) -> Result<Span, String> {
+fn span(of: &'static Queryables, e: Either) -> Result<Span, String> {
     match e {
         Either::Span(s) => Ok(s),
-        Either::Value(v) => instant_span(v),
+        Either::Value(v) => instant_span(of, v),
         _ => Err("a temporal function is of instants and intervals".to_owned()),
     }
 }
 
 /// # Errors
 /// A value that is no instant.
-pub fn instant_span(v: Scalar) -> Result<Span, String> {
+pub fn instant_span(of: &'static Queryables, v: Scalar) -> Result<Span, String> {
     let at = moment(v)?;
     Ok(match at {
         // An item lasts from its first instant to its last.
         Scalar::Property(p) if p.name == "datetime" => {
-            Span(at.clone(), Property::find("end_datetime").map(Scalar::Property)?)
+            Span(at.clone(), of.find("end_datetime").map(Scalar::Property)?)
         }
         _ => Span(at.clone(), at),
     })
@@ -520,15 +521,16 @@ pub fn moment(v: Scalar) -> Result<Scalar, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::properties::ITEMS;
     use super::*;
 
     #[test]
     fn precedence_and_brackets_are_those_of_cql2() {
-        let e = parse("id = 'a' OR version = 'b' AND NOT deprecated = true").unwrap();
+        let e = parse(&ITEMS, "id = 'a' OR version = 'b' AND NOT deprecated = true").unwrap();
         let Expr::Or(list) = e else { panic!("{e:?}") };
         assert!(matches!(&list[1], Expr::And(l) if matches!(l[1], Expr::Not(_))));
-        assert_eq!(parse("((id = 'it''s'))").unwrap(), parse("id='it''s'").unwrap());
-        let e = parse("(graticule:bytes + 1) * 2 > -3").unwrap();
+        assert_eq!(parse(&ITEMS, "((id = 'it''s'))").unwrap(), parse(&ITEMS, "id='it''s'").unwrap());
+        let e = parse(&ITEMS, "(graticule:bytes + 1) * 2 > -3").unwrap();
         assert!(
             matches!(e, Expr::Compare(Comparison::Greater, Scalar::Arithmetic(Arithmetic::Multiply, ..), Scalar::Number(n)) if n == -3.0)
         );
@@ -559,7 +561,7 @@ mod tests {
             "TRUE and not false",
             "eo:cloud_cover < 10 OR mission LIKE 'a%' OR CASEI(platform) = 'b' OR a + 1 = 2",
         ] {
-            parse(good).unwrap_or_else(|e| panic!("{good}: {e}"));
+            parse(&ITEMS, good).unwrap_or_else(|e| panic!("{good}: {e}"));
         }
     }
 
@@ -583,18 +585,18 @@ mod tests {
             ("1.2.3 = graticule:bytes", "is no number"),
             ("ACCENTI(id) = 'a'", "CASEI"),
         ] {
-            let e = parse(bad).expect_err(bad);
+            let e = parse(&ITEMS, bad).expect_err(bad);
             assert!(e.contains(said), "{bad}: {e}");
         }
         let deep = format!("{}id = 'a'{}", "(".repeat(5000), ")".repeat(5000));
-        assert!(parse(&deep).unwrap_err().contains("brackets"));
+        assert!(parse(&ITEMS, &deep).unwrap_err().contains("brackets"));
         let deep = format!(
             "id = 'a' AND S_INTERSECTS(geometry, {}POINT(1 2){})",
             "GEOMETRYCOLLECTION(".repeat(300),
             ")".repeat(300)
         );
-        assert!(parse(&deep).is_err());
-        assert!(parse(&format!("{}deprecated", "NOT ".repeat(4001))).is_ok());
-        assert!(parse(&"a".repeat(20_000)).unwrap_err().contains("bytes"));
+        assert!(parse(&ITEMS, &deep).is_err());
+        assert!(parse(&ITEMS, &format!("{}deprecated", "NOT ".repeat(4001))).is_ok());
+        assert!(parse(&ITEMS, &"a".repeat(20_000)).unwrap_err().contains("bytes"));
     }
 }
