@@ -76,6 +76,23 @@ def test_places_times_ids_and_words_find_what_they_mean(client, method):
     assert count(intersects=beside) == 0
 
 
+@pytest.mark.parametrize("name", ["ids", "collections"])
+def test_an_empty_list_finds_nothing(client, api, name):
+    def found(path, body=None):
+        body = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{api}/{path}", body, {"Content-Type": "application/json"})
+        return json.loads(urllib.request.urlopen(request).read())
+
+    for path in ("search", "collections/daily/items"):
+        assert found(f"{path}?{name}=")["features"] == [] and found(f"{path}?limit=1")["features"] != []
+    assert found("search", {name: []})["features"] == [] and found("search", {name: None})["features"] != []
+    for path in ("aggregate", "collections/daily/aggregate"):
+        counted = found(path, {name: [], "aggregations": ["total_count", "collection_frequency"]})["aggregations"]
+        assert counted[0]["value"] == 0 and counted[1]["buckets"] == []
+    if name == "collections":
+        assert [len(ids(client.search(method=m, collections=[]))) for m in ("GET", "POST")] == [0, 0]
+
+
 def test_words_are_looked_for_in_items_and_their_collections(api):
     def count(q):
         query = urllib.parse.urlencode({"q": q, "limit": 100})

@@ -81,7 +81,7 @@ impl Catalog {
 }
 
 fn names_collections_alone(s: &Search) -> bool {
-    s.ids.is_empty()
+    s.ids.is_none()
         && s.bbox.is_none()
         && s.intersects.is_none()
         && s.time.is_none()
@@ -90,11 +90,13 @@ fn names_collections_alone(s: &Search) -> bool {
 }
 
 fn kept(c: &Connection, search: &Search, wanted: Wanted) -> rusqlite::Result<Aggregates> {
-    let mut ids = search.collections.clone();
-    if ids.is_empty() {
-        let mut q = c.prepare_cached("SELECT id FROM collections ORDER BY id")?;
-        ids = q.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
-    }
+    let mut ids: Vec<String> = match &search.collections {
+        Some(ids) => ids.clone(),
+        None => {
+            let mut q = c.prepare_cached("SELECT id FROM collections ORDER BY id")?;
+            q.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?
+        }
+    };
     ids.sort_unstable();
     ids.dedup();
     let totals = read::totals(c, &ids, wanted.days)?;

@@ -130,13 +130,14 @@ fn during(c: &Connection, search: &Search, from: f64, to: f64) -> rusqlite::Resu
         }
         Ok(())
     };
-    if search.collections.is_empty() || search.collections.len() > MANY {
-        of(None)?;
-    } else {
-        let mut wanted: Vec<&String> = search.collections.iter().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        wanted.into_iter().try_for_each(|id| of(Some(id)))?;
+    match &search.collections {
+        Some(ids) if ids.len() <= MANY => {
+            let mut wanted: Vec<&String> = ids.iter().collect();
+            wanted.sort_unstable();
+            wanted.dedup();
+            wanted.into_iter().try_for_each(|id| of(Some(id)))?;
+        }
+        _ => of(None)?,
     }
     Ok(out)
 }
@@ -148,16 +149,21 @@ fn count_during(c: &Connection, times: &[During], most: i64) -> rusqlite::Result
         .query_row(params_from_iter(values), |r| r.get(0))
 }
 
+/// Collections that are named.
+fn named(s: &Search) -> usize {
+    s.collections.as_ref().map_or(0, Vec::len)
+}
+
 /// Asks for nothing but a time and collections, in the order of arrival.
 fn is_of_time_alone(s: &Search) -> bool {
     let place = s.bbox.is_some() || s.intersects.is_some();
-    let more = !s.ids.is_empty() || !s.words.is_empty() || s.filter.is_some();
-    !place && !more && s.sort.is_empty() && s.collections.len() <= MANY
+    let more = s.ids.is_some() || !s.words.is_empty() || s.filter.is_some();
+    !place && !more && s.sort.is_empty() && named(s) <= MANY
 }
 
 /// Whether a page is full within the next few rows.
 fn is_dense(c: &Connection, search: &Search) -> rusqlite::Result<bool> {
-    let Some((from, to)) = search.time.filter(|_| search.collections.len() < 2) else { return Ok(false) };
+    let Some((from, to)) = search.time.filter(|_| named(search) < 2) else { return Ok(false) };
     let whenever = sql::conditions(&Search { time: None, ..search.clone() }, &Near::Anything);
     let values = [from, to].map(|n| rusqlite::types::Value::Real(n.clamp(-1e300, 1e300)));
     let next = (i64::from(search.limit) * 50).min(FEW);
@@ -417,6 +423,24 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_no_ids_or_no_collections_finds_nothing() {
+        let (_dir, c) = catalog(10);
+        let time = Some((0.0, 1e9));
+        let none = Some(Vec::new());
+        for wanted in [
+            Search { ids: none.clone(), ..all() },
+            Search { collections: none.clone(), ..all() },
+            Search { collections: none.clone(), time, ..all() },
+            Search { collections: none.clone(), bbox: Some([-180.0, -90.0, 180.0, 90.0]), ..all() },
+            Search { ids: none, collections: Some(vec!["even".to_owned()]), time, ..all() },
+        ] {
+            assert_eq!(names(&c, &wanted).len(), 0, "{wanted:?}");
+        }
+        assert_eq!(names(&c, &Search { time, ..all() }).len(), 10);
+        assert_eq!(names(&c, &Search { collections: Some(vec!["even".to_owned()]), time, ..all() }).len(), 5);
+    }
+
+    #[test]
     fn relating_shapes_ends_when_its_time_does() {
         let (_dir, c) = catalog(10);
         let relate = |until: Instant| {
@@ -453,7 +477,7 @@ mod tests {
         let one = json!({"op": "in", "args": [{"property": "id"}, ids]});
         let filter = Expr::from_json(&ITEMS, &json!({"op": "or", "args": vec![one; 14]})).unwrap();
         assert_eq!(
-            names(&c, &Search { filter: Some(filter), ids: ids.clone(), words: ids, ..all() }).len(),
+            names(&c, &Search { filter: Some(filter), ids: Some(ids.clone()), words: ids, ..all() }).len(),
             0
         );
         let mut deep = json!({"op": "isNull", "args": [{"property": "id"}]});

@@ -41,17 +41,20 @@ pub async fn list(
 /// # Errors
 /// Another is asked for; `elsewhere` has several.
 pub fn of_path(wanted: &mut Search, id: &str, elsewhere: &str) -> Answer<()> {
-    // Clients repeat what the path says.
-    if !wanted.collections.is_empty() && wanted.collections != [id] {
-        let said = wanted.collections.join(",");
-        return Err(Problem::parameter(
+    match &wanted.collections {
+        // Of none is nothing, wherever it is asked for.
+        Some(said) if said.is_empty() => Ok(()),
+        // Clients repeat what the path says.
+        Some(said) if said != &[id] => Err(Problem::parameter(
             "collections",
-            &said,
+            &said.join(","),
             format!("the path says {id}; {elsewhere} has several"),
-        ));
+        )),
+        _ => {
+            wanted.collections = Some(vec![id.to_owned()]);
+            Ok(())
+        }
     }
-    wanted.collections = vec![id.to_owned()];
-    Ok(())
 }
 
 pub async fn one(

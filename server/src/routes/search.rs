@@ -174,15 +174,16 @@ fn wrong<'a>(name: &'a str, value: &'a str) -> impl Fn(String) -> Problem + 'a {
 /// # Errors
 /// The first parameter that cannot be understood.
 pub fn of_query(query: &Query, time: fn(&str) -> Option<(f64, f64)>) -> Answer<(Search, Fields)> {
-    let list = |key: &str| -> Answer<Vec<String>> {
-        let Some(text) = query.get(key) else { return Ok(Vec::new()) };
-        listed(key, text.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect())
+    let list = |key: &str| -> Answer<Option<Vec<String>>> {
+        let Some(text) = query.given(key) else { return Ok(None) };
+        let all = text.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty());
+        listed(key, all.collect()).map(Some)
     };
     let mut out = Search {
         ids: list("ids")?,
         collections: list("collections")?,
         bbox: query.bbox()?,
-        words: list("q")?,
+        words: list("q")?.unwrap_or_default(),
         limit: query.limit(DEFAULT, MOST)?,
         ..Search::default()
     };
@@ -247,11 +248,11 @@ pub fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
     let no = |key: &str, why: &str| {
         Problem::parameter(key, &value(key).map(Value::to_string).unwrap_or_default(), why)
     };
-    let texts = |key: &str| -> Answer<Vec<String>> {
-        let Some(v) = value(key) else { return Ok(Vec::new()) };
+    let texts = |key: &str| -> Answer<Option<Vec<String>>> {
+        let Some(v) = value(key) else { return Ok(None) };
         let list = v.as_array().ok_or_else(|| no(key, "expected a list of texts"))?;
         let list = list.iter().map(|t| t.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
-        listed(key, list.ok_or_else(|| no(key, "expected a list of texts"))?)
+        listed(key, list.ok_or_else(|| no(key, "expected a list of texts"))?).map(Some)
     };
     let text = |key: &str| -> Answer<Option<&str>> {
         value(key).map(|v| v.as_str().ok_or_else(|| no(key, "expected a text"))).transpose()
@@ -293,7 +294,7 @@ pub fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
         Some(Value::String(t)) => {
             listed("q", t.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect())?
         }
-        _ => texts("q")?,
+        _ => texts("q")?.unwrap_or_default(),
     };
     if text("filter-lang")?.is_some_and(|l| !LANGUAGES.contains(&l)) {
         return Err(no("filter-lang", "expected cql2-text or cql2-json"));

@@ -33,8 +33,9 @@ pub const MAX_LISTED: usize = 1000;
 /// Which items, in which order, how many.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    pub ids: Vec<String>,
-    pub collections: Vec<String>,
+    /// Any of these; any at all where none are said, and nothing of an empty list.
+    pub ids: Option<Vec<String>>,
+    pub collections: Option<Vec<String>>,
     /// West, south, east, north; west may be greater than east.
     pub bbox: Option<[f64; 4]>,
     pub intersects: Option<Shape>,

@@ -112,13 +112,13 @@ pub enum Near {
 /// The conditions of a search over `items i`.
 pub fn conditions(search: &Search, near: &Near) -> Clause {
     let mut c = Clause { sql: "1".to_owned(), values: Vec::new() };
-    if !search.ids.is_empty() {
-        c.push(" AND i.name IN ").list(&search.ids);
+    if let Some(ids) = &search.ids {
+        c.push(" AND i.name IN ").list(ids);
     }
-    if !search.collections.is_empty() {
+    if let Some(collections) = &search.collections {
         // Where something else drives, no index of collections helps.
         c.push(if *near == Near::Anything { " AND i.collection IN " } else { " AND +i.collection IN " });
-        c.list(&search.collections);
+        c.list(collections);
     }
     match near {
         Near::Times(times) => {
