@@ -179,6 +179,7 @@ def test_geohashes_are_as_long_as_asked_and_lie_where_the_items_are(api):
 @pytest.mark.parametrize(
     "query, said",
     [
+        ("", "total_count"),
         ("aggregations=", "total_count"),
         ("aggregations=count", "total_count"),
         ("aggregations=total_count&limit=3", "no such parameter"),
@@ -195,6 +196,8 @@ def test_aggregations_that_cannot_be_meant_are_refused_in_words(api, query, said
 
 def test_bodies_that_cannot_be_meant_are_refused_in_words(api):
     for body, said in (
+        ({}, "total_count"),
+        ({"aggregations": None}, "total_count"),
         ({"aggregations": []}, "total_count"),
         ({"aggregations": "total_count"}, "a list"),
         ({"aggregations": ["total_count"], "sortby": []}, "no such member"),

@@ -167,6 +167,7 @@ fn the_openapi_document_describes_routes_that_answer() {
             Some("trajectory") => format!("{real}?coords=LINESTRING(-30%200,-20%2010)"),
             Some("lineage") if real == "/api/lineage" => format!("{real}?source=ostia-sst.nc"),
             Some("lineage") => format!("{real}?granule=ostia-sst.nc"),
+            Some("aggregate") => format!("{real}?aggregations=total_count"),
             Some("wms" | "wmts") => format!("{real}?request=GetCapabilities"),
             _ => real,
         };

@@ -76,9 +76,6 @@ impl Interval {
     }
 }
 
-/// What is counted where nothing is asked.
-const FIRST: &str = "total_count";
-
 /// What is asked of the items, in the order in which it is asked.
 struct Asked {
     names: Vec<&'static str>,
@@ -91,6 +88,7 @@ impl Asked {
     /// From the texts that the parameters have.
     fn read(names: &[String], of: impl Fn(&str) -> Option<String>) -> Answer<Self> {
         let every = || ALL.map(|(n, _)| n).join(", ");
+        // Only what is named is answered (the extension's words), and of nothing nothing would be.
         if names.is_empty() {
             return Err(Problem::parameter("aggregations", "", format!("expected some of {}", every())));
         }
@@ -134,7 +132,7 @@ impl Asked {
 
 fn of_query(text: Option<&str>) -> Answer<(Search, Asked)> {
     let query = Query::parse(text, &PARAMETERS)?;
-    let names = query.given("aggregations").unwrap_or(FIRST).split(',').map(str::trim);
+    let names = query.given("aggregations").unwrap_or_default().split(',').map(str::trim);
     let names: Vec<String> = names.filter(|n| !n.is_empty()).map(str::to_owned).collect();
     let asked = Asked::read(&names, |key| query.given(key).map(str::to_owned))?;
     Ok((search::of_query(&query, instants::interval)?.0, asked))
@@ -151,7 +149,7 @@ fn of_body(body: &Bytes) -> Answer<(Search, Asked)> {
         own.extend(said.shift_remove(key).filter(|v| !v.is_null()).map(|v| (key.to_owned(), v)));
     }
     let names = match own.get("aggregations") {
-        None => vec![FIRST.to_owned()],
+        None => Vec::new(),
         Some(v) => {
             let texts = v.as_array().and_then(|l| l.iter().map(|n| n.as_str().map(str::to_owned)).collect());
             let wrong = || Problem::parameter("aggregations", &v.to_string(), "expected a list of names");
@@ -319,11 +317,9 @@ fn available(app: &App, here: &str, headers: &HeaderMap) -> Answer<Response<Body
 
 fn own_parameters() -> Vec<Value> {
     let names = ALL.map(|(n, _)| n);
-    let mut wanted = doc::query(
-        "aggregations",
-        "Which, separated by commas; total_count when absent",
-        "total_count,datetime_frequency",
-    );
+    let mut wanted =
+        doc::query("aggregations", "Which, separated by commas", "total_count,datetime_frequency");
+    wanted["required"] = json!(true);
     wanted["schema"]["pattern"] = json!(format!("^({0})(,({0})){{0,6}}$", names.join("|")));
     let precision = |name: &str, most: usize| {
         json!({"name": name, "in": "query", "description": "Length of the geohashes",
@@ -366,13 +362,15 @@ fn described_post(all: &[Value], summary: &str) -> Value {
     {
         o.shift_remove("collections");
     }
-    members["aggregations"] =
-        json!({"type": "array", "minItems": 1, "items": {"type": "string", "enum": ALL.map(|(n, _)| n)}});
     members[INTERVAL] = json!({"type": "string", "enum": ["year", "month", "day"]});
     members[CENTROID_PRECISION] = json!({"type": "integer", "minimum": 1, "maximum": cell::LONGEST});
     members[GEOMETRY_PRECISION] = json!({"type": "integer", "minimum": 1, "maximum": cell::FINEST});
     let mut body = search::body(&members);
+    body["required"] = json!(true);
     let asked = &mut body["content"]["application/json"];
+    asked["schema"]["properties"]["aggregations"] =
+        json!({"type": "array", "minItems": 1, "items": {"type": "string", "enum": ALL.map(|(n, _)| n)}});
+    asked["schema"]["required"] = json!(["aggregations"]);
     asked["example"] = json!({"aggregations": ["total_count"], "bbox": [-30, -20, 30, 20]});
     operation["requestBody"] = body;
     operation
