@@ -149,6 +149,8 @@ def test_a_collection_has_its_own_listing_and_says_what_can_be_asked(client):
         ("colections=a", "collections"),
         ("bbox=1,2,3,4&intersects=" + urllib.parse.quote('{"type":"Point","coordinates":[1,2]}'), "one of them"),
         ("filter-lang=sql&filter=a", "cql2-text"),
+        ("datetime=2020-01-01T00:00:00Z&limit=1&datetime=2020-01-02T00:00:00Z", "given twice"),
+        ("limit=1&limit=1", "given twice"),
         ("ids=" + "a," * 2000, "at most 1000"),
     ],
 )

@@ -122,6 +122,9 @@ fn what_a_table_does_not_have_is_refused_in_words() {
     std::fs::write(&file, buoys(0..30)).unwrap();
     let s = Server::start_with(&[], |data| ingest(data, &file, "buoys"));
     assert!(refused(&s, "/api/tables/buoys?dpeth_gt=1", 400).contains("the nearest is \"depth\""));
+    assert!(refused(&s, "/api/tables/buoys?f=csv&depth=1&f=json", 400).contains("given twice"));
+    // Conditions on a column may be several, and all of them hold.
+    assert_eq!(get(&s, "/api/tables/buoys?depth_ne=1.5&depth_ne=2.5&depth_le=3.5")["numberMatched"], 2);
     assert!(refused(&s, "/api/tables/buoys?depth=deep", 400).contains("expected a number"));
     assert!(refused(&s, "/api/tables/buoys@NOPE", 404).contains("no version"));
     assert!(refused(&s, "/api/tables/other", 404).contains("no table"));

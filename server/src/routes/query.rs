@@ -1,5 +1,5 @@
 //! Query parameters, parsed once and strictly: a misspelt one that is silently
-//! ignored gives a wrong answer that looks right.
+//! ignored gives a wrong answer that looks right, and so does one of two values.
 
 use axum::http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
@@ -21,7 +21,7 @@ pub fn unknown(key: &str, value: &str, what: &str, known: &[&str]) -> Problem {
 
 impl Query {
     /// # Errors
-    /// A parameter that is not in `known`, and names the nearest that is.
+    /// A parameter that is not in `known`, and names the nearest that is; one that is given twice.
     pub fn parse(text: Option<&str>, known: &[&str]) -> Result<Self, Problem> {
         let decode = |s: &str| percent_decode_str(&s.replace('+', " ")).decode_utf8_lossy().into_owned();
         let pairs: Vec<(String, String)> = text
@@ -39,7 +39,11 @@ impl Query {
     /// # Errors
     /// As [`Query::parse`].
     pub fn of(mut pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, Problem> {
-        for (key, value) in &mut pairs {
+        // Whoever takes whatever there is (WMS) has clients that repeat what an address has already.
+        let once = !known.contains(&"*");
+        for i in 0..pairs.len() {
+            let (before, rest) = pairs.split_at_mut(i);
+            let [(key, value), ..] = rest else { break };
             // OWSLib sends the name that collections list them by.
             if key == "parameter_names" && known.contains(&"parameter-name") && !known.contains(&&**key) {
                 "parameter-name".clone_into(key);
@@ -48,6 +52,11 @@ impl Query {
                 known.iter().any(|k| k == key || k.strip_suffix('*').is_some_and(|p| key.starts_with(p)));
             if !fits {
                 return Err(unknown(key, value, "parameter", known));
+            }
+            if once && let Some((_, first)) = before.iter().find(|(k, _)| k == key) {
+                let first = crate::search::cut(first);
+                let why = format!("it is given twice, before as {first:?}; expected it once");
+                return Err(Problem::parameter(key, value, why));
             }
         }
         Ok(Self(pairs))
@@ -179,6 +188,21 @@ mod tests {
         let e = Query::parse(Some("paramter-name=sst"), &["coords", "parameter-name"]).err().unwrap();
         assert!(e.detail.contains("did you mean \"parameter-name\""), "{}", e.detail);
         assert!(Query::parse(Some("dim:month=1"), &["coords", "dim:*"]).is_ok());
+    }
+
+    #[test]
+    fn a_parameter_that_is_given_twice_is_refused_whatever_its_values() {
+        let known = ["f", "parameter-name", "dim:*"];
+        for text in
+            ["f=a&f=b", "f=a&f=a", "f=&f=a", "dim:month=1&dim:month=2", "parameter-name=a&parameter_names=b"]
+        {
+            let e = Query::parse(Some(text), &known).err().unwrap();
+            assert!(e.detail.contains("given twice"), "{text}: {}", e.detail);
+        }
+        let e = Query::parse(Some("f=a&dim:month=1&f=b"), &known).err().unwrap().detail;
+        assert!(e.contains("f=\"b\"") && e.contains("\"a\""), "{e}");
+        assert!(Query::parse(Some("dim:month=1&dim:day=2"), &known).is_ok());
+        assert_eq!(Query::parse(Some("a=1&a=2"), &["*"]).unwrap().get("a"), Some("1"));
     }
 
     #[test]
