@@ -327,3 +327,42 @@ def test_schemathesis_finds_nothing(served):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     findings = done.stdout.split("= WARNINGS =")[0]
     assert done.returncode == 0, findings[-6000:]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api",
+        "/api/conformance",
+        "/api/openapi.json",
+        "/api/collections",
+        "/api/collections/ostia",
+        "/api/collections/ostia/items",
+        "/api/collections/ostia/items/ostia-sst.nc",
+        "/api/collections/ostia/queryables",
+        "/api/collections/ostia/versions",
+        "/api/collections/ostia/browse",
+        "/api/collections/ostia/browse/regions",
+        "/api/collections/ostia/aggregations",
+        "/api/collections-queryables",
+        "/api/queryables",
+        "/api/aggregations",
+        "/api/search",
+        "/api/tables",
+        "/api/recipes",
+        "/api/rules",
+    ],
+)
+def test_documents_are_asked_for_as_json_and_nothing_else(served, path):
+    _, head, _ = get(served.url + path)
+    for f in ("json", "application/json", head["Content-Type"].partition(";")[0]):
+        assert get(f"{served.url}{path}?f={f}")[0] == 200, f
+    for query, said in (("f=html", "expected json"), ("f=json&f=json", "given twice"), ("fomat=json", "did you mean")):
+        status, _, body = get(f"{served.url}{path}?{query}")
+        assert status == 400 and said in json.loads(body)["detail"], body
+
+
+def test_the_page_about_the_api_is_asked_for_as_html(served):
+    assert get(f"{served.url}/api/docs?f=html")[0] == 200
+    status, _, body = get(f"{served.url}/api/docs?f=json")
+    assert status == 400 and "expected html" in json.loads(body)["detail"]

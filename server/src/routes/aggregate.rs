@@ -132,6 +132,7 @@ impl Asked {
 
 fn of_query(text: Option<&str>) -> Answer<(Search, Asked)> {
     let query = Query::parse(text, &PARAMETERS)?;
+    query.form(JSON)?;
     let names = query.given("aggregations").unwrap_or_default().split(',').map(str::trim);
     let names: Vec<String> = names.filter(|n| !n.is_empty()).map(str::to_owned).collect();
     let asked = Asked::read(&names, |key| query.given(key).map(str::to_owned))?;
@@ -293,15 +294,22 @@ fn fill(out: &mut Value, data_type: &str, mut list: Vec<(String, u64)>, all: u64
     out["overflow"] = json!(all.saturating_sub(shown));
 }
 
-pub async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    Query::of_document(text.as_deref(), JSON)?;
     available(&app, "/api", &headers)
 }
 
 pub async fn list_of(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    RawQuery(text): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
+    Query::of_document(text.as_deref(), JSON)?;
     collections::find(&app, &id).await?;
     available(&app, &format!("/api/collections/{id}"), &headers)
 }

@@ -135,7 +135,7 @@ async fn period(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
-    Query::parse(query, &["f"])?;
+    Query::of_document(query, JSON)?;
     let collection = collections::find(app, id).await?;
     let [year, month, day] = said;
     let Some(of) = Period::parse(year, month, day) else {
@@ -174,7 +174,7 @@ async fn cells(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
-    Query::parse(query, &["f"])?;
+    Query::of_document(query, JSON)?;
     let collection = collections::find(app, id).await?;
     if hash.len() > cell::FINEST || cell::bounds(hash).is_none() {
         let expected = format!("expected a geohash of 1 to {} characters, such as u or u0", cell::FINEST);

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, Response};
 use serde_json::{Value, json};
 
 use super::query::Query;
-use super::respond::Document;
+use super::respond::{Document, JSON};
 use super::{App, doc, queryables, search, stac};
 use crate::catalog::Collection;
 use crate::problem::{Answer, Problem};
@@ -38,6 +38,7 @@ pub async fn list(
             "f",
         ],
     )?;
+    query.form(JSON)?;
     let wanted = query.bbox()?;
     let time = super::items::interval(&query)?;
     let limit = query.limit(1000, 10_000)? as usize;
@@ -168,21 +169,17 @@ pub async fn one(
 ) -> Answer<Response<Body>> {
     let query = Query::parse(query.as_deref(), &["f"])?;
     let collection = find(&app, &id).await?;
-    let body = match query.get("f") {
-        None | Some("json") => {
-            let base = app.base(&headers);
-            let mut body = described(&app, &collection, &base).await;
-            add_views(&app, &id, &base, &mut body).await?;
-            body
-        }
-        Some("edr") => stac::edr_collection(&collection, &app.base(&headers)),
-        Some(other) => {
-            return Err(Problem::parameter(
-                "f",
-                other,
-                "expected json, or edr for what OGC API EDR has of it alone",
-            ));
-        }
+    let base = app.base(&headers);
+    let body = if query.get("f").is_some_and(|f| f.eq_ignore_ascii_case("edr")) {
+        stac::edr_collection(&collection, &base)
+    } else {
+        query.form(JSON).map_err(|_| {
+            let expected = "expected json, or edr for what OGC API EDR has of it alone";
+            Problem::parameter("f", query.get("f").unwrap_or_default(), expected)
+        })?;
+        let mut body = described(&app, &collection, &base).await;
+        add_views(&app, &id, &base, &mut body).await?;
+        body
     };
     Ok(Document::json(&body)?
         .header(HeaderName::from_static("graticule-version"), &collection.version)

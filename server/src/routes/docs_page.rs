@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use axum::body::Body;
+use axum::extract::RawQuery;
 use axum::http::{HeaderMap, Response};
 use serde_json::Value;
 
+use super::query::Query;
 use super::respond::Document;
 use super::{doc, openapi};
 use crate::problem::{Answer, Kind};
@@ -15,8 +17,11 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;mar
     dt{margin-top:.8rem}dd{margin-left:1.5rem;color:#475166}small{color:#475166}\
     @media(prefers-color-scheme:dark){body{background:#10151d;color:#dfe6f0}dd,small{color:#9aa7ba}a{color:#7db4ff}}";
 
-pub async fn get(headers: HeaderMap) -> Answer<Response<Body>> {
-    Ok(Document::new("text/html; charset=utf-8", page()).answer(&headers))
+const MEDIA_TYPE: &str = "text/html; charset=utf-8";
+
+pub async fn get(RawQuery(query): RawQuery, headers: HeaderMap) -> Answer<Response<Body>> {
+    Query::of_document(query.as_deref(), MEDIA_TYPE)?;
+    Ok(Document::new(MEDIA_TYPE, page()).answer(&headers))
 }
 
 fn page() -> String {

@@ -20,6 +20,7 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
     let query = Query::parse(text.as_deref(), &search::PARAMETERS)?;
+    query.form(GEOJSON)?;
     let (mut wanted, fields) = search::of_query(&query, instants::dates)?;
     collections::find(&app, &id).await?;
     of_path(&mut wanted, &id, "/api/search")?;
@@ -60,8 +61,10 @@ pub fn of_path(wanted: &mut Search, id: &str, elsewhere: &str) -> Answer<()> {
 pub async fn one(
     State(app): State<Arc<App>>,
     Path((id, item)): Path<(String, String)>,
+    RawQuery(text): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
+    Query::of_document(text.as_deref(), GEOJSON)?;
     let collection = collections::find(&app, &id).await?;
     let (c, i) = (id.clone(), item.clone());
     let found = app.catalog.call_with(move |cat| cat.item(&c, &i)).await.map_err(Problem::internal)?;

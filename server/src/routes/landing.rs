@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-use super::respond::Document;
+use super::query::Query;
+use super::respond::{Document, JSON};
 use super::{App, doc, map, stac};
 use crate::problem::{Answer, Problem};
 
@@ -77,7 +78,12 @@ pub const CONFORMS_TO: &[&str] = &[
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/instances",
 ];
 
-pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
+pub async fn get(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    Query::of_document(query.as_deref(), JSON)?;
     let base = app.base(&headers);
     let all = app.catalog.call_with(|c| c.collections()).await.map_err(Problem::internal)?;
     let mut links = vec![
@@ -116,7 +122,8 @@ pub async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Resp
     Ok(Document::json(&body)?.answer(&headers))
 }
 
-pub async fn conformance(headers: HeaderMap) -> Answer<Response<Body>> {
+pub async fn conformance(RawQuery(query): RawQuery, headers: HeaderMap) -> Answer<Response<Body>> {
+    Query::of_document(query.as_deref(), JSON)?;
     Ok(Document::json(&json!({"conformsTo": CONFORMS_TO}))?.answer(&headers))
 }
 

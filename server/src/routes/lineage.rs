@@ -42,6 +42,7 @@ async fn answer(
     of: Option<String>,
     headers: &HeaderMap,
 ) -> Answer<Response<Body>> {
+    query.form(JSON)?;
     let text = query.given(key).ok_or_else(|| Problem::parameter(key, "", EXPECTED))?.to_owned();
     let source = Named::parse(&text).map_err(|why| Problem::parameter(key, &text, why))?;
     let limit = query.limit(100, 1000)?;

@@ -1,16 +1,19 @@
 //! `/api/openapi.json`: made from the table of routes.
 
 use axum::body::Body;
+use axum::extract::RawQuery;
 use axum::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
 
+use super::query::Query;
 use super::respond::Document;
 use super::{STORED, doc, schemas, table};
 use crate::problem::Answer;
 
 pub const MEDIA_TYPE: &str = "application/vnd.oai.openapi+json;version=3.1";
 
-pub async fn get(headers: HeaderMap) -> Answer<Response<Body>> {
+pub async fn get(RawQuery(query): RawQuery, headers: HeaderMap) -> Answer<Response<Body>> {
+    Query::of_document(query.as_deref(), MEDIA_TYPE)?;
     Ok(Document::json(&document())?.content_type(MEDIA_TYPE).answer(&headers))
 }
 

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::respond::JSON;
+use super::respond::{GEOJSON, JSON};
 use super::stac::path_segment;
 use crate::problem::{Kind, Problem};
 
@@ -32,6 +32,39 @@ impl Query {
             .map(|(k, v)| (decode(k), decode(v)))
             .collect();
         Self::of(pairs, known)
+    }
+
+    /// Of a document without parameters, but for the form that it has.
+    ///
+    /// # Errors
+    /// As [`Query::parse`] and [`Query::form`].
+    pub fn of_document(text: Option<&str>, media: &str) -> Result<(), Problem> {
+        Self::parse(text, &["f"])?.form(media)
+    }
+
+    /// `f` of a document that has one form, of this media type.
+    ///
+    /// # Errors
+    /// Another is asked for.
+    pub fn form(&self, media: &str) -> Result<(), Problem> {
+        let Some(f) = self.get("f") else { return Ok(()) };
+        let media = media.split(';').next().unwrap_or_default();
+        let known = match media {
+            GEOJSON => vec!["json", "geojson", JSON, GEOJSON],
+            JSON => vec!["json", JSON],
+            m if m.ends_with("json") => vec!["json", JSON, m],
+            m => vec![m.rsplit('/').next().unwrap_or_default(), m],
+        };
+        // The plus of a media type that was not encoded has become a space.
+        let asked = f.replace(' ', "+");
+        if known.iter().any(|k| k.eq_ignore_ascii_case(&asked)) {
+            return Ok(());
+        }
+        Err(Problem::parameter(
+            "f",
+            f,
+            format!("expected {}, which is all that this is written as", known.join(" or ")),
+        ))
     }
 
     /// From pairs that are decoded already.
@@ -203,6 +236,33 @@ mod tests {
         assert!(e.contains("f=\"b\"") && e.contains("\"a\""), "{e}");
         assert!(Query::parse(Some("dim:month=1&dim:day=2"), &known).is_ok());
         assert_eq!(Query::parse(Some("a=1&a=2"), &["*"]).unwrap().get("a"), Some("1"));
+    }
+
+    #[test]
+    fn a_document_has_the_form_that_it_has_and_no_other() {
+        let of = |text: &str, media: &str| Query::of_document(Some(text), media);
+        for (text, media) in [
+            ("", JSON),
+            ("f=", JSON),
+            ("f=json", JSON),
+            ("f=application/json", JSON),
+            ("f=JSON", GEOJSON),
+            ("f=geojson", GEOJSON),
+            ("f=application/geo+json", GEOJSON),
+            ("f=application%2Fgeo%2Bjson", GEOJSON),
+            ("f=application/schema%2Bjson", "application/schema+json"),
+            ("f=application/vnd.oai.openapi%2Bjson", "application/vnd.oai.openapi+json;version=3.1"),
+            ("f=html", "text/html; charset=utf-8"),
+        ] {
+            assert!(of(text, media).is_ok(), "{text} {media}");
+        }
+        let e = of("f=html", JSON).unwrap_err().detail;
+        assert!(e.contains("f=\"html\"") && e.contains("expected json or application/json"), "{e}");
+        assert!(
+            of("f=geojson", JSON).is_err()
+                && of("f=json", "text/html").is_err()
+                && of("g=json", JSON).is_err()
+        );
     }
 
     #[test]

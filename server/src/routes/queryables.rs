@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
 
@@ -44,7 +44,12 @@ pub fn filter(query: &Query, of: &'static Queryables) -> Answer<Option<Expr>> {
     read.map(Some).map_err(|why| Problem::parameter("filter", text, why))
 }
 
-pub async fn of_items(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
+pub async fn of_items(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    Query::of_document(query.as_deref(), SCHEMA_JSON)?;
     let id = format!("{}/api/queryables", app.base(&headers));
     answer(&schema(&ITEMS, &id, "Queryables of all collections"), &headers)
 }
@@ -52,14 +57,21 @@ pub async fn of_items(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer
 pub async fn of_items_of(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
+    Query::of_document(query.as_deref(), SCHEMA_JSON)?;
     let c = collections::find(&app, &id).await?;
     let here = format!("{}/api/collections/{id}/queryables", app.base(&headers));
     answer(&schema(&ITEMS, &here, &format!("Queryables of {}", c.title)), &headers)
 }
 
-pub async fn of_collections(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
+pub async fn of_collections(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    Query::of_document(query.as_deref(), SCHEMA_JSON)?;
     let id = format!("{}/api/collections-queryables", app.base(&headers));
     answer(&schema(&COLLECTIONS, &id, "Queryables of the search for collections"), &headers)
 }

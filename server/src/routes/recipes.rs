@@ -3,15 +3,21 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-use super::respond::Document;
+use super::query::Query;
+use super::respond::{Document, JSON};
 use super::{App, doc};
 use crate::problem::{Answer, Problem};
 
-pub async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    Query::of_document(text.as_deref(), JSON)?;
     let base = app.base(&headers);
     let folder = app.config.recipes.clone();
     let read = move || -> anyhow::Result<Vec<Value>> {

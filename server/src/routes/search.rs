@@ -47,6 +47,7 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
     let query = Query::parse(text.as_deref(), &PARAMETERS)?;
+    query.form(GEOJSON)?;
     let (wanted, fields) = of_query(&query, instants::interval)?;
     let base = app.base(&headers);
     let here = format!("{base}/api/search");

@@ -36,7 +36,12 @@ const ROWS_READ: u64 = 1000;
 /// Conditions in one request.
 const MAX_FILTERS: usize = 32;
 
-pub async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response<Body>> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+) -> Answer<Response<Body>> {
+    Query::of_document(text.as_deref(), "application/json")?;
     let base = app.base(&headers);
     let all = app.catalog.call_with(|c| c.collections()).await.map_err(Problem::internal)?;
     let tables: Vec<Value> = all

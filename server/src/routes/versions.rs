@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::auth::{authorise, guarded};
 use super::query::Query;
-use super::respond::Document;
+use super::respond::{Document, JSON};
 use super::{App, doc};
 use crate::catalog::micros_rfc3339;
 use crate::problem::{Answer, Problem};
@@ -24,6 +24,7 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
     let query = Query::parse(text.as_deref(), &["limit", "before", "f"])?;
+    query.form(JSON)?;
     let limit = query.limit(100, 1000)?;
     if crate::tables::exists(app.store.root(), &id) {
         return super::table_versions::list(&app, &id, &headers).await;
@@ -51,8 +52,10 @@ pub async fn list(
 pub async fn one(
     State(app): State<Arc<App>>,
     Path((id, version)): Path<(String, String)>,
+    RawQuery(text): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
+    Query::of_document(text.as_deref(), JSON)?;
     if crate::tables::exists(app.store.root(), &id) {
         return super::table_versions::one(&app, &id, &version, &headers).await;
     }
