@@ -7,6 +7,8 @@ use std::io::{self, Write};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
+use crate::accept;
+
 /// Below this, compression saves no packet.
 pub const MIN_BYTES: usize = 1024;
 /// Above this, what is quick comes before what is small.
@@ -28,7 +30,11 @@ impl Coding {
     /// What a request takes of text of so many bytes: the coding it likes best, and among those it
     /// likes alike the one that packs best, or quickest where there is much to pack.
     pub fn of(request: &HeaderMap, content_type: &str, bytes: usize) -> Self {
-        if bytes < MIN_BYTES || !is_text(content_type) {
+        let own = quality(request, "identity");
+        let others = quality(request, "*");
+        // Who wants none of it as it is (section 12.5.3) gets little texts and pictures packed too.
+        let is_refused = own.or(others) == Some(0);
+        if !is_refused && (bytes < MIN_BYTES || !is_text(content_type)) {
             return Self::Identity;
         }
         let order = if bytes > LARGE_BYTES {
@@ -36,10 +42,11 @@ impl Coding {
         } else {
             [Self::Brotli, Self::Zstd, Self::Gzip]
         };
-        let own = quality(request, "identity").unwrap_or(0);
-        let mut best = (Self::Identity, own);
+        // Nothing that it takes is left: it is answered as if it had not asked.
+        let mut best = (Self::Identity, own.unwrap_or(0));
         for coding in order {
-            let q = quality(request, coding.token().unwrap_or_default()).unwrap_or(0);
+            let named = quality(request, coding.token().unwrap_or_default());
+            let q = named.or(others.filter(|_| is_refused)).unwrap_or(0);
             // A client that likes text plain as much as packed did not say so of itself.
             if q > best.1 || (q == best.1 && q > 0 && best.0 == Self::Identity) {
                 best = (coding, q);
@@ -169,18 +176,8 @@ fn is_text(content_type: &str) -> bool {
 /// that say `*` are known to read none of them, and plain text is right by that too.
 pub fn quality(request: &HeaderMap, coding: &str) -> Option<u16> {
     let lists = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok());
-    for entry in lists.flat_map(|list| list.split(',')) {
-        let mut parts = entry.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        if name.eq_ignore_ascii_case(coding) {
-            let q = parts.find_map(|p| {
-                let (key, value) = p.split_once('=')?;
-                key.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().unwrap_or(0.0))
-            });
-            return Some((q.unwrap_or(1.0).clamp(0.0, 1.0) * 1000.0) as u16);
-        }
-    }
-    None
+    let mut all = lists.flat_map(accept::weighed);
+    all.find(|(name, _)| name.eq_ignore_ascii_case(coding)).map(|(_, q)| q)
 }
 
 #[cfg(test)]
@@ -204,6 +201,25 @@ mod tests {
         assert_eq!(of("identity;q=1, gzip;q=0.5"), Coding::Identity);
         assert_eq!(of("gzip;q=nonsense"), Coding::Identity);
         assert_eq!(Coding::of(&HeaderMap::new(), "application/json", 4096), Coding::Identity);
+    }
+
+    #[test]
+    fn who_refuses_things_as_they_are_gets_them_packed_where_it_takes_a_coding() {
+        for (list, coding) in [
+            ("gzip, identity;q=0", Coding::Gzip),
+            ("gzip;q=0.1, *;q=0", Coding::Gzip),
+            ("identity;q=0, *;q=0.5", Coding::Brotli),
+            ("identity;q=0, br;q=0, *", Coding::Zstd),
+            ("identity, *;q=0", Coding::Identity),
+            // What it takes is nothing at all.
+            ("identity;q=0", Coding::Identity),
+            ("*;q=0", Coding::Identity),
+            ("identity;q=0, compress", Coding::Identity),
+        ] {
+            for (text, bytes) in [("application/json", 4096), ("application/json", 10), ("image/png", 4096)] {
+                assert_eq!(Coding::of(&asked(list), text, bytes), coding, "{list} {text} {bytes}");
+            }
+        }
     }
 
     #[test]
