@@ -110,14 +110,22 @@ impl Document {
         let mut response = Response::new(Body::from_stream(nothing));
         *response.status_mut() = self.status;
         let h = response.headers_mut();
+        self.describe(h);
+        h.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        response
+    }
+
+    /// What is said of it whether it is sent or not.
+    fn describe(&self, h: &mut HeaderMap) {
         open_to_all(h);
         h.insert(header::CACHE_CONTROL, HeaderValue::from_static(self.cache));
         h.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        h.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        for (name, value) in self.headers {
-            h.append(name, value);
+        if let Some(Ok(v)) = self.modified_secs.map(|at| HeaderValue::from_str(&http_date(at))) {
+            h.insert(header::LAST_MODIFIED, v);
         }
-        response
+        for (name, value) in &self.headers {
+            h.append(name, value.clone());
+        }
     }
 
     /// Answers a request that had these headers.
@@ -128,17 +136,9 @@ impl Document {
         let etag = coding.tagged(&digest);
         let mut response = Response::new(Body::empty());
         let h = response.headers_mut();
-        open_to_all(h);
-        h.insert(header::CACHE_CONTROL, HeaderValue::from_static(self.cache));
-        h.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        self.describe(h);
         if let Ok(v) = HeaderValue::from_str(&etag) {
             h.insert(header::ETAG, v);
-        }
-        if let Some(Ok(v)) = self.modified_secs.map(|at| HeaderValue::from_str(&http_date(at))) {
-            h.insert(header::LAST_MODIFIED, v);
-        }
-        for (name, value) in self.headers {
-            h.append(name, value);
         }
         if self.status == StatusCode::OK {
             let now = Validators { etag: &etag, modified_secs: self.modified_secs };
@@ -231,6 +231,22 @@ mod tests {
             tags.push(tag);
             assert_eq!(Document::new(JSON, text.clone()).answer(&again).status(), StatusCode::NOT_MODIFIED);
         }
+    }
+
+    #[test]
+    fn what_has_not_been_made_is_described_as_what_has() {
+        let document = || {
+            Document::new(JSON, vec![b'a'; 10])
+                .modified(86_400)
+                .cache("no-store")
+                .header(HeaderName::from_static("graticule-version"), "V")
+        };
+        let sent = document().answer(&HeaderMap::new()).headers().clone();
+        let mut said = document().unmade().headers().clone();
+        said.insert(header::ETAG, sent[header::ETAG].clone());
+        said.insert(header::CONTENT_LENGTH, sent[header::CONTENT_LENGTH].clone());
+        assert_eq!(said, sent);
+        assert!(sent.contains_key(header::LAST_MODIFIED));
     }
 
     #[test]
