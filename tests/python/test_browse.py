@@ -287,7 +287,7 @@ def test_an_item_names_its_source_and_the_source_its_items(api, home):
             get(next(l["href"] for l in derived["links"] if l["rel"] == rel))
     assert get(f"{api}/collections/long/lineage?granule=daily_03.nc")["derived"] == []
     assert get(f"{api}/lineage?source=nothing.nc")["numberReturned"] == 0
-    for bad in ("lineage", "lineage?source=", "lineage?source=sha256:12", "collections/daily/lineage"):
+    for bad in ("lineage", "lineage?source=", "lineage?source=sha256:12", "collections/daily/lineage?granule="):
         code, detail = refused(f"{api}/{bad}")
         assert code == 400 and "sha256" in detail
 

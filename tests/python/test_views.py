@@ -372,6 +372,44 @@ def test_a_view_has_versions_of_its_own_that_never_change(made):
     assert e.value.code == 404
 
 
+def test_lineage_leads_from_a_view_to_its_base_and_back(made):
+    base, speed, monthly = (get(made, f"/api/collections/{c}/lineage") for c in ("winds", "speed", "monthly"))
+    version = {c["id"]: c["version"] for c in get(made, "/api/collections")["collections"]}
+    pairs = lambda found: [(f["collection"], f["version"]) for f in found]
+    assert base["derived_from"] == [] and "steps" not in base and base["version"] == version["winds"]
+    assert pairs(speed["derived_from"]) == [("winds", version["winds"])]
+    assert pairs(monthly["derived_from"]) == [("speed", version["speed"]), ("winds", version["winds"])]
+    assert (speed["steps"], monthly["steps"]) == (["keep", "formula"], ["keep", "time"])
+    assert f"version {version['winds']} of winds: keep; formula of speed, u" in speed["processing:lineage"]
+    # Back, views of views too, each after what it is of.
+    above = [(v["collection"], v["of"]) for v in base["views"]]
+    of_winds = {"speed", "spread", "climate", "seen", "polar", "smooth", "coarse"}
+    assert set(above) == {(v, "winds") for v in of_winds} | {("monthly", "speed")}
+    assert above.index(("monthly", "speed")) > above.index(("speed", "winds"))
+    assert pairs(speed["views"]) == [("monthly", version["monthly"])] and monthly["views"] == []
+    # What was made of the file is in the views of the collection that it went into.
+    (item,) = get(made, "/api/lineage?source=winds.nc")["derived"]
+    assert item["collection"] == "winds" and pairs(item["views"]) == pairs(base["views"])
+    for found in (*monthly["derived_from"], *base["views"]):
+        links = {l["rel"]: l["href"] for l in found["links"]}
+        with urllib.request.urlopen(links["version"]) as r:
+            described = json.loads(r.read())
+        assert described["id"] == found["version"] and links["collection"].endswith("/" + found["collection"])
+    # Each version says the same of itself.
+    one = get(made, f"/api/collections/monthly/versions/{version['monthly']}")
+    assert one["derived_from"] == {"collection": "speed", "version": version["speed"]}
+    link = next(l["href"] for l in one["links"] if l["rel"] == "derived_from")
+    assert link.endswith(f"/api/collections/speed/versions/{version['speed']}")
+    assert "derived_from" not in get(made, f"/api/collections/winds/versions/{version['winds']}")
+    # And so does STAC.
+    stac = get(made, "/api/collections/speed")
+    assert stac["assets"]["zarr"]["processing:lineage"] == speed["processing:lineage"]
+    assert any("/processing/" in e for e in stac["stac_extensions"])
+    (link,) = [l for l in stac["links"] if l["rel"] == "derived_from"]
+    assert link["href"].endswith("/winds") and version["winds"] in link["title"]
+    assert "processing:lineage" not in get(made, "/api/collections/winds")["assets"]["zarr"]
+
+
 def test_a_view_follows_what_it_is_of(made):
     more = daily().isel(time=slice(0, 3))
     more["time"] = pd.date_range("2024-01-29", periods=3, freq="D")
@@ -382,6 +420,8 @@ def test_a_view_follows_what_it_is_of(made):
     known = both.v.groupby("time.month").max().sel(month=[11, 12, 1])
     np.testing.assert_array_equal(opened(made, "climate", decode_times=False).v, known)
     assert len(get(made, "/api/collections/climate/versions")["versions"]) == 2
+    latest = get(made, "/api/collections/winds")["version"]
+    assert get(made, "/api/collections/climate/lineage")["derived_from"][0]["version"] == latest
     assert get(made, "/api/collections/speed")["extent"]["temporal"]["interval"][0][1].startswith("2024-01-31")
 
 

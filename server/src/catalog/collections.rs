@@ -186,6 +186,26 @@ impl Catalog {
         })
     }
 
+    /// Views of a collection, and views of these, each after what it is of; blocks.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub fn all_views_of(&self, id: &str) -> anyhow::Result<Vec<Collection>> {
+        let mut found: Vec<Collection> = Vec::new();
+        let mut next = 0;
+        let mut of = id.to_owned();
+        loop {
+            for view in self.views_of(&of)? {
+                if view != id && !found.iter().any(|c| c.id == view) {
+                    found.extend(self.collection(&view)?);
+                }
+            }
+            let Some(c) = found.get(next) else { return Ok(found) };
+            of.clone_from(&c.id);
+            next += 1;
+        }
+    }
+
     /// # Errors
     /// The catalog cannot be read.
     pub fn collection(&self, id: &str) -> anyhow::Result<Option<Collection>> {

@@ -1,4 +1,4 @@
-//! Where an item is from: links and members of the STAC extensions "processing" and "file".
+//! Where an item or a view is from: links and members of the STAC extensions "processing" and "file".
 
 use serde_json::{Map, Value, json};
 
@@ -6,6 +6,7 @@ use super::stac;
 use crate::catalog::items::Item;
 use crate::catalog::{Collection, Facts};
 use crate::store::Granule;
+use crate::views;
 
 pub const PROCESSING: &str = "https://stac-extensions.github.io/processing/v1.2.0/schema.json";
 pub const FILE: &str = "https://stac-extensions.github.io/file/v2.1.0/schema.json";
@@ -68,6 +69,43 @@ pub fn properties(i: &Item, g: &Granule, c: &Collection) -> Map<String, Value> {
         out.insert("processing:level".into(), json!(level));
     }
     out
+}
+
+/// What a view is computed from, and how: as its collection says it.
+pub fn add_view(out: &mut Value, declaration: &Value, base: &str) {
+    out["graticule:view"] = declaration.clone();
+    let Some((of, version)) = beneath(declaration) else { return };
+    if let Some(links) = out["links"].as_array_mut() {
+        let mut from =
+            stac::link("derived_from", &format!("{base}/api/collections/{of}"), "application/json");
+        from["title"] = json!(format!("{of}, of which this is computed from version {version}"));
+        links.push(from);
+    }
+    // A collection has no place of its own for the extension's members.
+    for asset in ["zarr", "zarr-version", "zarr2"] {
+        if let Some(Value::Object(asset)) = out["assets"].get_mut(asset) {
+            asset.insert("processing:lineage".into(), json!(of_view(declaration)));
+            asset.insert("processing:software".into(), json!({"graticule": env!("CARGO_PKG_VERSION")}));
+        }
+    }
+}
+
+/// The collection and the version that a version of a view is computed from.
+pub fn beneath(declaration: &Value) -> Option<(&str, &str)> {
+    Some((declaration["of"].as_str()?, declaration["version"].as_str()?))
+}
+
+/// The same in words.
+pub fn of_view(declaration: &Value) -> Option<String> {
+    let (of, version) = beneath(declaration)?;
+    let steps: Vec<String> = views::steps(declaration)
+        .into_iter()
+        .map(|step| match declaration[step].as_object().filter(|_| step == "formula") {
+            Some(of) => format!("{step} of {}", of.keys().map(String::as_str).collect::<Vec<_>>().join(", ")),
+            None => step.to_owned(),
+        })
+        .collect();
+    Some(format!("Computed when it is read, from version {version} of {of}: {}.", steps.join("; ")))
 }
 
 /// `L3` of the attribute `processing_level` (ACDD 1.3), where it names a level.

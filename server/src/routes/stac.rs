@@ -84,12 +84,7 @@ pub fn collection(c: &Collection, base: &str) -> Value {
         links.extend(counts(&here));
     }
     if let Some(view) = &f.view {
-        out["graticule:view"] = view.clone();
-        let of = view["of"].as_str().unwrap_or_default();
-        let beneath = link("derived_from", &format!("{base}/api/collections/{of}"), "application/json");
-        if let Some(links) = out["links"].as_array_mut() {
-            links.push(beneath);
-        }
+        provenance::add_view(&mut out, view, base);
     }
     let members = projection::members(f);
     for asset in ["zarr", "zarr-version"] {
@@ -105,6 +100,7 @@ pub fn collection(c: &Collection, base: &str) -> Value {
         }
         let mut extensions = vec![CUBE, VERSION];
         extensions.extend((!locatable.is_empty()).then_some(RENDER));
+        extensions.extend(f.view.as_ref().map(|_| provenance::PROCESSING));
         extensions.extend((!members.is_empty()).then_some(projection::EXTENSION));
         o.insert("stac_extensions".into(), json!(extensions));
         if locatable.iter().any(|v| v.pictured)

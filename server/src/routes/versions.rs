@@ -16,6 +16,7 @@ use super::{App, doc};
 use crate::catalog::micros_rfc3339;
 use crate::problem::{Answer, Problem};
 use crate::store::{Past, VersionInfo};
+use crate::views::View;
 
 pub async fn list(
     State(app): State<Arc<App>>,
@@ -44,7 +45,9 @@ pub async fn list(
         let next = format!("{here}/versions?limit={limit}&before={}", last.id);
         links.push(json!({"rel": "next", "type": "application/json", "href": next}));
     }
-    let list: Vec<Value> = versions.iter().map(|v| describe(v, &id, latest.as_deref(), &base)).collect();
+    let view = app.store.view(&id)?;
+    let list: Vec<Value> =
+        versions.iter().map(|v| describe(v, &id, view.as_deref(), latest.as_deref(), &base)).collect();
     let body = json!({"collection": id, "versions": list, "links": links});
     Ok(Document::json(&body)?.answer(&headers))
 }
@@ -61,11 +64,13 @@ pub async fn one(
     }
     let info = app.store.version_info(&id, &version).await?;
     let latest = app.store.latest(&id)?;
-    Ok(Document::json(&describe(&info, &id, latest.as_deref(), &app.base(&headers)))?.answer(&headers))
+    let view = app.store.view(&id)?;
+    let body = describe(&info, &id, view.as_deref(), latest.as_deref(), &app.base(&headers));
+    Ok(Document::json(&body)?.answer(&headers))
 }
 
 /// A version as JSON.
-fn describe(v: &VersionInfo, id: &str, latest: Option<&str>, base: &str) -> Value {
+fn describe(v: &VersionInfo, id: &str, view: Option<&View>, latest: Option<&str>, base: &str) -> Value {
     let pasts = |list: &[Past]| -> Vec<Value> {
         let one = |p: &Past| {
             let mut o = json!({"item": p.id, "checksum": format!("sha256:{}", p.sha256)});
@@ -101,7 +106,7 @@ fn describe(v: &VersionInfo, id: &str, latest: Option<&str>, base: &str) -> Valu
     if let Some(of) = &v.change.of {
         changes["rollback_of"] = json!(of);
     }
-    json!({
+    let mut out = json!({
         "id": v.id,
         "time": micros_rfc3339(v.time_micros),
         "message": v.message,
@@ -115,7 +120,15 @@ fn describe(v: &VersionInfo, id: &str, latest: Option<&str>, base: &str) -> Valu
             {"rel": "collection", "type": "application/json", "href": format!("{base}/api/collections/{id}")},
             {"rel": "data", "type": "application/vnd.zarr; version=3", "href": format!("{base}/zarr/{id}@{}", v.id)},
         ],
-    })
+    });
+    if let Some((view, below)) = view.and_then(|view| Some((view, view.version_beneath(&v.id)?))) {
+        out["derived_from"] = json!({"collection": view.of, "version": below});
+        let href = format!("{base}/api/collections/{}/versions/{below}", view.of);
+        if let Some(links) = out["links"].as_array_mut() {
+            links.push(json!({"rel": "derived_from", "type": "application/json", "href": href}));
+        }
+    }
+    out
 }
 
 #[derive(Deserialize)]
@@ -141,7 +154,7 @@ pub async fn roll_back(
     app.catalog.catch_up(&app.store, &id).await.map_err(Problem::internal)?;
     let info = app.store.version_info(&id, &version).await?;
     let base = app.base(&headers);
-    Ok(Document::json(&describe(&info, &id, Some(&version), &base))?
+    Ok(Document::json(&describe(&info, &id, None, Some(&version), &base))?
         .status(StatusCode::CREATED)
         .header(header::LOCATION, &format!("{base}/api/collections/{id}/versions/{version}"))
         .answer(&headers))

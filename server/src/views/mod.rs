@@ -33,6 +33,8 @@ use tree::Tree;
 
 /// Root attribute that says what a hierarchy is computed from.
 pub const ATTRIBUTE: &str = "graticule:view";
+/// The steps of a declaration, in the order in which they follow each other.
+const STEPS: [&str; 5] = ["keep", "forecast", "formula", "time", "grid"];
 /// Longer files are no declarations.
 const LONGEST: u64 = 1 << 20;
 const MOST_FORMULAS: usize = 64;
@@ -125,6 +127,11 @@ impl View {
         let (below, digest) = version.rsplit_once('.')?;
         (digest == self.digest()).then_some(below)
     }
+}
+
+/// The steps of a declaration as it stands in [`ATTRIBUTE`].
+pub fn steps(declaration: &Value) -> Vec<&'static str> {
+    STEPS.into_iter().filter(|s| declaration.get(s).is_some()).collect()
 }
 
 /// Stored chunks that one chunk of a view is made of: more take too long for somebody who waits.
