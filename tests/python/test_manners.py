@@ -1,6 +1,7 @@
 """How the server behaves as HTTP and its own description say: ranges, codings, conditions, limits, links."""
 
 import email
+import http.client
 import json
 import pathlib
 import shutil
@@ -360,6 +361,23 @@ def test_documents_are_asked_for_as_json_and_nothing_else(served, path):
     for query, said in (("f=html", "expected json"), ("f=json&f=json", "given twice"), ("fomat=json", "did you mean")):
         status, _, body = get(f"{served.url}{path}?{query}")
         assert status == 400 and said in json.loads(body)["detail"], body
+
+
+def test_an_address_that_ends_with_a_slash_is_sent_on(served):
+    for path in ("/api", "/api/collections", "/api/search", "/api/collections/ostia/items", "/api/nothing"):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port)
+        for method in ("GET", "HEAD", "POST"):
+            connection.request(method, f"{path}/?limit=1")
+            reply = connection.getresponse()
+            assert (reply.status, reply.headers["Location"], reply.read()) == (308, f"{path}?limit=1", b""), path
+            assert reply.headers["Access-Control-Allow-Origin"] == "*"
+    assert json.loads(get(f"{served.url}/api/collections/?limit=1")[2])["numberReturned"] == 1
+    assert get(f"{served.url}/api/nothing/")[0] == 404
+    # A store's folder is a key without an object, and the page is where it was.
+    for path in ("/zarr/ostia/analysed_sst/", "/zarr2/ostia/analysed_sst/", "/embed/"):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port)
+        connection.request("GET", path)
+        assert connection.getresponse().status != 308, path
 
 
 def test_the_page_about_the_api_is_asked_for_as_html(served):

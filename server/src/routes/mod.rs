@@ -57,7 +57,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderMap, Method, Response};
+use axum::http::{HeaderMap, Method, Response, Uri};
 use axum::middleware::{Next, map_response};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
@@ -502,6 +502,9 @@ async fn one_shape(request: Request, next: Next) -> Result<Response<Body>, Infal
     if request.method() == Method::OPTIONS {
         return Ok(respond::preflight());
     }
+    if let Some(there) = without_slash(request.uri()) {
+        return Ok(respond::elsewhere(&there));
+    }
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     let response = next.run(request).await;
@@ -526,6 +529,16 @@ async fn one_shape(request: Request, next: Next) -> Result<Response<Body>, Infal
     Ok(problem.into_response())
 }
 
+/// Of an address of the API that ends with a slash, as clients put them together, the one that there is.
+fn without_slash(uri: &Uri) -> Option<String> {
+    let path = uri
+        .path()
+        .strip_suffix('/')
+        .filter(|p| *p == "/api" || p.starts_with("/api/"))?
+        .trim_end_matches('/');
+    Some(uri.query().map_or_else(|| path.to_owned(), |q| format!("{path}?{q}")))
+}
+
 fn panicked(what: Box<dyn std::any::Any + Send>) -> Response<Body> {
     let text = what
         .downcast_ref::<&str>()
@@ -533,4 +546,22 @@ fn panicked(what: Box<dyn std::any::Any + Send>) -> Response<Body> {
         .or_else(|| what.downcast_ref::<String>().cloned())
         .unwrap_or_default();
     Problem::internal(format!("panic: {text}")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_at_the_end_is_taken_off_below_the_api_alone() {
+        let of = |text: &str| without_slash(&text.parse().unwrap());
+        assert_eq!(of("/api/").as_deref(), Some("/api"));
+        assert_eq!(of("/api/collections/?q=a/").as_deref(), Some("/api/collections?q=a/"));
+        assert_eq!(of("/api/collections/a//").as_deref(), Some("/api/collections/a"));
+        for stays in
+            ["/", "/api", "/api/collections", "/apis/", "/embed/", "/zarr/a/", "/api/collections/a%2F"]
+        {
+            assert_eq!(of(stays), None, "{stays}");
+        }
+    }
 }

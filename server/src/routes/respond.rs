@@ -188,6 +188,18 @@ pub fn open_to_all(h: &mut HeaderMap) {
     h.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
 }
 
+/// Sends a request on, with its method and its body (RFC 9110, section 15.4.9).
+pub fn elsewhere(path: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let h = response.headers_mut();
+    open_to_all(h);
+    if let Ok(v) = HeaderValue::from_str(path) {
+        h.insert(header::LOCATION, v);
+    }
+    response
+}
+
 /// The answer to a preflight.
 pub fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
