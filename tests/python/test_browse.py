@@ -194,6 +194,21 @@ def test_aggregations_that_cannot_be_meant_are_refused_in_words(api, query, said
     assert code == 400 and said in detail
 
 
+@pytest.mark.parametrize(
+    "path, said",
+    [
+        ("2020/13", "no month \"13\"; expected two digits, from 01 to 12"),
+        ("2020/6", "no month \"6\""),
+        ("20", "no year \"20\"; expected four digits"),
+        ("2021/02/29", "no day \"29\" of 2021-02; expected two digits, from 01 to 28"),
+        ("regions/a", "expected a geohash"),
+    ],
+)
+def test_periods_and_regions_that_there_are_not_are_refused_in_words(api, path, said):
+    code, detail = refused(f"{api}/collections/daily/browse/{path}")
+    assert code == 400 and said in detail
+
+
 def test_bodies_that_cannot_be_meant_are_refused_in_words(api):
     for body, said in (
         ({}, "total_count"),

@@ -138,6 +138,10 @@ def test_a_collection_has_its_own_listing_and_says_what_can_be_asked(client):
     "query, said",
     [
         ("datetime=2020-01-01", "2020-01-31T12:00:00Z"),
+        ("datetime=2020-02-01T00:00:00Z/2020-01-01T00:00:00Z", "ends before it begins"),
+        ("datetime=../..", "both ends are open"),
+        ("filter=S_INTERSECTS(geometry, POLYGON EMPTY)", "is empty"),
+        ('intersects={"type":"Point","coordinates":[]}', "is empty"),
         ("bbox=1,2,3", "west,south,east,north"),
         ("limit=0", "1 to 10000"),
         ("intersects={}", "GeoJSON"),

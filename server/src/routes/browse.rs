@@ -138,10 +138,10 @@ async fn period(
     Query::of_document(query, JSON)?;
     let collection = collections::find(app, id).await?;
     let [year, month, day] = said;
-    let Some(of) = Period::parse(year, month, day) else {
+    let of = Period::parse(year, month, day).map_err(|why| {
         let said: Vec<&str> = said.into_iter().flatten().collect();
-        return Err(Problem::parameter("period", &said.join("/"), "expected YYYY, YYYY/MM or YYYY/MM/DD"));
-    };
+        Problem::parameter("period", &said.join("/"), format!("{why} (YYYY, YYYY/MM or YYYY/MM/DD)"))
+    })?;
     let asked = id.to_owned();
     let (all, parts) =
         app.catalog.call_with(move |c| c.in_period(&asked, of)).await.map_err(Problem::internal)?;

@@ -92,7 +92,7 @@ pub async fn one(
 /// `datetime` as seconds since 1970, `..` or nothing for an open end.
 pub fn interval(query: &Query) -> Result<Option<(f64, f64)>, Problem> {
     let Some(text) = query.given("datetime") else { return Ok(None) };
-    instants::dates(text).map(Some).ok_or_else(|| Problem::parameter("datetime", text, search::EXPECTED_TIME))
+    instants::dates(text).map(Some).map_err(|why| Problem::parameter("datetime", text, why))
 }
 
 pub fn describe_list() -> Value {

@@ -39,7 +39,6 @@ pub const PARAMETERS: [&str; 14] = [
     "filter-crs",
     "f",
 ];
-pub const EXPECTED_TIME: &str = "expected an instant such as 2020-01-31T12:00:00Z, or an interval such as 2020-01-01T00:00:00Z/.. with .. for an open end";
 
 pub async fn get(
     State(app): State<Arc<App>>,
@@ -174,7 +173,7 @@ fn wrong<'a>(name: &'a str, value: &'a str) -> impl Fn(String) -> Problem + 'a {
 ///
 /// # Errors
 /// The first parameter that cannot be understood.
-pub fn of_query(query: &Query, time: fn(&str) -> Option<(f64, f64)>) -> Answer<(Search, Fields)> {
+pub fn of_query(query: &Query, time: fn(&str) -> Result<(f64, f64), String>) -> Answer<(Search, Fields)> {
     let list = |key: &str| -> Answer<Option<Vec<String>>> {
         let Some(text) = query.given(key) else { return Ok(None) };
         let all = text.split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty());
@@ -194,7 +193,7 @@ pub fn of_query(query: &Query, time: fn(&str) -> Option<(f64, f64)>) -> Answer<(
         out.intersects = Some(Shape::from_geojson(&value).map_err(no)?);
     }
     if let Some(text) = query.given("datetime") {
-        out.time = Some(time(text).ok_or_else(|| wrong("datetime", text)(EXPECTED_TIME.to_owned()))?);
+        out.time = Some(time(text).map_err(wrong("datetime", text))?);
     }
     out.filter = queryables::filter(query, &ITEMS)?;
     if let Some(text) = query.given("sortby") {
@@ -281,7 +280,7 @@ pub fn of_object(asked: &Map<String, Value>) -> Answer<(Search, Fields)> {
         out.intersects = Some(Shape::from_geojson(v).map_err(|e| no("intersects", &e))?);
     }
     if let Some(t) = text("datetime")? {
-        out.time = Some(instants::interval(t).ok_or_else(|| no("datetime", EXPECTED_TIME))?);
+        out.time = Some(instants::interval(t).map_err(|why| no("datetime", &why))?);
     }
     if let Some(v) = value("limit") {
         // To JSON Schema 10.0 is a whole number.

@@ -494,7 +494,11 @@ fn interval(text: &str) -> Answer<(i64, i64)> {
         }
         None => (micros(text)?, last(text)?),
     };
-    if from > to { Err(wrong()) } else { Ok((from, to)) }
+    if from > to {
+        let why = "it ends before it begins; expected the earlier end first";
+        return Err(Problem::parameter("datetime", text, why));
+    }
+    Ok((from, to))
 }
 
 fn after(token: &str) -> Answer<After> {

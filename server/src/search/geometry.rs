@@ -13,6 +13,8 @@ use super::cql2::Spatial;
 const MAX_POSITIONS: usize = 10_000;
 const TOO_MANY: &str = "too many positions";
 const MAX_DEPTH: usize = 8;
+/// Of a geometry without positions.
+pub(super) const EMPTY: &str = "the geometry is empty; expected one with positions, such as POINT(4.9 52.4) or {\"type\": \"Point\", \"coordinates\": [4.9, 52.4]}";
 /// Times that the shapes of a filter may cross themselves: each takes some kilobytes while they are related.
 const MAX_CROSSINGS: usize = 20_000;
 /// Pairs of lines, in either order, whose boxes meet: each is looked at.
@@ -37,11 +39,16 @@ impl Shape {
     /// # Errors
     /// What is not as it should be.
     pub fn read(value: &Value, most: usize) -> Result<Self, String> {
+        // Of no place nothing can be said, neither that items meet it nor that they do not.
+        let empty = |v: &Value| v.as_array().is_some_and(Vec::is_empty);
+        if empty(&value["coordinates"]) || empty(&value["geometries"]) {
+            return Err(EMPTY.to_owned());
+        }
         let mut left = most;
         let geometry = geometry(value, &mut left, 0)
             .map_err(|e| if e == TOO_MANY { format!("more than {most} positions") } else { e })?;
         if geometry.bounding_rect().is_none() {
-            return Err("the geometry is empty".to_owned());
+            return Err(EMPTY.to_owned());
         }
         Ok(Self { geometry })
     }
@@ -294,6 +301,20 @@ mod tests {
         let mut crossings = Crossings::default();
         crossings.add(&Shape::from_geojson(&bow).unwrap()).unwrap();
         assert_eq!(crossings.found, 1);
+    }
+
+    #[test]
+    fn what_is_empty_is_refused_as_such() {
+        for empty in [
+            json!({"type": "Point", "coordinates": []}),
+            json!({"type": "Polygon", "coordinates": []}),
+            json!({"type": "MultiPolygon", "coordinates": []}),
+            json!({"type": "GeometryCollection", "geometries": []}),
+            json!({"type": "GeometryCollection", "geometries": [{"type": "MultiPoint", "coordinates": []}]}),
+        ] {
+            let e = Shape::from_geojson(&empty).unwrap_err();
+            assert!(e.contains("is empty; expected one with positions"), "{empty}: {e}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod sort;
 pub mod sql;
 mod text;
 mod tokens;
+mod wkt;
 
 pub use cql2::Expr;
 pub use fields::{Fields, MAX_FIELDS};

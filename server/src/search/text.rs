@@ -1,12 +1,11 @@
 //! CQL2 text, by recursive descent: nothing is read twice, however deeply it is nested.
 
-use serde_json::{Value, json};
-
 use super::cql2::{Arithmetic, Comparison, Expr, Scalar, Span, Spatial, Temporal, comparable};
 use super::geometry::Shape;
 use super::instants;
 use super::properties::{Kind, Queryables, cut};
 use super::tokens::{Token, tokens};
+use super::wkt::wkt_kind;
 use super::{MAX_DEPTH, MAX_LISTED, MAX_OPERATORS, MAX_TEXT};
 
 /// # Errors
@@ -51,26 +50,26 @@ impl Either {
     }
 }
 
-struct Parser {
+pub(super) struct Parser {
     of: &'static Queryables,
     tokens: Vec<(Token, usize)>,
-    at: usize,
-    depth: usize,
+    pub(super) at: usize,
+    pub(super) depth: usize,
     operators: usize,
 }
 
 impl Parser {
-    fn peek(&self) -> &Token {
+    pub(super) fn peek(&self) -> &Token {
         self.tokens.get(self.at).map_or(&Token::End, |t| &t.0)
     }
 
-    fn next(&mut self) -> Token {
+    pub(super) fn next(&mut self) -> Token {
         let token = self.peek().clone();
         self.at += 1;
         token
     }
 
-    fn expected(&self, what: &str) -> String {
+    pub(super) fn expected(&self, what: &str) -> String {
         let place = self.tokens.get(self.at.min(self.tokens.len() - 1)).map_or(0, |t| t.1);
         let found = match self.peek() {
             Token::End => "the end".to_owned(),
@@ -81,17 +80,17 @@ impl Parser {
         format!("at character {}: expected {what}, found {found}", place + 1)
     }
 
-    fn takes(&mut self, sign: &str) -> bool {
+    pub(super) fn takes(&mut self, sign: &str) -> bool {
         let there = matches!(self.peek(), Token::Sign(s) if *s == sign);
         self.at += usize::from(there);
         there
     }
 
-    fn demands(&mut self, sign: &str) -> Result<(), String> {
+    pub(super) fn demands(&mut self, sign: &str) -> Result<(), String> {
         if self.takes(sign) { Ok(()) } else { Err(self.expected(&format!("{sign:?}"))) }
     }
 
-    fn keyword(&mut self, word: &str) -> bool {
+    pub(super) fn keyword(&mut self, word: &str) -> bool {
         let there = matches!(self.peek(), Token::Word(w) if w.eq_ignore_ascii_case(word));
         self.at += usize::from(there);
         there
@@ -369,75 +368,6 @@ impl Parser {
         }
         moment(self.either()?.value(self)?)
     }
-
-    fn number(&mut self) -> Result<f64, String> {
-        let minus = self.takes("-");
-        match self.next() {
-            Token::Number(n) => Ok(if minus { -n } else { n }),
-            _ => {
-                self.at -= 1;
-                Err(self.expected("a number"))
-            }
-        }
-    }
-
-    /// What follows the name of a WKT geometry, as GeoJSON.
-    fn wkt(&mut self, kind: (&str, usize)) -> Result<Value, String> {
-        let (kind, depth) = kind;
-        // Heights are read and left aside.
-        if !self.keyword("z") {
-            self.keyword("zm");
-        }
-        if kind == "GeometryCollection" {
-            self.demands("(")?;
-            let mut parts = Vec::new();
-            loop {
-                self.depth += 1;
-                let Token::Word(name) = self.next() else {
-                    return Err("a geometry collection lists geometries".to_owned());
-                };
-                let inner = wkt_kind(&name).filter(|_| self.depth < MAX_DEPTH);
-                parts.push(self.wkt(inner.ok_or_else(|| format!("{:?} is no geometry", cut(&name)))?)?);
-                self.depth -= 1;
-                if !self.takes(",") {
-                    break;
-                }
-            }
-            self.demands(")")?;
-            return Ok(json!({"type": kind, "geometries": parts}));
-        }
-        let coordinates = self.coordinates(depth, kind == "MultiPoint")?;
-        Ok(json!({"type": kind, "coordinates": coordinates}))
-    }
-
-    /// Brackets `depth` deep around positions.
-    fn coordinates(&mut self, depth: usize, loose: bool) -> Result<Value, String> {
-        self.demands("(")?;
-        let mut list = Vec::new();
-        loop {
-            // MULTIPOINT (1 2, 3 4) is as good as MULTIPOINT ((1 2), (3 4)).
-            let bracketed = matches!(self.peek(), Token::Sign("("));
-            if depth > 1 || (loose && bracketed && depth == 1) {
-                let inner = self.coordinates(depth.saturating_sub(1), loose)?;
-                list.push(inner);
-            } else {
-                let mut position = vec![self.number()?, self.number()?];
-                while position.len() < 4 && matches!(self.peek(), Token::Number(_) | Token::Sign("-")) {
-                    position.push(self.number()?);
-                }
-                list.push(json!(position));
-            }
-            if !self.takes(",") {
-                break;
-            }
-        }
-        self.demands(")")?;
-        if depth == 0 {
-            list.into_iter().next().ok_or_else(|| "a position is missing".to_owned())
-        } else {
-            Ok(list.into())
-        }
-    }
 }
 
 fn negate(not: bool, e: Expr) -> Expr {
@@ -446,20 +376,6 @@ fn negate(not: bool, e: Expr) -> Expr {
 
 fn sample(kind: &str) -> &'static str {
     if kind == "date" { "2020-01-31" } else { "2020-01-31T12:00:00Z" }
-}
-
-/// GeoJSON's name of a WKT geometry, and how deep its positions lie.
-fn wkt_kind(name: &str) -> Option<(&'static str, usize)> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "point" => ("Point", 0),
-        "linestring" => ("LineString", 1),
-        "polygon" => ("Polygon", 2),
-        "multipoint" => ("MultiPoint", 1),
-        "multilinestring" => ("MultiLineString", 2),
-        "multipolygon" => ("MultiPolygon", 3),
-        "geometrycollection" => ("GeometryCollection", 0),
-        _ => return None,
-    })
 }
 
 /// `None` for the property geometry.
@@ -577,6 +493,12 @@ mod tests {
             ("datetime > 'yesterday'", "is no instant"),
             ("geometry = 'a'", "S_INTERSECTS"),
             ("S_INTERSECTS(POINT(1 2), BBOX(0,0,3,3))", "one of its sides must be a property"),
+            ("S_INTERSECTS(geometry, POINT EMPTY)", "the geometry is empty; expected"),
+            ("S_WITHIN(POLYGON Z EMPTY, geometry)", "the geometry is empty; expected"),
+            (
+                "S_INTERSECTS(geometry, GEOMETRYCOLLECTION(POINT(1 2), LINESTRING EMPTY))",
+                "the geometry is empty",
+            ),
             ("foo(id)", "no function \"foo\""),
             ("S_INTERSECTS(geometry, POLYGON((0 0, 1 1)))", "four positions"),
             ("id = 'a' AND", "expected a condition"),

@@ -7,6 +7,7 @@
 use chrono::{Datelike, NaiveDate};
 
 use super::Kind;
+use crate::search::cut;
 
 pub const ALL: &str = "t:";
 /// Before the year 1 or after 9999: no date of RFC 3339.
@@ -23,17 +24,28 @@ pub enum Period {
 
 impl Period {
     /// From `2020`, `06` and `15`, or fewer of them.
-    pub fn parse(year: Option<&str>, month: Option<&str>, day: Option<&str>) -> Option<Self> {
+    ///
+    /// # Errors
+    /// Which of them there is not, and which there are.
+    pub fn parse(year: Option<&str>, month: Option<&str>, day: Option<&str>) -> Result<Self, String> {
         let number = |text: &str, digits: usize| {
             (text.len() == digits && text.bytes().all(|b| b.is_ascii_digit()))
                 .then(|| text.parse::<u32>().ok())?
         };
-        let Some(year) = year else { return Some(Self::All) };
-        let year = number(year, 4).and_then(|y| i32::try_from(y).ok()).filter(|y| *y >= 1)?;
-        let Some(month) = month else { return Some(Self::Year(year)) };
-        let month = number(month, 2).filter(|m| (1..=12).contains(m))?;
-        let Some(day) = day else { return Some(Self::Month(year, month)) };
-        NaiveDate::from_ymd_opt(year, month, number(day, 2)?).map(Self::Day)
+        let Some(text) = year else { return Ok(Self::All) };
+        let year = number(text, 4).and_then(|y| i32::try_from(y).ok()).filter(|y| *y >= 1);
+        let year =
+            year.ok_or_else(|| format!("no year {:?}; expected four digits, from 0001 to 9999", cut(text)))?;
+        let Some(text) = month else { return Ok(Self::Year(year)) };
+        let month = number(text, 2).filter(|m| (1..=12).contains(m));
+        let month =
+            month.ok_or_else(|| format!("no month {:?}; expected two digits, from 01 to 12", cut(text)))?;
+        let Some(text) = day else { return Ok(Self::Month(year, month)) };
+        let day = number(text, 2).and_then(|d| NaiveDate::from_ymd_opt(year, month, d));
+        day.map(Self::Day).ok_or_else(|| {
+            let last = Self::Month(year, month).days().map_or(31, |(_, last)| last.day());
+            format!("no day {:?} of {year:04}-{month:02}; expected two digits, from 01 to {last}", cut(text))
+        })
     }
 
     /// `2020-06-15`, or as much of it as is said.
@@ -84,7 +96,7 @@ impl Period {
     /// The period of a node.
     pub fn of_node(node: &str) -> Option<Self> {
         let mut parts = node.strip_prefix(ALL)?.split('-');
-        Self::parse(parts.next().filter(|p| !p.is_empty()), parts.next(), parts.next())
+        Self::parse(parts.next().filter(|p| !p.is_empty()), parts.next(), parts.next()).ok()
     }
 }
 
@@ -190,14 +202,16 @@ mod tests {
         assert_eq!(Period::parse(Some("2020"), Some("02"), Some("29")).unwrap().name(), "2020-02-29");
         assert_eq!(Period::of_node("t:2020-02"), Some(Period::Month(2020, 2)));
         assert_eq!(Period::of_node("t:"), Some(Period::All));
-        for bad in [
-            ("2021", "02", "29"),
-            ("20", "02", "01"),
-            ("2020", "2", "01"),
-            ("2020", "13", "01"),
-            ("0000", "01", "01"),
+        for ((y, m, d), said) in [
+            (("2021", "02", "29"), "no day \"29\" of 2021-02; expected two digits, from 01 to 28"),
+            (("2021", "12", "5"), "from 01 to 31"),
+            (("20", "02", "01"), "no year \"20\"; expected four digits"),
+            (("2020", "2", "01"), "no month \"2\"; expected two digits"),
+            (("2020", "13", "01"), "no month \"13\"; expected two digits, from 01 to 12"),
+            (("0000", "01", "01"), "from 0001 to 9999"),
         ] {
-            assert_eq!(Period::parse(Some(bad.0), Some(bad.1), Some(bad.2)), None);
+            let e = Period::parse(Some(y), Some(m), Some(d)).unwrap_err();
+            assert!(e.contains(said), "{y}/{m}/{d}: {e}");
         }
         assert_eq!(Period::Month(2020, 2).secs().map(|(a, b)| (b - a) / 86_400.0), Some(29.0));
     }
