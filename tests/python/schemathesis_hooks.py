@@ -66,13 +66,14 @@ def job(base, collection):
 
 @functools.cache
 def known(base):
-    """The collections of a server: cubes and tables, with their names of variables and columns."""
+    """The collections of a server: cubes and tables, with their names of variables and columns; of cubes
+    which queries they offer for places that any global grid has, and whether they offer a small picture."""
     cubes, tables = {}, {t["id"]: t["columns"] for t in read(base, "/api/tables")["tables"]}
     for c in read(base, "/api/collections?limit=1000")["collections"]:
         if c["id"] not in tables:
             west, south, east, north = c["extent"]["spatial"]["bbox"][0]
             whole = east - west > 359 and north - south > 179
-            cubes[c["id"]] = (sorted(c["parameter_names"]), whole, "thumbnail" in c["assets"])
+            cubes[c["id"]] = (sorted(c["parameter_names"]), whole and "position" in c["data_queries"], "thumbnail" in c["assets"])
     return cubes, tables
 
 

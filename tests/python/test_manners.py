@@ -13,7 +13,11 @@ import urllib.error
 import urllib.request
 
 import cramjam
+import numpy as np
 import pytest
+import xarray as xr
+from owslib.wms import WebMapService
+from owslib.wmts import WebMapTileService
 
 from conftest import ROOT, Server, binary, sample_data
 
@@ -34,7 +38,20 @@ def data(tmp_path_factory):
     rows = [f"2020-01-{1 + i % 28:02}T00:00:00Z,{i % 90},{i % 180},{i / 7:.3f}" for i in range(3000)]
     table.write_text("time,latitude,longitude,depth\n" + "\n".join(rows) + "\n")
     ingest(data, "stations", table)
+    nowhere(data)
     return data
+
+
+def nowhere(data):
+    """Two collections in which no cell has a place: numbered cells of which nothing says where they lie, and
+    times of which there is nothing besides."""
+    files = {
+        "cells": xr.Dataset({"psi": ("cell", np.arange(48.0), {"units": "1"})}),
+        "times": xr.Dataset({"time": ("time", np.arange(3), {"units": "days since 2000-01-01", "calendar": "all_leap"})}),
+    }
+    for name, made in files.items():
+        made.to_netcdf(data / f"{name}.nc")
+        ingest(data, name, data / f"{name}.nc")
 
 
 @pytest.fixture(scope="module")
@@ -317,6 +334,24 @@ def test_an_item_that_was_replaced_says_so_in_its_head(tmp_path):
         assert get(s.url + "/api/collections/days/items/b.nc")[1]["Deprecation"] is None
     finally:
         s.stop()
+
+
+@pytest.mark.parametrize("name", ["cells", "times"])
+def test_a_collection_without_places_offers_no_pictures_and_no_queries(served, name):
+    about = json.loads(get(f"{served.url}/api/collections/{name}")[2])
+    assert (about["data_queries"], about["parameter_names"], about["output_formats"]) == ({}, {}, [])
+    assert "thumbnail" not in about["assets"] and "renders" not in about
+    pictures = {"wms", "wmts", "xyz", "tilejson", "legend", "http://www.opengis.net/def/rel/ogc/1.0/map"}
+    assert not pictures & {link["rel"] for link in about["links"]}
+    # Who asks all the same is told that there are no layers, not that there is no service.
+    for version in ("1.1.1", "1.3.0"):
+        wms = WebMapService(f"{served.url}/api/collections/{name}/wms", version=version)
+        assert not wms.contents and wms.identification.title == name
+    wmts = WebMapTileService(f"{served.url}/api/collections/{name}/wmts")
+    assert not wmts.contents and "WebMercatorQuad" in wmts.tilematrixsets
+    for path in ("map", "legend", "preview.png", "map/tiles/WebMercatorQuad/0/0/0", "map/tiles/WebMercatorQuad/0/0/0?variable=sst"):
+        status, _, body = get(f"{served.url}/api/collections/{name}/{path}")
+        assert status == 404 and "has no variable whose" in json.loads(body)["detail"], path
 
 
 def test_schemathesis_finds_nothing(served):

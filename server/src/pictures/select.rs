@@ -20,15 +20,18 @@ pub const CURRENT: &str = "current";
 /// None that has a place on the Earth, or none of this name.
 pub fn variable<'a>(opened: &'a Opened, name: Option<&str>) -> Answer<&'a Variable> {
     let placed = |v: &Variable| opened.is_placed(v);
-    let Some(name) = name else {
-        return opened.cube.principal(placed).ok_or_else(|| {
-            Problem::not_found(
-                "this collection has no variable whose cells have a latitude and a longitude, of which a picture is drawn",
-            )
-        });
+    let none = || {
+        Problem::not_found(
+            "this collection has no variable whose cells have a latitude and a longitude, of which a picture is drawn",
+        )
     };
+    let Some(name) = name else { return opened.cube.principal(placed).ok_or_else(none) };
     opened.cube.variables.iter().find(|v| v.path == name && placed(v)).ok_or_else(|| {
         let known: Vec<&str> = edr::readable(opened).map(|v| v.path.as_str()).collect();
+        if known.is_empty() {
+            // Whatever had been named.
+            return none();
+        }
         Problem::parameter("variable", name, format!("expected one of {}", known.join(", ")))
     })
 }

@@ -246,7 +246,7 @@ fn edr_only(c: &Collection, base: &str, id: &str, here: &str, whole: bool) -> Va
 
 /// The EDR members; a collection of which no position can be asked has none.
 fn edr(out: &mut Map<String, Value>, f: &Facts, locatable: &[&VariableFacts], here: &str) {
-    let formats = json!(Format::ALL.map(Format::name));
+    let formats = if locatable.is_empty() { json!([]) } else { json!(Format::ALL.map(Format::name)) };
     let crs_details = json!([{"crs": "CRS84", "wkt": CRS84_WKT}]);
     let mut queries = Map::new();
     let mut heights: Vec<&str> =

@@ -6,7 +6,7 @@
 use graticule_shared::raster::MERCATOR_LATITUDE_DEG;
 use graticule_shared::time::TimeUnits;
 
-use super::super::App;
+use super::super::{App, collections, tables};
 use crate::catalog::Collection;
 use crate::catalog::facts::{DimFacts, VariableFacts};
 use crate::problem::{Answer, Problem};
@@ -51,13 +51,13 @@ impl Layer {
     }
 }
 
-/// Of one collection, or of all.
+/// Of one collection, which may have none, or of all that have some.
 ///
 /// # Errors
-/// No such collection; a dimension that does not read.
+/// No such collection, or a table; a dimension that does not read.
 pub async fn list(app: &App, only: Option<&str>) -> Answer<Vec<Group>> {
     let all = match only {
-        Some(id) => vec![super::super::map::tilesets::drawable(app, id).await?],
+        Some(id) => vec![of_a_grid(app, id).await?],
         None => app.catalog.call_with(|c| c.collections()).await.map_err(Problem::internal)?,
     };
     let mut out = Vec::new();
@@ -73,11 +73,19 @@ pub async fn list(app: &App, only: Option<&str>) -> Answer<Vec<Group>> {
                 Err(e) => return Err(e),
             }
         }
-        if !layers.is_empty() {
+        if only.is_some() || !layers.is_empty() {
             out.push(Group { collection, layers });
         }
     }
     Ok(out)
+}
+
+async fn of_a_grid(app: &App, id: &str) -> Answer<Collection> {
+    let collection = collections::find(app, id).await?;
+    if collection.facts.table.is_some() {
+        return Err(tables::is_a_table(id));
+    }
+    Ok(collection)
 }
 
 async fn layer(app: &App, collection: &Collection, v: &VariableFacts) -> Answer<Layer> {

@@ -114,7 +114,8 @@ impl About {
                         x.leaf("Title", name);
                     });
                 }
-                for group in groups {
+                // What has no layer to show is no heading either.
+                for group in groups.iter().filter(|g| !g.layers.is_empty()) {
                     x.node("Layer", &[], |x| {
                         x.leaf("Title", &group.collection.title);
                         if !group.collection.description.is_empty() {
