@@ -507,7 +507,7 @@ def test_wms_knows_the_parameters_of_ncwms(maps):
         ({"REQUEST": "GetMap"}, None, "LAYERS"),
         ({"REQUEST": "Nothing"}, "OperationNotSupported", "GetFeatureInfo"),
         ({"REQUEST": "GetMap", "LAYERS": "globe"}, "LayerNotDefined", "COLLECTION/VARIABLE"),
-        ({"REQUEST": "GetMap", "LAYERS": "globe/t,ncep/air"}, "LayerNotDefined", "LayerLimit"),
+        ({"REQUEST": "GetMap", "LAYERS": "globe/t,ncep/air"}, None, "LayerLimit"),
         ({"REQUEST": "GetMap", "LAYERS": "none/t"}, "LayerNotDefined", "no such layer"),
         ({"REQUEST": "GetMap", "LAYERS": "globe/t", "CRS": "EPSG:1"}, "InvalidCRS", "EPSG:3857"),
         ({"REQUEST": "GetMap", "LAYERS": "globe/t", "CRS": "CRS:84", "BBOX": "1,1,1,2"}, None, "minx less than maxx"),

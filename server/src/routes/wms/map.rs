@@ -11,7 +11,7 @@ use super::super::App;
 use super::super::map::CACHE;
 use super::super::ows::kvp::{self, Kvp};
 use super::super::respond::Document;
-use super::Version;
+use super::{NO_CODE, Version};
 use crate::opened::Opened;
 use crate::pictures::select::Choice;
 use crate::pictures::{Format, Request, select, style};
@@ -50,8 +50,9 @@ pub async fn layer(
     name: &str,
 ) -> Answer<(Arc<Opened>, String)> {
     if name.contains(',') {
-        return Err(Problem::parameter(key, name, "expected one layer: LayerLimit is 1")
-            .with("code", "LayerNotDefined"));
+        // Each of them may be defined, and no code of the standard says that they are too many.
+        return Err(Problem::parameter(key, name, "expected one layer a request: LayerLimit is 1")
+            .with("code", NO_CODE));
     }
     let (id, variable) = kvp::layer(key, name)?;
     let missing =

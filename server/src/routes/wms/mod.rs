@@ -20,6 +20,8 @@ use crate::problem::{Answer, Problem};
 
 pub use map::{choice, layer};
 
+/// Of a refusal that only its text explains (06-042 table E.1 has no code for it).
+pub const NO_CODE: &str = "";
 pub const OGC: (&str, &str) = ("xmlns", "http://www.opengis.net/ogc");
 
 /// Which version the client speaks.
@@ -119,6 +121,7 @@ fn exception(problem: &Problem, version: Version, headers: &HeaderMap) -> Respon
         None if problem.kind.status() == StatusCode::NOT_FOUND => Some("LayerNotDefined"),
         _ => None,
     });
+    let code = code.filter(|c| *c != NO_CODE);
     let mut x = Xml::new();
     let place = match version {
         Version::V130 => {

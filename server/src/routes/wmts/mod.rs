@@ -14,7 +14,7 @@ use super::map::{CACHE, tile};
 use super::ows::kvp::{self, Kvp};
 use super::ows::{self, xml::Xml};
 use super::respond::Document;
-use super::wms::{choice, layer, spoken};
+use super::wms::{NO_CODE, choice, layer, spoken};
 use super::{App, doc};
 use crate::pictures::{Format, Request};
 use crate::problem::{Answer, Problem};
@@ -116,7 +116,7 @@ fn exception(problem: &Problem, headers: &HeaderMap) -> Response<Body> {
     let (detail, parameter) = spoken(problem);
     let status = problem.kind.status();
     let missing = problem.detail.ends_with(kvp::REQUIRED);
-    let code = said("code").filter(|c| *c != "LayerNotDefined").unwrap_or(match () {
+    let code = said("code").filter(|c| !["LayerNotDefined", NO_CODE].contains(c)).unwrap_or(match () {
         () if status.is_server_error() => "NoApplicableCode",
         () if missing => "MissingParameterValue",
         () => "InvalidParameterValue",
