@@ -20,6 +20,8 @@ pub struct Places {
     pub stray: usize,
     /// The squared chord beyond which neighbours in the array are none on the Earth.
     limit: f64,
+    /// Of all cells, the chord that [`Places::reach`] gives.
+    farthest_reach: f64,
 }
 
 impl Places {
@@ -29,8 +31,10 @@ impl Places {
         if longitude.len() != cells || latitude.len() != cells {
             return None;
         }
+        let (limit, farthest_reach) = (4.0, 0.0);
+        let (without, repeated, stray) = (0, 0, 0);
         let mut made =
-            Self { rows, columns, longitude, latitude, without: 0, repeated: 0, stray: 0, limit: 4.0 };
+            Self { rows, columns, longitude, latitude, without, repeated, stray, limit, farthest_reach };
         let mut repeated = Vec::new();
         for r in 0..rows {
             for c in 0..columns {
@@ -63,6 +67,8 @@ impl Places {
         for i in stray {
             (made.longitude[i], made.latitude[i]) = (f64::NAN, f64::NAN);
         }
+        let reaches = (0..cells).map(|i| made.reach(i / columns, i % columns));
+        made.farthest_reach = reaches.fold(1e-9, f64::max);
         Some(made)
     }
 
@@ -127,6 +133,11 @@ impl Places {
         let squares = |v: [f64; 3]| v.iter().map(|c| c * c).sum::<f64>();
         let reach = |(along, across)| 0.6 * (squares(along) + squares(across)).sqrt();
         self.steps(row, column).map_or(0.0, reach).max(1e-9)
+    }
+
+    /// The reach of the cell that reaches farthest.
+    pub fn farthest_reach(&self) -> f64 {
+        self.farthest_reach
     }
 
     /// Steps along columns and along rows at a cell, as vectors on the unit sphere.

@@ -229,10 +229,10 @@ impl<'a> Finder<'a> {
         if !longitude.is_finite() || latitude.is_nan() || latitude.abs() > 90.0 {
             return None;
         }
-        let near = |nearest: &Nearest, columns: usize| {
+        let near = |nearest: &Nearest, columns: usize, most: f64| {
             let guess =
                 self.last.map(|l| ((l.cell[0] as usize * columns) as u32 + l.cell[1] as u32, l.vector));
-            let found = nearest.one_near(unit_vector(longitude, latitude), guess)?;
+            let found = nearest.one_within(unit_vector(longitude, latitude), guess, most)?;
             Some((u64::from(found.id), found.chord))
         };
         let (cell, chord) = match self.locator {
@@ -243,11 +243,11 @@ impl<'a> Finder<'a> {
             Locator::Healpix(grid) => ([0, grid.cell(longitude, latitude)?], 0.0),
             Locator::Curvilinear { places, nearest } => {
                 let columns = places.columns.max(1);
-                let (id, chord) = near(nearest, columns)?;
+                let (id, chord) = near(nearest, columns, places.farthest_reach())?;
                 ([id / columns as u64, id % columns as u64], chord)
             }
             Locator::Cells { nearest, .. } => {
-                let (id, chord) = near(nearest, 0)?;
+                let (id, chord) = near(nearest, 0, f64::INFINITY)?;
                 ([0, id], chord)
             }
         };

@@ -52,19 +52,30 @@ impl Nearest {
 
     /// The nearest place.
     pub fn one(&self, longitude: f64, latitude: f64) -> Option<Neighbour> {
-        self.one_near(unit_vector(longitude, latitude), None)
+        self.one_within(unit_vector(longitude, latitude), None, f64::INFINITY)
     }
 
-    /// The nearest place to a unit vector. `guess` is one of the places that may be near, and its
-    /// unit vector: found or not, it shortens the search.
-    pub fn one_near(&self, vector: [f64; 3], guess: Option<(u32, [f64; 3])>) -> Option<Neighbour> {
-        let mut found = [Neighbour { id: u32::MAX, chord: f64::INFINITY }];
+    /// The nearest place to a unit vector, unless it is farther than the chord `most`: what is far
+    /// from all places, such as what lies beside a swath, is as far from very many of them.
+    /// `guess` is one of the places that may be near, and its unit vector: found or not, it
+    /// shortens the search.
+    pub fn one_within(
+        &self,
+        vector: [f64; 3],
+        guess: Option<(u32, [f64; 3])>,
+        most: f64,
+    ) -> Option<Neighbour> {
+        // Places are kept in float32.
+        let mut found = [Neighbour { id: u32::MAX, chord: most + 1e-6 }];
         if let Some((id, at)) = guess {
             // Rounded as it is kept, so that the very same distance is found again.
-            found[0] = Neighbour { id, chord: chord(at.map(|v| f64::from(v as f32)), vector) };
+            let chord = chord(at.map(|v| f64::from(v as f32)), vector);
+            if chord < found[0].chord {
+                found[0] = Neighbour { id, chord };
+            }
         }
         self.fill(vector, &mut found);
-        found.first().copied().filter(|n| n.chord.is_finite())
+        found.first().copied().filter(|n| n.id != u32::MAX && n.chord.is_finite())
     }
 
     /// The `N` nearest places to a unit vector, nearest first; infinitely far where there are fewer.
@@ -175,10 +186,23 @@ mod tests {
         let mut last = None;
         for i in 0..2000u32 {
             let (lon, lat) = (f64::from(i) * 0.37, (f64::from(i) * 0.083).sin() * 90.0);
-            let found = tree.one_near(unit_vector(lon, lat), last).unwrap();
+            let found = tree.one_within(unit_vector(lon, lat), last, f64::INFINITY).unwrap();
             assert_eq!(Some(found), tree.one(lon, lat));
             let (x, y) = places[found.id as usize];
             last = Some((found.id, unit_vector(x, y)));
+        }
+    }
+
+    #[test]
+    fn what_is_farther_than_it_may_be_is_not_found_and_all_else_is() {
+        let places = spiral(500);
+        let tree = Nearest::new(places.iter().copied());
+        for i in 0..500u32 {
+            let (lon, lat) = (f64::from(i) * 0.71, (f64::from(i) * 0.031).sin() * 90.0);
+            let found = tree.one(lon, lat).unwrap();
+            let within = |most| tree.one_within(unit_vector(lon, lat), None, most);
+            assert_eq!(within(found.chord), Some(found));
+            assert_eq!(within(found.chord - 1e-5), None);
         }
     }
 

@@ -97,7 +97,8 @@ impl<'a> Quads<'a> {
 
     fn search(&mut self, at: &Here) -> Option<[i64; 2]> {
         let columns = self.places.columns.max(1);
-        let found = self.nearest.one_near(at.vector, self.guess)?;
+        let most = FAR * self.places.farthest_reach();
+        let found = self.nearest.one_within(at.vector, self.guess, most)?;
         let (r, c) = (found.id as usize / columns, found.id as usize % columns);
         self.guess = centre(self.places, r as i64, c as i64).map(|v| (found.id, v));
         if found.chord > FAR * self.places.reach(r, c) {
