@@ -76,7 +76,11 @@ impl Opened {
             return Ok(Arc::clone(v));
         }
         let array = self.array(path)?;
-        let &[len] = array.shape.as_slice() else { bail!("{path}: not one-dimensional") };
+        let len = match array.shape.as_slice() {
+            [] => 1,
+            [len] => *len,
+            _ => bail!("{path}: not one-dimensional"),
+        };
         if len > MAX_AXIS_LEN {
             bail!("{path}: {len} values, more than the {MAX_AXIS_LEN} that are read as an axis");
         }

@@ -192,7 +192,7 @@ impl Problem {
     }
 
     /// The parameter whose value is refused.
-    fn refused_parameter(&self) -> Option<&str> {
+    pub fn refused_parameter(&self) -> Option<&str> {
         self.extra.iter().find(|(k, _)| *k == "parameter").and_then(|(_, v)| v.as_str())
     }
 

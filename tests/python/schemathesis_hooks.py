@@ -111,6 +111,9 @@ def query(of, names, path):
     place_and_time(of)
     if "bbox" in of:
         of["bbox"] = ",".join(in_order(of["bbox"].split(",")))
+    if "bbox" in of and "within" in of:
+        # Any other may have nothing of the circle.
+        of["bbox"] = "-180,-90,180,90"
     if "intersects" in of:
         of["intersects"] = json.dumps(pick(SHAPES, of["intersects"]))
     if "filter" in of:

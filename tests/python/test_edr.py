@@ -220,6 +220,11 @@ def test_times_are_instants_in_tables_and_a_table_has_a_row_for_each(ncep):
     np.testing.assert_allclose(netcdf.air.values[1], values(answer["coverages"][1], "air"), rtol=1e-6)
 
 
+def test_parameters_may_be_named_one_by_one(server, eraint):
+    url = f"{server.url}/api/collections/eraint_uvz/position?coords=POINT(10%2050)&f=CSV"
+    assert ask(f"{url}&parameter-name=u&parameter-name=v")[0] == ask(f"{url}&parameter-name=u,v")[0]
+
+
 def test_bilinear_is_xarrays_interpolation(ncep):
     source = ncep.source
     for lon, lat in [(4.9, 52.4), (-30.1, -10.2), (179.4, 0.3), (0.0, 89.0)]:
@@ -272,6 +277,25 @@ def test_a_path_meets_each_cell_once_and_in_order(ncep):
     source = ncep.source.air.isel(time=6)
     lon = path[:, 0] if source.lon.min() < 0 else path[:, 0] % 360
     known = [float(source.sel(lon=x, lat=y)) for x, y in zip(lon, path[:, 1])]
+    np.testing.assert_allclose(values(answer, "air")[0], known, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wkt", ["LINESTRING(170.3 -10.2,195.4 11.3)", "LINESTRING(-40.2 61.3,20.9 33.3,24.1 70.7)"])
+def test_a_path_meets_the_cells_that_it_only_nicks(ncep, wkt):
+    line = shapely.from_wkt(wkt)
+    source = ncep.source
+    inside = {}
+    for x in np.arange(-60, 200, 2.5):
+        for y in np.arange(-20, 80, 2.5):
+            length = line.intersection(shapely.box(x - 1.25, y - 1.25, x + 1.25, y + 1.25)).length
+            if length > 0:
+                inside[(x + 180) % 360 - 180, y] = length
+    answer = coverage(ncep, "ncep", "trajectory", coords=wkt, parameter_name="air", datetime="1996-07-01")
+    found = [tuple(p) for p in places(answer).tolist()]
+    assert {cell for cell, length in inside.items() if length > 0.01} <= set(found) <= set(inside)
+    # The antimeridian is the source's 180.
+    turn = lambda x: x % 360 if source.lon.min() >= 0 or x == -180 else x
+    known = [float(source.air.isel(time=6).sel(lon=turn(x), lat=y)) for x, y in found]
     np.testing.assert_allclose(values(answer, "air")[0], known, rtol=1e-6)
 
 

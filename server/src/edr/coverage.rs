@@ -13,6 +13,8 @@ pub struct Selected {
     pub labels: Labels,
     pub units: Option<String>,
     pub positive: Option<String>,
+    /// True of a scalar coordinate, which is no dimension of what is stored.
+    pub is_scalar: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +62,7 @@ impl Selected {
             role: self.role,
             units: self.units.clone(),
             positive: self.positive.clone(),
+            is_scalar: self.is_scalar,
         }
     }
 }
@@ -159,6 +162,7 @@ mod tests {
                 labels: Labels::Numbers(vec![1.0]),
                 units: Some(units.to_owned()),
                 positive: positive.map(str::to_owned),
+                is_scalar: false,
             };
             dim.positive()
         };

@@ -18,6 +18,7 @@ mod path;
 pub mod places;
 mod plan;
 pub mod region;
+pub mod scalars;
 mod select;
 pub mod shape;
 mod split;
@@ -81,6 +82,15 @@ pub enum Method {
     Nearest,
     /// Between the centres of four cells; no data where one of them that counts has none.
     Bilinear,
+}
+
+/// Where a CF standard name is explained; `None` of what is none by its form.
+pub fn property(standard_name: &str) -> Option<String> {
+    let is_name = |n: &str| {
+        n.starts_with(|c: char| c.is_ascii_lowercase())
+            && n.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    is_name(standard_name).then(|| format!("http://vocab.nerc.ac.uk/standard_name/{standard_name}/"))
 }
 
 /// Latitudes and longitudes of a separable grid.

@@ -22,6 +22,10 @@ use crate::problem::{Answer, Problem};
 /// Places of a path that are looked at.
 const MAX_LOOKS: u64 = 1 << 20;
 
+/// Halvings of the way between two looks, in search of a cell between theirs: what is found of a
+/// cell's corner is a thousandth of its width.
+const BISECTIONS: u32 = 8;
+
 pub struct Path {
     pub samples: Vec<Sample>,
     /// Looks that were made, and how many degrees they are apart at most.
@@ -61,25 +65,60 @@ pub fn samples(grid: &Grid, lines: &[Vec<Vertex>]) -> Answer<Option<Path>> {
             if looks.saturating_add(count) > MAX_LOOKS {
                 return Err(split::too_long(lines, step_deg, MAX_LOOKS));
             }
-            for i in u64::from(leg > 0)..=count {
-                let part = i as f64 / count as f64;
+            let cell = |part: f64| {
                 let between = |a: f64, b: f64| a + (b - a) * part;
-                let both = |a: Option<f64>, b: Option<f64>| Some(between(a?, b?));
-                let (longitude, latitude) =
-                    (between(a.longitude, b.longitude), between(a.latitude, b.latitude));
-                let Some(cell) = grid.cell(longitude, latitude) else { continue };
-                let (z, m) = (both(a.z, b.z), both(a.m, b.m));
-                // Within one cell a vertex counts where it is at another time or height.
-                let vertex = i == count && (z.is_some() || m.is_some());
-                let same = samples.last().is_some_and(|s| s.cell.flat == cell.flat);
-                if !same || (vertex && samples.last().is_some_and(|s| s.z != z || s.m != m)) {
-                    samples.push(Sample { cell, look: looks + i, z, m });
+                grid.cell(between(a.longitude, b.longitude), between(a.latitude, b.latitude))
+            };
+            let mut found: Vec<(f64, Option<Cell>)> = Vec::new();
+            let mut last: Option<(f64, Option<Cell>)> = None;
+            for i in 0..=count {
+                let part = i as f64 / count as f64;
+                let here = (part, cell(part));
+                found.clear();
+                if let Some(last) = last {
+                    nicked(grid, &cell, last, here, BISECTIONS, &mut found);
+                }
+                last = Some(here);
+                // Where the leg begins is where the last one ended.
+                found.extend((i > 0 || leg == 0).then_some(here));
+                for (part, cell) in found.iter().filter_map(|(part, cell)| Some((*part, (*cell)?))) {
+                    let both = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + (b - a) * part);
+                    let (z, m) = (both(a.z, b.z), both(a.m, b.m));
+                    // Within one cell a vertex counts where it is at another time or height.
+                    let vertex = part == 1.0 && (z.is_some() || m.is_some());
+                    let same = samples.last().is_some_and(|s| s.cell.flat == cell.flat);
+                    if !same || (vertex && samples.last().is_some_and(|s| s.z != z || s.m != m)) {
+                        samples.push(Sample { cell, look: looks + i, z, m });
+                    }
                 }
             }
             looks += count;
         }
     }
     Ok((!samples.is_empty()).then_some(Path { samples, looks, step_deg }))
+}
+
+/// Cells of which a leg has a corner between two looks that found cells that are not beside each other.
+fn nicked(
+    grid: &Grid,
+    cell: &impl Fn(f64) -> Option<Cell>,
+    (from, a): (f64, Option<Cell>),
+    (to, b): (f64, Option<Cell>),
+    left: u32,
+    out: &mut Vec<(f64, Option<Cell>)>,
+) {
+    let flat = |c: Option<Cell>| c.map(|c| c.flat);
+    let beside = a.zip(b).is_some_and(|(a, b)| grid.are_beside(a.flat, b.flat));
+    if left == 0 || flat(a) == flat(b) || beside {
+        return;
+    }
+    let part = f64::midpoint(from, to);
+    let middle = (part, cell(part));
+    nicked(grid, cell, (from, a), middle, left - 1, out);
+    if flat(middle.1) != flat(a) && flat(middle.1) != flat(b) {
+        out.push(middle);
+    }
+    nicked(grid, cell, middle, (to, b), left - 1, out);
 }
 
 /// The dimensions that the path itself goes along, by place in the list, and for each sample
@@ -200,6 +239,7 @@ pub(super) async fn coverages(opened: &Arc<Opened>, path: &Path, parts: &[&Part]
         let left: Vec<Selected> = (part.dims.iter().enumerate())
             .filter(|(i, _)| Some(*i) != own.time && Some(*i) != own.height)
             .map(|(_, d)| d.clone())
+            .chain(part.scalars.iter().cloned())
             .collect();
         let count = path.samples.len();
         let steps: usize = left.iter().map(|d| d.indices.len()).product();

@@ -141,6 +141,15 @@ impl Grid {
         }
     }
 
+    /// True of two cells with a side in common by their rows and columns; unknown of lists.
+    pub fn are_beside(&self, a: u64, b: u64) -> bool {
+        let [_, columns] = *self.shape.as_slice() else { return false };
+        let columns = columns.max(1);
+        let (down, across) = ((a / columns).abs_diff(b / columns), (a % columns).abs_diff(b % columns));
+        // The seam of a grid around the Earth, which another grid's ends are too far apart for.
+        down + across == 1 || (down == 0 && across + 1 == columns)
+    }
+
     /// Why a place is outside, and what the grid spans.
     pub fn outside(&self, variable: &Variable, longitude: f64, latitude: f64) -> String {
         match &self.kind {
@@ -150,6 +159,9 @@ impl Grid {
                     Some(_) => ("longitude", longitude, &axes.1),
                 };
                 let (a, b) = axis.edges();
+                // In the turn that the place counts in, where the grid is not around the Earth.
+                let turn = if name == "longitude" && a.min(b) >= 180.0 { 360.0 } else { 0.0 };
+                let (a, b) = (a - turn, b - turn);
                 format!("{name} {value} is outside the grid, which spans {} to {}", a.min(b), a.max(b))
             }
             GridKind::Found(locator) => {
@@ -177,16 +189,22 @@ impl Grid {
                 GridKind::Axes(axes) => window(axes, &region),
                 GridKind::Found(locator) => listed(locator, &region)?,
             };
-            // A box around cells of a circle has these or none.
-            let is_part = matches!(region, Region::Circles { clip: Some(_), .. });
-            Ok(found.or_else(|| grid.middle(&region).filter(|_| !is_part)))
+            Ok(found.or_else(|| match region {
+                // The box has the circle's middle, or has nothing of it.
+                Region::Circles { centres, angle_deg, clip: Some(b) } => {
+                    let circle = Region::of_circles(centres, angle_deg, None);
+                    let (x, y) = circle.middle();
+                    grid.middle(&circle).filter(|_| Region::of_box(b).contains(x, y))
+                }
+                region => grid.middle(&region),
+            }))
         })
         .await
     }
 
     fn middle(&self, region: &Region) -> Option<Chosen> {
-        let [w, s, e, n] = region.bounds();
-        let cell = self.cell((w + e) / 2.0, (s + n) / 2.0)?;
+        let (x, y) = region.middle();
+        let cell = self.cell(x, y)?;
         let domain = match &self.kind {
             GridKind::Axes(_) => {
                 Domain::Grid { latitude: vec![cell.latitude], longitude: vec![cell.longitude], outside: None }

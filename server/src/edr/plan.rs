@@ -12,7 +12,7 @@ use super::inside::Chosen;
 use super::path::{self, Path};
 use super::places::{self, Cell, Grid};
 use super::split::{self, Most};
-use super::{Choice, Method, Query, Request, select};
+use super::{Choice, Method, Query, Region, Request, scalars, select};
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
 
@@ -32,12 +32,19 @@ pub struct Plan {
 pub(super) struct Part {
     pub variable: Variable,
     pub dims: Vec<Selected>,
+    /// Times and levels that are no dimensions of it.
+    pub scalars: Vec<Selected>,
     /// Which of the plan's spots.
     pub spot: usize,
     pub cost: Cost,
 }
 
 impl Part {
+    /// All that is known of a value but its place.
+    pub fn labels(&self) -> Vec<Selected> {
+        self.dims.iter().chain(&self.scalars).cloned().collect()
+    }
+
     pub fn steps(&self) -> u64 {
         self.dims.iter().map(|d| d.indices.len() as u64).fold(1, u64::saturating_mul)
     }
@@ -69,13 +76,14 @@ impl Plan {
             return Err(split::too_many(points, MAX_POINTS));
         }
         let variables = chosen(opened, request.parameters.as_deref())?;
-        check_dims(&variables, &request.choice)?;
+        check_dims(opened, &variables, &request.choice)?;
+        let told = |role: Role| variables.iter().flat_map(|v| v.leading()).any(|d| d.role == role);
         check_path(&variables, request)?;
         let (query, given) = (request.query.clone(), request.choice.dims.clone());
         let mut plan = Self { parts: Vec::new(), spots: Vec::new(), query, given, cost: Cost::default() };
         let mut grids: Vec<(&Horizontal, Option<usize>)> = Vec::new();
         let mut beside = None;
-        for variable in variables {
+        for variable in variables.iter().copied() {
             let Some(horizontal) = variable.horizontal() else { continue };
             let known = grids.iter().find(|(h, _)| *h == horizontal).map(|(_, spot)| *spot);
             let spot = match known {
@@ -101,7 +109,16 @@ impl Plan {
             for dim in variable.leading() {
                 dims.push(select::along(opened, dim, &request.choice).await?);
             }
-            plan.parts.push(Part { variable: variable.clone(), dims, spot, cost: Cost::default() });
+            let scalars = match scalars::selected(opened, variable, &request.choice, |role| !told(role)).await
+            {
+                Ok(scalars) => scalars,
+                // It is of another time or level; others may be of this one.
+                Err(why) => {
+                    beside.get_or_insert(why);
+                    continue;
+                }
+            };
+            plan.parts.push(Part { variable: variable.clone(), dims, scalars, spot, cost: Cost::default() });
         }
         if let (true, Some(why)) = (plan.parts.is_empty(), beside) {
             return Err(why);
@@ -161,11 +178,12 @@ impl Plan {
                             gather::values(opened, &part.variable, &part.dims, &chosen.at).await?;
                         blank(&chosen.domain, &mut values);
                         let field = Field { variable: part.variable.clone(), values };
-                        match here.iter_mut().find(|c| c.dims == part.dims) {
+                        let dims = part.labels();
+                        match here.iter_mut().find(|c| c.dims == dims) {
                             Some(c) => c.fields.push(field),
                             None => here.push(Coverage {
                                 domain: chosen.domain.clone(),
-                                dims: part.dims.clone(),
+                                dims,
                                 fields: vec![field],
                             }),
                         }
@@ -202,10 +220,11 @@ impl Plan {
     /// How many sets of dimensions the variables of a spot have.
     fn groups(&self, spot: &Spot) -> usize {
         let own = |p: &&Part| self.spots.get(p.spot).is_some_and(|s| std::ptr::eq(s, spot));
-        let mut seen: Vec<&[Selected]> = Vec::new();
+        let mut seen: Vec<Vec<Selected>> = Vec::new();
         for part in self.parts.iter().filter(own) {
-            if !seen.contains(&part.dims.as_slice()) {
-                seen.push(&part.dims);
+            let labels = part.labels();
+            if !seen.contains(&labels) {
+                seen.push(labels);
             }
         }
         seen.len()
@@ -300,15 +319,16 @@ async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> A
         Query::Region(region) => match grid.within(region).await? {
             Some(chosen) => Ok(Spot::Region(Box::new(chosen))),
             None => {
-                let [w, s, e, n] = region.bounds();
-                let (x, y) = ((w + e) / 2.0, (s + n) / 2.0);
-                let why = grid.outside(variable, x, y);
+                let (x, y) = region.middle();
                 let (name, value) = region.given();
-                Err(Problem::parameter(
-                    name,
-                    &value,
-                    format!("no cell lies in it; of its middle, {x} {y}: {why}"),
-                ))
+                let why = match region {
+                    Region::Circles { clip: Some(_), .. } => "no cell lies in it and in its bbox".to_owned(),
+                    _ => {
+                        let why = grid.outside(variable, x, y);
+                        format!("no cell lies in it; of its middle, {x} {y}: {why}")
+                    }
+                };
+                Err(Problem::parameter(name, &value, why))
             }
         },
         Query::Path(lines) => {
@@ -337,6 +357,7 @@ async fn points_of(opened: &Arc<Opened>, points: &[Option<Point>], parts: &[&Par
     let mut here: Vec<Vec<Coverage>> = there.iter().map(|_| Vec::new()).collect();
     for part in parts {
         let values = gather::values(opened, &part.variable, &part.dims, &at).await?;
+        let dims = part.labels();
         let mut from = 0;
         for (point, list) in there.iter().zip(&mut here) {
             let mixed = |step: &[f64]| {
@@ -347,11 +368,11 @@ async fn points_of(opened: &Arc<Opened>, points: &[Option<Point>], parts: &[&Par
             let own: Vec<f64> = values.chunks(at.count().max(1)).map(mixed).collect();
             let field = Field { variable: part.variable.clone(), values: own };
             from += point.cells.len();
-            match list.iter_mut().find(|c| c.dims == part.dims) {
+            match list.iter_mut().find(|c| c.dims == dims) {
                 Some(c) => c.fields.push(field),
                 None => list.push(Coverage {
                     domain: Domain::Point { longitude: point.longitude, latitude: point.latitude },
-                    dims: part.dims.clone(),
+                    dims: dims.clone(),
                     fields: vec![field],
                 }),
             }
@@ -390,7 +411,7 @@ fn chosen<'a>(opened: &'a Opened, names: Option<&[String]>) -> Answer<Vec<&'a Va
 ///
 /// # Errors
 /// A dimension that none of the variables has.
-pub fn check_dims(variables: &[&Variable], choice: &Choice) -> Answer<()> {
+pub fn check_dims(opened: &Opened, variables: &[&Variable], choice: &Choice) -> Answer<()> {
     let dims: Vec<_> = variables.iter().flat_map(|v| v.leading()).collect();
     for (name, value) in &choice.dims {
         if !dims.iter().any(|d| d.name == *name) {
@@ -410,6 +431,9 @@ pub fn check_dims(variables: &[&Variable], choice: &Choice) -> Answer<()> {
         let Some(value) = asked else { continue };
         let mut own = dims.iter().filter(|d| d.role == role).peekable();
         let Some(&first) = own.peek() else {
+            if variables.iter().any(|v| scalars::of(opened, v).iter().any(|d| d.role == role)) {
+                continue;
+            }
             return Err(Problem::parameter(name, value, format!("this collection has no {what} dimension")));
         };
         // What is asked of steps that are no instants would be passed over.
@@ -444,8 +468,8 @@ fn check_path(variables: &[&Variable], request: &Request) -> Answer<()> {
             return Err(Problem::parameter(name, value, "the path's own coordinates say this already"));
         }
         if drawn && !variables.iter().flat_map(|v| v.leading()).any(|d| d.role == role) {
-            let why = format!("this collection has no {what} dimension");
-            return Err(Problem::parameter(name, "in coords", why));
+            let why = format!("it says {name} of its places, and this collection has no {what} dimension");
+            return Err(Problem::parameter("coords", "LINESTRING…", why));
         }
     }
     Ok(())
@@ -471,6 +495,7 @@ pub async fn at(
         labels: Labels::Numbers(Vec::new()),
         units: None,
         positive: None,
+        is_scalar: false,
     };
     let dims: Vec<Selected> = variable.leading().iter().zip(indices).map(one).collect();
     let values = gather::values(opened, variable, &dims, &Where::List(vec![cell.flat])).await?;

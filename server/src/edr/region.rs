@@ -67,6 +67,12 @@ impl Region {
         }
     }
 
+    /// The middle of its bounds.
+    pub fn middle(&self) -> (f64, f64) {
+        let [w, s, e, n] = self.bounds();
+        ((w + e) / 2.0, (s + n) / 2.0)
+    }
+
     /// The parameter that says it, and what was said, of several polygons or circles the first.
     pub fn given(&self) -> (&'static str, String) {
         let pairs =

@@ -66,6 +66,7 @@ pub async fn along(opened: &Arc<Opened>, dim: &Dim, choice: &Choice) -> Answer<S
         labels,
         units: dim.units.clone(),
         positive: dim.positive.clone(),
+        is_scalar: false,
     })
 }
 
@@ -126,6 +127,9 @@ fn times(text: &str, values: &[f64], units: &TimeUnits) -> Answer<Vec<u64>> {
     let high = to.map_or(f64::INFINITY, |t| units.encode(t) + slack);
     let found: Vec<u64> =
         values.iter().enumerate().filter(|(_, v)| **v >= low && **v <= high).map(|(i, _)| i as u64).collect();
+    if low > high {
+        return Err(wrong("the interval ends before it begins; expected start/end".to_owned()));
+    }
     if found.is_empty() {
         return Err(wrong(format!("there is no time step; {}", there(from))));
     }

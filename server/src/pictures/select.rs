@@ -60,7 +60,11 @@ fn by_number<'a>(variable: &Variable, choice: &'a Choice) -> Cow<'a, Choice> {
 /// A dimension, a time or a level that the variable does not have.
 pub async fn indices(opened: &Arc<Opened>, variable: &Variable, choice: &Choice) -> Answer<Vec<u64>> {
     let choice = &*by_number(variable, choice);
-    edr::check_dims(&[variable], choice)?;
+    edr::check_dims(opened, &[variable], choice)?;
+    let told = |role: Role| variable.leading().iter().any(|d| d.role == role);
+    let current = choice.datetime.as_deref() == Some(CURRENT);
+    edr::scalars::selected(opened, variable, choice, |role| !told(role) && !(role == Role::T && current))
+        .await?;
     let mut out = Vec::with_capacity(variable.leading().len());
     for dim in variable.leading() {
         let named = choice.dims.iter().any(|(name, _)| *name == dim.name);

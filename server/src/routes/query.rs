@@ -1,6 +1,8 @@
 //! Query parameters, parsed once and strictly: a misspelt one that is silently
 //! ignored gives a wrong answer that looks right, and so does one of two values.
 
+use std::collections::{HashMap, HashSet};
+
 use axum::http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -9,13 +11,17 @@ use super::respond::{GEOJSON, JSON};
 use super::stac::path_segment;
 use crate::problem::{Kind, Problem};
 
+/// Parameters that are lists.
+const LISTS: [&str; 4] = ["parameter-name", "collections", "ids", "fields"];
+
 pub struct Query(Vec<(String, String)>);
 
 /// A name that is none of `known`: which are, and which is nearest.
 pub fn unknown(key: &str, value: &str, what: &str, known: &[&str]) -> Problem {
     let likeness = |k: &str| strsim::jaro_winkler(k, key);
     let near = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let near = near.filter(|k| likeness(k) > 0.7).map_or(String::new(), |k| format!("; did you mean {k:?}?"));
+    let near =
+        near.filter(|k| likeness(k) > 0.85).map_or(String::new(), |k| format!("; did you mean {k:?}?"));
     Problem::parameter(key, value, format!("no such {what} here; known are {}{near}", known.join(", ")))
 }
 
@@ -71,28 +77,42 @@ impl Query {
     ///
     /// # Errors
     /// As [`Query::parse`].
-    pub fn of(mut pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, Problem> {
+    pub fn of(pairs: Vec<(String, String)>, known: &[&str]) -> Result<Self, Problem> {
         // Whoever takes whatever there is (WMS) has clients that repeat what an address has already.
         let once = !known.contains(&"*");
-        for i in 0..pairs.len() {
-            let (before, rest) = pairs.split_at_mut(i);
-            let [(key, value), ..] = rest else { break };
+        let mut out: Vec<(String, String)> = Vec::with_capacity(pairs.len());
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for (mut key, value) in pairs {
             // OWSLib sends the name that collections list them by.
-            if key == "parameter_names" && known.contains(&"parameter-name") && !known.contains(&&**key) {
-                "parameter-name".clone_into(key);
+            if key == "parameter_names" && known.contains(&"parameter-name") && !known.contains(&&*key) {
+                "parameter-name".clone_into(&mut key);
             }
             let fits =
-                known.iter().any(|k| k == key || k.strip_suffix('*').is_some_and(|p| key.starts_with(p)));
+                known.iter().any(|k| *k == key || k.strip_suffix('*').is_some_and(|p| key.starts_with(p)));
             if !fits {
-                return Err(unknown(key, value, "parameter", known));
+                return Err(unknown(&key, &value, "parameter", known));
             }
-            if once && let Some((_, first)) = before.iter().find(|(k, _)| k == key) {
-                let first = crate::search::cut(first);
-                let why = format!("it is given twice, before as {first:?}; expected it once");
-                return Err(Problem::parameter(key, value, why));
+            let known = places.get(&key).filter(|_| once).and_then(|i| out.get_mut(*i));
+            match known {
+                None => {
+                    places.insert(key.clone(), out.len());
+                    out.push((key, value));
+                }
+                // Lists are given by commas, or one by one as many HTTP clients do.
+                Some((_, list)) if LISTS.contains(&&*key) => {
+                    list.push(',');
+                    list.push_str(&value);
+                }
+                Some((_, first)) => {
+                    let why = format!(
+                        "it is given twice, before as {:?}; expected it once",
+                        crate::search::cut(first)
+                    );
+                    return Err(Problem::parameter(&key, &value, why));
+                }
             }
         }
-        Ok(Self(pairs))
+        Ok(Self(out))
     }
 
     /// From the body of a POST: a JSON object with the same members, or a form.
@@ -127,7 +147,8 @@ impl Query {
     /// # Errors
     /// What both say.
     pub fn and(mut self, other: Self) -> Result<Self, Problem> {
-        if let Some((key, value)) = other.0.iter().find(|(k, _)| self.0.iter().any(|(own, _)| own == k)) {
+        let own: HashSet<&String> = self.0.iter().map(|(k, _)| k).collect();
+        if let Some((key, value)) = other.0.iter().find(|(k, _)| own.contains(k)) {
             return Err(Problem::parameter(
                 key,
                 value,

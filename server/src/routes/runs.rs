@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::auth::{authorise, authorise_any, guarded};
 use super::query::Query;
-use super::respond::Document;
+use super::respond::{Document, JSON};
 use super::{App, doc};
 use crate::jobs::{RunRequest, RunRow};
 use crate::problem::{Answer, Problem};
@@ -22,7 +22,8 @@ pub async fn list(
     RawQuery(text): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
-    let query = Query::parse(text.as_deref(), &["limit", "before"])?;
+    let query = Query::parse(text.as_deref(), &["limit", "before", "f"])?;
+    query.form(JSON)?;
     let limit = query.limit(50, 1000)?;
     let before = query.get("before").map(str::to_owned);
     let runs = app.jobs(move |j| j.list(before.as_deref(), limit)).await?;
@@ -89,8 +90,10 @@ async fn of_recipe(app: &Arc<App>, id: &str) -> anyhow::Result<Option<String>> {
 pub async fn one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    RawQuery(text): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
+    Query::of_document(text.as_deref(), JSON)?;
     Ok(Document::json(&one_of(&app, &id).await?)?.answer(&headers))
 }
 
@@ -100,7 +103,8 @@ pub async fn granules(
     RawQuery(text): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
-    let query = Query::parse(text.as_deref(), &["limit", "after"])?;
+    let query = Query::parse(text.as_deref(), &["limit", "after", "f"])?;
+    query.form(JSON)?;
     let limit = query.limit(100, 10_000)?;
     let after = match query.get("after") {
         None => 0,

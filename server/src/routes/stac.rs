@@ -312,8 +312,8 @@ const CRS84_WKT: &str = "GEOGCRS[\"WGS 84 (CRS84)\",DATUM[\"World Geodetic Syste
 /// An EDR parameter.
 fn parameter(v: &VariableFacts) -> Value {
     let mut observed = json!({"label": v.label});
-    if let Some(s) = &v.standard_name {
-        observed["id"] = json!(format!("http://vocab.nerc.ac.uk/standard_name/{s}/"));
+    if let Some(id) = v.standard_name.as_deref().and_then(crate::edr::property) {
+        observed["id"] = json!(id);
     }
     let mut p =
         json!({"type": "Parameter", "label": v.label, "description": v.label, "observedProperty": observed});

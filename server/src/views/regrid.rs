@@ -216,6 +216,7 @@ impl Make for Regridded {
                     labels: Labels::Numbers(Vec::new()),
                     units: None,
                     positive: None,
+                    is_scalar: false,
                 })
                 .collect();
             let places = (size[0] * size[1]) as usize;

@@ -13,6 +13,7 @@ use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::super::coverage::{Coverage, Domain, Field, Labels, Selected};
+use super::super::property;
 use crate::opened::unravel;
 use crate::problem::{Answer, Problem};
 
@@ -46,13 +47,24 @@ struct Apart<'a> {
     at: Vec<(String, Value)>,
 }
 
-fn is_axis(dim: &Selected) -> bool {
-    matches!(dim.role, Role::T | Role::Z)
+/// A list of places has no vertical axis of one step beside it.
+fn is_axis(dim: &Selected, domain: &Domain) -> bool {
+    let listed = matches!(domain, Domain::Cells { .. } | Domain::Path { .. });
+    match dim.role {
+        Role::T => true,
+        Role::Z => !(dim.is_scalar && listed),
+        _ => false,
+    }
 }
 
 fn apart(coverage: &Coverage) -> Vec<Apart<'_>> {
-    let others: Vec<usize> =
-        coverage.dims.iter().enumerate().filter(|(_, d)| !is_axis(d)).map(|(i, _)| i).collect();
+    let others: Vec<usize> = coverage
+        .dims
+        .iter()
+        .enumerate()
+        .filter(|(_, d)| !is_axis(d, &coverage.domain))
+        .map(|(i, _)| i)
+        .collect();
     if others.is_empty() {
         return vec![Apart { coverage: Cow::Borrowed(coverage), at: Vec::new() }];
     }
@@ -85,7 +97,7 @@ fn apart(coverage: &Coverage) -> Vec<Apart<'_>> {
                 at: at.collect(),
                 coverage: Cow::Owned(Coverage {
                     domain: coverage.domain.clone(),
-                    dims: coverage.dims.iter().filter(|d| is_axis(d)).cloned().collect(),
+                    dims: coverage.dims.iter().filter(|d| is_axis(d, &coverage.domain)).cloned().collect(),
                     fields: fields.collect(),
                 }),
             }
@@ -102,8 +114,10 @@ struct Written<'a> {
 impl Serialize for Written<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let c = self.of.coverage.as_ref();
-        let mut names: Vec<String> = c.dims.iter().map(|d| axis_key(d).to_owned()).collect();
-        let mut shape: Vec<usize> = c.dims.iter().map(|d| d.indices.len()).collect();
+        // Axes of one value may be left out of ranges (section 9.5).
+        let dims = || c.dims.iter().filter(|d| !d.is_scalar);
+        let mut names: Vec<String> = dims().map(|d| axis_key(d).to_owned()).collect();
+        let mut shape: Vec<usize> = dims().map(|d| d.indices.len()).collect();
         shape.extend(c.domain.shape());
         names.extend(match &c.domain {
             Domain::Point { .. } => vec![],
@@ -337,8 +351,8 @@ fn calendar_uri(name: &str) -> String {
 fn parameter(field: &Field) -> Value {
     let v = &field.variable;
     let mut observed = json!({"label": {"en": v.label()}});
-    if let Some(name) = &v.standard_name {
-        observed["id"] = Value::from(format!("http://vocab.nerc.ac.uk/standard_name/{name}/"));
+    if let Some(id) = v.standard_name.as_deref().and_then(property) {
+        observed["id"] = Value::from(id);
     }
     let mut out = json!({"type": "Parameter", "observedProperty": observed});
     if let Some(units) = v.units.as_ref().filter(|u| !u.trim().is_empty()) {

@@ -56,7 +56,24 @@ struct File {
     auxiliaries: Vec<Auxiliary>,
     /// Names of variables.
     names: Vec<String>,
+    /// Names of what is asked for.
+    asked: Vec<String>,
+    /// So that variables whose places are the same have one dimension of them.
+    lists: Vec<List>,
+    /// Latitude and longitude of each set of places, by name.
+    systems: Vec<(String, String)>,
+    fields: Vec<VariableId>,
 }
+
+/// Places along a dimension of their own.
+struct List {
+    kind: &'static str,
+    bits: Vec<(u64, u64)>,
+    id: DimensionId,
+}
+
+/// The grid mapping's variable.
+const CRS: &str = "crs";
 
 impl File {
     fn whole(mut self, coverages: &[Coverage], source: &Source) -> Result<Vec<u8>> {
@@ -66,17 +83,10 @@ impl File {
         {
             self.builder.add_attribute(name, NcAttrValue::Chars(value.to_owned()))?;
         }
-        let crs = self.builder.add_variable::<i32>("crs", &[])?;
-        self.names.push("crs".to_owned());
-        self.builder.write_variable(crs, &[0i32])?;
-        self.text(crs, "grid_mapping_name", "latitude_longitude")?;
-        for (name, value) in [
-            ("semi_major_axis", 6_378_137.0),
-            ("inverse_flattening", 298.257_223_563),
-            ("longitude_of_prime_meridian", 0.0),
-        ] {
-            self.builder.add_variable_attribute(crs, name, NcAttrValue::Doubles(vec![value]))?;
-        }
+        self.names.push(CRS.to_owned());
+        self.asked = coverages.iter().flat_map(|c| &c.fields).map(|f| plain(&f.variable.path)).collect();
+        self.asked.sort();
+        self.asked.dedup();
         let mut left: Vec<&Coverage> = coverages.iter().collect();
         while !left.is_empty() {
             let first = left.remove(0);
@@ -98,18 +108,45 @@ impl File {
                 self.coverage(first)?;
             }
         }
+        // A grid mapping is of one longitude and one latitude (CF section 5.6).
+        if let [_] = self.systems.as_slice() {
+            self.crs()?;
+        }
         let options = NcWriteOptions { format: NcWriteFormat::Nc4 };
         self.builder.to_vec(options).map(|(_, bytes)| bytes)
+    }
+
+    fn crs(&mut self) -> Result<()> {
+        let crs = self.builder.add_variable::<i32>(CRS, &[])?;
+        self.builder.write_variable(crs, &[0i32])?;
+        self.text(crs, "grid_mapping_name", "latitude_longitude")?;
+        for (name, value) in [
+            ("semi_major_axis", 6_378_137.0),
+            ("inverse_flattening", 298.257_223_563),
+            ("longitude_of_prime_meridian", 0.0),
+        ] {
+            self.builder.add_variable_attribute(crs, name, NcAttrValue::Doubles(vec![value]))?;
+        }
+        for id in std::mem::take(&mut self.fields) {
+            self.text(id, "grid_mapping", CRS)?;
+        }
+        Ok(())
     }
 
     fn text(&mut self, variable: VariableId, name: &str, value: &str) -> Result<()> {
         self.builder.add_variable_attribute(variable, name, NcAttrValue::Chars(value.to_owned()))
     }
 
-    /// A name that no variable has yet.
+    /// A name of a coordinate or a dimension that no variable has, nor will have: what is asked for
+    /// keeps its own.
     fn free(&self, name: &str) -> String {
-        let plain: String = name.chars().map(|c| if c == '/' { '_' } else { c }).collect();
-        let taken = |n: &str| self.names.iter().any(|k| k == n) || self.dims.iter().any(|d| d.name == n);
+        self.free_but(name, &self.asked)
+    }
+
+    fn free_but(&self, name: &str, kept: &[String]) -> String {
+        let plain = plain(name);
+        let taken =
+            |n: &str| self.names.iter().chain(kept).any(|k| k == n) || self.dims.iter().any(|d| d.name == n);
         if !taken(&plain) {
             return plain;
         }
@@ -142,12 +179,37 @@ impl File {
         Ok(id)
     }
 
-    /// A dimension without coordinates.
-    fn list(&mut self, name: &str, len: usize) -> Result<DimensionId> {
-        let name = self.free(name);
-        let id = self.builder.add_dimension(name.clone(), len as u64)?;
+    /// The dimension of places in a list, the one that is there already where they are the same.
+    fn list(&mut self, kind: &'static str, longitude: &[f64], latitude: &[f64]) -> Result<DimensionId> {
+        let bits: Vec<(u64, u64)> =
+            longitude.iter().zip(latitude).map(|(x, y)| (x.to_bits(), y.to_bits())).collect();
+        if let Some(known) = self.lists.iter().find(|l| l.kind == kind && l.bits == bits) {
+            return Ok(known.id);
+        }
+        let name = self.free(kind);
+        let id = self.builder.add_dimension(name.clone(), bits.len() as u64)?;
         self.dims.push(Axis { name, asked: String::new(), bits: Vec::new(), attributes: Vec::new(), id });
+        self.lists.push(List { kind, bits, id });
         Ok(id)
+    }
+
+    /// Longitude and latitude of places in a list, or of one place; their names.
+    fn places(&mut self, dims: &[DimensionId], longitude: &[f64], latitude: &[f64]) -> Result<[String; 2]> {
+        let longitude = self.auxiliary("longitude", dims, longitude, &longitude_attributes())?;
+        let latitude = self.auxiliary("latitude", dims, latitude, &latitude_attributes())?;
+        self.system(&latitude, &longitude);
+        Ok([latitude, longitude])
+    }
+
+    fn system(&mut self, latitude: &str, longitude: &str) {
+        let names = (latitude.to_owned(), longitude.to_owned());
+        if !self.systems.contains(&names) {
+            self.systems.push(names);
+        }
+    }
+
+    fn name_of(&self, id: DimensionId) -> String {
+        self.dims.iter().find(|d| d.id == id).map(|d| d.name.clone()).unwrap_or_default()
     }
 
     fn selected(&mut self, d: &Selected) -> Result<DimensionId> {
@@ -179,26 +241,37 @@ impl File {
         Ok(name)
     }
 
+    /// Names of coordinates, and of the scalar ones among these.
+    fn with_scalars(&mut self, mut names: String, dims: &[Selected]) -> Result<String> {
+        for d in dims.iter().filter(|d| d.is_scalar) {
+            let mut about = attributes(d);
+            about.retain(|(k, _)| *k != "axis");
+            let name = self.auxiliary(&d.name, &[], stored(&d.labels), &about)?;
+            names = if names.is_empty() { name } else { format!("{names} {name}") };
+        }
+        Ok(names)
+    }
+
     fn stations(&mut self, points: &[&Coverage]) -> Result<()> {
         let Some(first) = points.first() else { return Ok(()) };
-        let mut dims = Vec::new();
-        if points.len() > 1 {
-            dims.push(self.list("station", points.len())?);
-        }
         let places: Vec<(f64, f64)> = points.iter().filter_map(|c| c.domain.place(0)).collect();
         let (x, y): (Vec<f64>, Vec<f64>) = places.into_iter().unzip();
-        let longitude = self.auxiliary("longitude", &dims, &x, &longitude_attributes())?;
-        let latitude = self.auxiliary("latitude", &dims, &y, &latitude_attributes())?;
-        for d in &first.dims {
+        let mut dims = Vec::new();
+        if points.len() > 1 {
+            dims.push(self.list("station", &x, &y)?);
+        }
+        let [latitude, longitude] = self.places(&dims, &x, &y)?;
+        for d in first.dims.iter().filter(|d| !d.is_scalar) {
             dims.push(self.selected(d)?);
         }
+        let coordinates = self.with_scalars(format!("{latitude} {longitude}"), &first.dims)?;
         for (i, field) in first.fields.iter().enumerate() {
             let values: Vec<f64> = points
                 .iter()
                 .filter_map(|c| c.fields.get(i))
                 .flat_map(|f| f.values.iter().copied())
                 .collect();
-            self.field(&field.variable, &dims, &values, &format!("{latitude} {longitude}"))?;
+            self.field(&field.variable, &dims, &values, &coordinates)?;
         }
         Ok(())
     }
@@ -207,31 +280,29 @@ impl File {
         let order = order(&c.dims);
         let mut dims = Vec::new();
         for i in &order {
-            if let Some(d) = c.dims.get(*i) {
+            if let Some(d) = c.dims.get(*i).filter(|d| !d.is_scalar) {
                 dims.push(self.selected(d)?);
             }
         }
         let coordinates = match &c.domain {
             Domain::Point { .. } => String::new(),
             Domain::Grid { latitude, longitude, .. } => {
-                dims.push(self.dimension("latitude", latitude, &latitude_attributes())?);
-                dims.push(self.dimension("longitude", longitude, &longitude_attributes())?);
+                let y = self.dimension("latitude", latitude, &latitude_attributes())?;
+                let x = self.dimension("longitude", longitude, &longitude_attributes())?;
+                dims.extend([y, x]);
+                let names = (self.name_of(y), self.name_of(x));
+                self.system(&names.0, &names.1);
                 String::new()
             }
             Domain::Cells { longitude, latitude } => {
-                let cells = self.list("cell", longitude.len())?;
+                let cells = self.list("cell", longitude, latitude)?;
                 dims.insert(0, cells);
-                let longitude = self.auxiliary("longitude", &[cells], longitude, &longitude_attributes())?;
-                let latitude = self.auxiliary("latitude", &[cells], latitude, &latitude_attributes())?;
-                format!("{latitude} {longitude}")
+                self.places(&[cells], longitude, latitude)?.join(" ")
             }
             Domain::Path { longitude, latitude, times, heights } => {
-                let samples = self.list("sample", longitude.len())?;
+                let samples = self.list("sample", longitude, latitude)?;
                 dims.insert(0, samples);
-                let longitude =
-                    self.auxiliary("longitude", &[samples], longitude, &longitude_attributes())?;
-                let latitude = self.auxiliary("latitude", &[samples], latitude, &latitude_attributes())?;
-                let mut names = vec![latitude, longitude];
+                let mut names = self.places(&[samples], longitude, latitude)?.to_vec();
                 if let Some(labels @ Labels::Times { values, .. }) = times {
                     let units = "seconds since 1970-01-01 00:00:00".to_owned();
                     let seconds: Vec<f64> = values.iter().map(|t| epoch_seconds(t, labels)).collect();
@@ -247,6 +318,7 @@ impl File {
                 names.join(" ")
             }
         };
+        let coordinates = self.with_scalars(coordinates, &c.dims)?;
         for Field { variable, values } in &c.fields {
             let values = ordered(c, &order, values);
             self.field(variable, &dims, &values, &coordinates)?;
@@ -256,7 +328,7 @@ impl File {
 
     /// A variable, in float32 where that is what is stored.
     fn field(&mut self, v: &Variable, dims: &[DimensionId], values: &[f64], coordinates: &str) -> Result<()> {
-        let name = self.free(&v.path);
+        let name = self.free_but(&v.path, &[]);
         self.names.push(name.clone());
         let single = v.packing.dtype == DataType::Float32 && v.packing.is_identity();
         let (id, digest) = if single {
@@ -293,12 +365,17 @@ impl File {
             let meanings: Vec<&str> = v.flags.iter().map(|(_, m)| m.as_str()).collect();
             self.text(id, "flag_meanings", &meanings.join(" "))?;
         }
-        self.text(id, "grid_mapping", "crs")?;
+        self.fields.push(id);
         if !coordinates.is_empty() {
             self.text(id, "coordinates", coordinates)?;
         }
         self.text(id, "graticule_sha256", &digest)
     }
+}
+
+/// Of a variable in a group.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c == '/' { '_' } else { c }).collect()
 }
 
 /// Dimensions in the order that CF recommends (section 2.4): time and height last, before a

@@ -27,6 +27,7 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
     let query = Query::parse(text.as_deref(), &["limit", "bbox", "f"])?;
+    query.form(GEOJSON)?;
     let limit = query.limit(1000, MOST)? as usize;
     let bbox = query.bbox()?.map(edr::Region::of_box);
     let opened = open(&app, &target).await?;
@@ -86,7 +87,15 @@ pub async fn one(
         None => geohash(id).ok_or_else(nothing)?,
     };
     let request = request(&query, &["method"], edr::Query::Points(vec![place]))?;
-    respond(&app, &target, opened, &query, &request, method == Method::HEAD, &headers).await
+    let found = respond(&app, &target, opened, &query, &request, method == Method::HEAD, &headers).await;
+    found.map_err(|problem| match problem.refused_parameter() {
+        // Nobody gave any.
+        Some("coords") => {
+            let why = problem.detail.split_once(": ").map_or("", |(_, why)| why);
+            Problem::not_found(format!("location {id:?}, at {} {}: {why}", place.0, place.1))
+        }
+        _ => problem,
+    })
 }
 
 /// Longitude and latitude of a geohash's middle.

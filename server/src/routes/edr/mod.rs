@@ -264,12 +264,14 @@ fn within(query: &Query) -> Answer<f64> {
     let text = query.get("within").ok_or_else(|| {
         Problem::parameter("within", "", "it is required: a distance such as 100 with within-units=km")
     })?;
-    let distance: f64 = text
-        .trim()
-        .parse()
-        .ok()
-        .filter(|d: &f64| d.is_finite() && *d > 0.0)
-        .ok_or_else(|| Problem::parameter("within", text, "expected a number above 0"))?;
+    let distance: f64 =
+        text.trim().parse().ok().filter(|d: &f64| d.is_finite() && *d > 0.0).ok_or_else(|| {
+            Problem::parameter(
+                "within",
+                text,
+                "expected a number above 0, in the unit that within-units says (km, m, mi or nmi)",
+            )
+        })?;
     let units = query.given("within-units").unwrap_or("km");
     let km = match units.to_ascii_lowercase().as_str() {
         "km" | "kilometre" | "kilometres" | "kilometer" | "kilometers" => 1.0,

@@ -46,6 +46,10 @@ pub async fn post(
     let Value::Object(mut asked) = asked else {
         return Err(Problem::bad_request(format!("expected a JSON object such as {example}")));
     };
+    // A polygon is where by itself.
+    if asked.get("type").is_some_and(|t| t == "Polygon" || t == "MultiPolygon") {
+        asked = Map::from_iter([("geometry".to_owned(), Value::Object(asked))]);
+    }
     // A feature has its geometry, and may say the rest among its properties.
     if asked.get("type").is_some_and(|t| t == "Feature") {
         let properties = asked.remove("properties");
