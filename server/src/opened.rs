@@ -200,13 +200,6 @@ impl Opened {
         }
     }
 
-    /// True where its coarsest level is a regular grid of latitude and longitude, of which a small
-    /// picture is drawn.
-    pub fn is_pictured(&self, v: &Variable) -> bool {
-        let coarsest = v.levels.last().and_then(|l| l.horizontal.as_ref());
-        self.is_placed(v) && matches!(coarsest, Some(Horizontal::Separable { .. }))
-    }
-
     /// True where the dimension's coordinate is latitude or longitude in degrees,
     /// and not a projection's own axis.
     pub fn is_geographic(&self, dim: &Dim) -> bool {

@@ -1,5 +1,7 @@
 //! A picture before anything is drawn: so many pixels over a box of a reference system.
 
+use std::ops::Range;
+
 use crate::crs::{Crs, METRES_PER_DEGREE};
 use crate::grid::sphere::{chord, chord_angle_deg, unit_vector};
 
@@ -49,6 +51,20 @@ impl Frame {
         wide.min(high).abs() * self.crs.metres_per_unit() / METRES_PER_DEGREE
     }
 
+    /// Some of its columns and rows, counted from the upper left corner: each pixel stays what it is.
+    pub fn part(&self, columns: Range<u32>, rows: Range<u32>) -> Self {
+        let [_, south, east, _] = self.bbox;
+        // The far edges are as they were given, not as they are computed.
+        let x = |i: u32| if i == self.width { east } else { self.x(f64::from(i)) };
+        let y = |j: u32| if j == self.height { south } else { self.y(f64::from(j)) };
+        Self {
+            crs: self.crs.clone(),
+            bbox: [x(columns.start), y(rows.end), x(columns.end), y(rows.start)],
+            width: columns.end.saturating_sub(columns.start),
+            height: rows.end.saturating_sub(rows.start),
+        }
+    }
+
     /// How wide a pixel is on the Earth at a point, in radians; `None` beside the Earth.
     pub fn pixel_angle(&self, i: f64, j: f64) -> Option<f64> {
         let at = |i: f64, j: f64| self.place(i, j).map(|(lon, lat)| unit_vector(lon, lat));
@@ -74,6 +90,20 @@ mod tests {
         let beyond = Frame { bbox: [170.0, 80.0, 190.0, 100.0], width: 20, height: 20, ..frame };
         assert_eq!(beyond.longitudes()[19], 189.5);
         assert!(beyond.latitudes()[0].is_nan() && beyond.latitudes()[19] == 80.5);
+    }
+
+    #[test]
+    fn a_part_has_the_pixels_of_the_whole() {
+        let whole = Frame { crs: Crs::CRS84, bbox: [-10.1, 0.3, 20.7, 9.9], width: 7, height: 3 };
+        let part = whole.part(2..7, 1..3);
+        assert_eq!((part.width, part.height, part.bbox[2], part.bbox[1]), (5, 2, 20.7, 0.3));
+        for (own, all) in part.longitudes().iter().zip(&whole.longitudes()[2..]) {
+            assert!((own - all).abs() < 1e-12);
+        }
+        for (own, all) in part.latitudes().iter().zip(&whole.latitudes()[1..]) {
+            assert!((own - all).abs() < 1e-12);
+        }
+        assert_eq!(whole.part(0..7, 0..3), whole);
     }
 
     #[test]

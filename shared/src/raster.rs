@@ -175,30 +175,6 @@ pub fn pixel(
     Some(lut[usize::from(colormap::index(v, ramp.low, ramp.high, ramp.stretch))])
 }
 
-/// A picture in which a degree of longitude is as long as one of latitude
-/// (equirectangular): the cell of each row, north first, and of each column,
-/// west first.
-///
-/// Spans what the axes span, from -180 where they close around the globe; its
-/// longer side has `longest_px` pixels.
-pub fn plate((y, x): (&Axis, &Axis), longest_px: u32) -> (Vec<Option<usize>>, Vec<Option<usize>>) {
-    let ends = |axis: &Axis| {
-        let (a, b) = axis.edges();
-        (a.min(b), a.max(b))
-    };
-    let (south, north) = ends(y);
-    let (south, north) = (south.max(-90.0), north.min(90.0));
-    let (west, east) = if x.wraps() { (-180.0, 180.0) } else { ends(x) };
-    let per_px = (north - south).max(east - west).max(1e-9) / f64::from(longest_px.max(1));
-    let count = |span: f64| ((span / per_px).round() as u32).clamp(1, longest_px.max(1));
-    let (rows, columns) = (count(north - south), count(east - west));
-    let at = |from: f64, to: f64, i: u32, n: u32| from + (to - from) * (f64::from(i) + 0.5) / f64::from(n);
-    (
-        (0..rows).map(|i| y.cell(at(north, south, i, rows))).collect(),
-        (0..columns).map(|i| x.cell(at(west, east, i, columns))).collect(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,21 +223,6 @@ mod tests {
             assert_eq!(lon.cell(lo), Some(columns[i].index as usize));
             assert_eq!(lat.cell(la), Some(rows[j].index as usize));
         }
-    }
-
-    #[test]
-    fn a_plate_has_north_above_and_the_date_line_at_its_sides() {
-        let lat = Axis::new((0..18).map(|i| -85.0 + f64::from(i) * 10.0).collect()).unwrap();
-        let lon = Axis::longitude((0..36).map(|i| 5.0 + f64::from(i) * 10.0).collect()).unwrap();
-        let (rows, columns) = plate((&lat, &lon), 36);
-        assert_eq!((rows.len(), columns.len()), (18, 36));
-        assert_eq!((rows[0], rows[17]), (Some(17), Some(0)));
-        // 175 W is the 19th of an axis that begins at 5 E.
-        assert_eq!((columns[0], columns[18]), (Some(18), Some(0)));
-        let near = Axis::longitude(vec![350.0, 355.0, 360.0, 365.0]).unwrap();
-        let (rows, columns) = plate((&lat, &near), 90);
-        assert_eq!((rows.len(), columns.len()), (90, 10));
-        assert_eq!((columns[0], columns[9]), (Some(0), Some(3)));
     }
 
     #[test]

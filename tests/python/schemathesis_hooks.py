@@ -73,7 +73,7 @@ def known(base):
         if c["id"] not in tables:
             west, south, east, north = c["extent"]["spatial"]["bbox"][0]
             whole = east - west > 359 and north - south > 179
-            cubes[c["id"]] = (sorted(c["parameter_names"]), whole and "position" in c["data_queries"], "thumbnail" in c["assets"])
+            cubes[c["id"]] = (sorted(c["parameter_names"]), whole and "position" in c["data_queries"])
     return cubes, tables
 
 
@@ -149,9 +149,6 @@ def query(of, names, path):
     if path.startswith("/api/tables/"):
         for key in ("bbox", "datetime", "token"):
             of.pop(key, None)
-    if path.endswith("/preview.png"):
-        # Not every variable has a picture.
-        of.pop("variable", None)
 
 
 def places(of, what):
@@ -201,7 +198,7 @@ def before_call(context, case, **kwargs):
             continue
         of_tables = path.startswith("/api/tables/")
         last = path.rpartition("/")[2]
-        fits = (lambda c: c[1]) if last in QUERIES_OF_EDR or last == "{location}" else (lambda c: c[2]) if last == "preview.png" else (lambda c: True)
+        fits = (lambda c: c[1]) if last in QUERIES_OF_EDR or last == "{location}" else (lambda c: True)
         options = sorted(tables) if of_tables else sorted(name for name, cube in cubes.items() if fits(cube))
         given[key] = pick(options, given[key])
         names = tables[given[key]] if of_tables else cubes[given[key]][0]

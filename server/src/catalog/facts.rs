@@ -157,7 +157,7 @@ impl Facts {
                 valid_range: v.valid_range,
                 flags: v.flags.clone(),
                 locatable: opened.is_placed(v),
-                pictured: opened.is_pictured(v),
+                pictured: crate::preview::is_pictured(opened, v),
             });
         }
         facts.projection = Projected::of(opened).await;
@@ -165,6 +165,7 @@ impl Facts {
         boxes.extend(facts.boxes_of_grids(opened).await);
         facts.bbox = boxes.into_iter().reduce(union);
         if facts.bbox.is_none() {
+            facts.variables.iter_mut().for_each(|v| v.pictured = false);
             facts.notes.push("no latitude and longitude found: the extent is not known".to_owned());
         }
         Ok(facts)

@@ -7,7 +7,8 @@
 //! `Packing::value` which number it holds, `shared::range` and `colormap` which colour that is.
 //!
 //! The way of a picture: a request's words → variable, indices and style ([`select`], [`style`])
-//! → the cell of each pixel ([`sheet`]) → the blocks that hold those cells ([`blocks`]) → a state
+//! → the cell of each pixel ([`sheet`]) → the blocks that hold those cells ([`blocks`]), weighed
+//! before any is read ([`weigh`]) → a state
 //! for each pixel ([`paint`]) → bytes ([`encode`]). A version never changes, so what each step
 //! made is kept by its version and asked for again, within fixed bounds.
 
@@ -20,6 +21,7 @@ mod range;
 pub mod select;
 mod sheet;
 pub mod style;
+mod weigh;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,11 +39,14 @@ use crate::opened::Opened;
 use crate::problem::{Answer, Kind, Problem};
 use crate::store::hex;
 
+use blocks::Wanted;
+pub use blocks::{MAX_BYTES, step_bytes};
 pub use encode::Format;
 pub use info::{Reading, reading};
-pub use range::first as first_range;
 use select::Choice;
+pub use sheet::coarsest;
 use style::Style;
+pub use weigh::Weighed;
 
 /// Pixels along a side of a picture.
 pub const MAX_SIDE_PX: u32 = 4096;
@@ -55,12 +60,15 @@ const KEPT_SHEET_BYTES: u64 = 24 << 20;
 const KEPT_PICTURE_BYTES: u64 = 16 << 20;
 /// Ranges kept, sixteen bytes and a name each.
 const KEPT_RANGES: usize = 4096;
-/// Pictures being drawn at once: each may hold [`blocks::MAX_BYTES`].
+/// Pictures being drawn at once: each may hold [`MAX_BYTES`].
 const AT_ONCE: usize = 4;
 /// Pictures whose cells are being searched for at once: what is found by tables does not wait for them.
 const SEARCHES_AT_ONCE: usize = 2;
 /// Without a request for so long, what is kept is given back.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// What would be right where a picture needs too many blocks.
+pub const SMALLER: &str = "ask for a smaller part, or ingest it with a pyramid";
 
 /// What is asked for, still in words where words were given.
 #[derive(Debug, Clone)]
@@ -148,6 +156,18 @@ impl Pictures {
     /// A variable, a step or a colour scale that there is not, more pixels or more data than one
     /// picture may take, a block that does not read.
     pub async fn draw(&self, opened: &Arc<Opened>, request: &Request) -> Answer<Arc<Vec<u8>>> {
+        self.drawn(opened, request).await?.map_err(|much| much.refusal(SMALLER))
+    }
+
+    /// The bytes of a picture; of one that is too much what it would read.
+    ///
+    /// # Errors
+    /// Those of [`Pictures::draw`] but for too much data.
+    pub async fn drawn<'a>(
+        &self,
+        opened: &'a Arc<Opened>,
+        request: &'a Request,
+    ) -> Answer<Result<Arc<Vec<u8>>, Box<Weighed<'a>>>> {
         self.last_used_secs.store(self.started.elapsed().as_secs(), Ordering::Relaxed);
         check_size(&request.frame)?;
         let variable = select::variable(opened, request.variable.as_deref())?;
@@ -163,11 +183,15 @@ impl Pictures {
             request.only.as_ref().map_or_else(String::new, |r| hex(&Sha256::digest(format!("{r:?}"))))
         );
         if let Some(made) = self.made.get(&key) {
-            return Ok(made);
+            return Ok(Ok(made));
         }
-        let sheet = self.sheet(opened, variable, &request.frame).await?;
+        let weighed = self.weighed(opened, request, variable, &indices).await?;
+        if weighed.is_too_much() {
+            return Ok(Err(Box::new(weighed)));
+        }
         let _turn = self.drawing.acquire().await.map_err(Problem::internal)?;
-        let plane = self.plane(opened, variable, &sheet, &indices).await?;
+        let plane = self.plane(opened, &weighed.wanted).await?;
+        let sheet = weighed.sheet;
         let (format, ground) = (request.format, request.ground);
         let size = [request.frame.width, request.frame.height];
         let packing = variable.packing.clone();
@@ -181,7 +205,34 @@ impl Pictures {
         });
         let made = Arc::new(made.await.map_err(Problem::internal)?.map_err(Problem::internal)?);
         self.made.insert(key, Arc::clone(&made));
-        Ok(made)
+        Ok(Ok(made))
+    }
+
+    /// What a picture would read.
+    ///
+    /// # Errors
+    /// Those of [`Pictures::draw`] that are found without reading a block.
+    pub async fn weigh<'a>(&self, opened: &'a Arc<Opened>, request: &'a Request) -> Answer<Weighed<'a>> {
+        self.last_used_secs.store(self.started.elapsed().as_secs(), Ordering::Relaxed);
+        check_size(&request.frame)?;
+        if let Some(name) = &request.style.colormap {
+            style::lut(name)?;
+        }
+        let variable = select::variable(opened, request.variable.as_deref())?;
+        let indices = select::indices(opened, variable, &request.choice).await?;
+        self.weighed(opened, request, variable, &indices).await
+    }
+
+    async fn weighed<'a>(
+        &self,
+        opened: &'a Arc<Opened>,
+        request: &'a Request,
+        variable: &'a Variable,
+        indices: &[u64],
+    ) -> Answer<Weighed<'a>> {
+        let sheet = self.sheet(opened, variable, &request.frame).await?;
+        let wanted = Wanted::new(opened, variable, &sheet, &request.frame, indices)?;
+        Ok(Weighed { opened, request, variable, sheet, wanted })
     }
 
     /// A variable's colours, those left open as the browser's first view has them.

@@ -120,19 +120,10 @@ pub async fn make(opened: &Arc<Opened>, variable: &Variable, frame: &Frame) -> A
         }
         Some(grid) => {
             let locator = opened.locator(grid).await.map_err(Problem::of)?;
-            let coarser: Vec<(usize, Coarser)> = usable
-                .iter()
-                .filter_map(|i| Some((*i, Coarser::of(levels.get(*i)?, levels.first()?))))
-                .collect();
+            let coarser = coarser_levels(variable, &usable);
             let frame = frame.clone();
             let made = tokio::task::spawn_blocking(move || {
-                let factors: Vec<f64> = coarser.iter().map(|(_, c)| c.factor[0].max(c.factor[1])).collect();
-                let found = match cell_px(&frame, &locator) {
-                    Some(px) => level::coarsest(px, 1.0, factors.into_iter()),
-                    // Nothing of the grid is there.
-                    None => factors.len().saturating_sub(1),
-                };
-                let (level, coarser) = *coarser.get(found)?;
+                let (level, coarser) = level_of(&frame, &locator, &coarser)?;
                 let cells = |find: &mut dyn FnMut(f64, f64) -> Option<[u64; 2]>| {
                     each(&frame, |lon, lat| {
                         let [row, column] = find(lon, lat)?;
@@ -155,6 +146,57 @@ pub async fn make(opened: &Arc<Opened>, variable: &Variable, frame: &Frame) -> A
             made.ok_or_else(|| Problem::internal("a variable without levels"))
         }
     }
+}
+
+fn coarser_levels(variable: &Variable, usable: &[usize]) -> Vec<(usize, Coarser)> {
+    let levels = &variable.levels;
+    let of = |i: &usize| Some((*i, Coarser::of(levels.get(*i)?, levels.first()?)));
+    usable.iter().filter_map(of).collect()
+}
+
+/// Of a grid whose cells are not all alike, by those in the middle of their order.
+fn level_of(frame: &Frame, locator: &Locator, coarser: &[(usize, Coarser)]) -> Option<(usize, Coarser)> {
+    let factors: Vec<f64> = coarser.iter().map(|(_, c)| c.factor[0].max(c.factor[1])).collect();
+    let found = match cell_px(frame, locator) {
+        Some(px) => level::coarsest(px, 1.0, factors.into_iter()),
+        // Nothing of the grid is there.
+        None => factors.len().saturating_sub(1),
+    };
+    coarser.get(found).copied()
+}
+
+/// Whether each of these, whose pixels are alike, would be drawn from this level.
+///
+/// # Errors
+/// Coordinates that do not read.
+pub async fn is_level_of_all(
+    opened: &Arc<Opened>,
+    variable: &Variable,
+    level: usize,
+    frames: &[Frame],
+) -> Answer<bool> {
+    let usable = usable(opened, variable);
+    let Some(grid @ (Horizontal::Projected(_) | Horizontal::Curvilinear { .. })) = variable.horizontal()
+    else {
+        // Where all cells are of one width, the width of pixels alone decides.
+        return Ok(true);
+    };
+    if usable.len() < 2 {
+        return Ok(true);
+    }
+    let locator = opened.locator(grid).await.map_err(Problem::of)?;
+    let (coarser, frames) = (coarser_levels(variable, &usable), frames.to_vec());
+    let same =
+        move || frames.iter().all(|f| level_of(f, &locator, &coarser).is_some_and(|(l, _)| l == level));
+    tokio::task::spawn_blocking(same).await.map_err(Problem::internal)
+}
+
+/// The level that is drawn where pixels are as large as can be.
+pub fn coarsest<'a>(opened: &Opened, variable: &'a Variable) -> Option<&'a Level> {
+    let list = matches!(variable.horizontal(), Some(Horizontal::Cells(_)));
+    let all = usable(opened, variable).into_iter().filter_map(|i| variable.levels.get(i));
+    let regular = |l: &&Level| !list || matches!(l.horizontal, Some(Horizontal::Separable { .. }));
+    all.filter(regular).last().or(variable.levels.first())
 }
 
 /// Levels that hold the same kind of numbers as the finest, as the browser picks them.

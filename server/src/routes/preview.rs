@@ -35,7 +35,7 @@ pub async fn get(
     let picture = match app.previews.get(&key) {
         Some(known) => known,
         None => {
-            let drawn = Arc::new(preview::png(&opened, &request).await?);
+            let drawn = preview::png(&app.pictures, &opened, &request).await?;
             app.previews.insert(key, Arc::clone(&drawn));
             drawn
         }
@@ -49,10 +49,10 @@ pub async fn get(
 pub fn describe() -> Value {
     let mut operation = doc::get(
         "Data",
-        "A small picture: the coarsest level of a variable in equirectangular projection",
+        "A small picture of all of a variable, in equirectangular projection",
         &[
             doc::id(),
-            doc::query("variable", "A variable; the first when absent", "sst"),
+            doc::query("variable", "A variable; the one the viewer begins with when absent", "sst"),
             doc::query("colormap", "A colour scale; by the standard name when absent", "viridis"),
             doc::query("clim", "Low and high end of the colour scale, in the stored unit", "-2,32"),
         ],
@@ -60,8 +60,8 @@ pub fn describe() -> Value {
     );
     operation["responses"]["200"]["content"][PNG] = json!({"schema": {"type": "string", "format": "binary"}});
     operation["description"] = Value::from(
-        "The first step of every dimension that is neither latitude nor longitude; no data is transparent. \
-         Its longer side has as many pixels as that level has cells, at most 512.",
+        "The first step of every dimension that is not the grid's; no data is transparent. The colours are those of \
+         the map. Its longer side has at most 512 pixels, of a regular grid no more than its coarsest level has cells.",
     );
     operation
 }
