@@ -319,7 +319,7 @@ async fn answer(
     respond(app, target, opened, &query, &request, head, headers).await
 }
 
-const COST: HeaderName = HeaderName::from_static("graticule-cost");
+pub const COST: HeaderName = HeaderName::from_static("graticule-cost");
 
 /// The bytes of an answer.
 pub async fn made(
@@ -383,12 +383,7 @@ fn named(document: Document, target: &Target, format: Format) -> Document {
 
 /// What an answer would cost, where that is all that is asked: by `estimate=true`.
 pub fn estimate(query: &Query, cost: &Cost, most: u64) -> Answer<Option<Document>> {
-    let asked = match query.given("estimate") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => return Err(Problem::parameter("estimate", other, "expected true or false")),
-    };
-    if !asked {
+    if !is_estimate(query)? {
         return Ok(None);
     }
     let mut body = cost.json();
@@ -396,6 +391,15 @@ pub fn estimate(query: &Query, cost: &Cost, most: u64) -> Answer<Option<Document
     body["parts"] = json!(cost.parts(most));
     let document = Document::json(&body)?.header(COST, &cost.header());
     Ok(Some(document))
+}
+
+/// True where what an answer would cost is all that is asked.
+pub fn is_estimate(query: &Query) -> Answer<bool> {
+    match query.given("estimate") {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Problem::parameter("estimate", other, "expected true or false")),
+    }
 }
 
 /// What is to be read, and of a region or a path the turn in which that was found: it ends once

@@ -1,5 +1,6 @@
 //! Pictures by OGC API - Maps (20-058) and - Tiles (20-057), and TileJSON; what they share.
 
+pub mod cost;
 pub mod legend;
 pub mod matrix_sets;
 pub mod tile;

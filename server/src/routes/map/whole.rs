@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, Response};
+use axum::http::{HeaderMap, HeaderName, Method, Response};
 use graticule_shared::crs::Crs;
 use graticule_shared::frame::Frame;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::super::edr::cited;
+use super::super::edr::{COST, cited, is_estimate};
 use super::super::query::Query;
 use super::super::respond::Document;
 use super::super::{App, doc};
-use super::tilesets;
+use super::{cost, tilesets};
 use crate::pictures::{MAX_SIDE_PX, Request, style};
 use crate::problem::{Answer, Problem};
 
@@ -25,11 +25,13 @@ const AROUND: u32 = 64;
 pub async fn get(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    method: Method,
     RawQuery(text): RawQuery,
     headers: HeaderMap,
 ) -> Answer<Response<Body>> {
-    let known = super::with(&["bbox", "bbox-crs", "crs", "width", "height", "bgcolor", "transparent"]);
-    let query = Query::parse(text.as_deref(), &known)?;
+    let own = ["bbox", "bbox-crs", "crs", "width", "height", "bgcolor", "transparent", "estimate"];
+    let query = Query::parse(text.as_deref(), &super::with(&own))?;
+    let estimated = is_estimate(&query)?;
     let format = super::format(&query, &headers)?;
     let crs = crs_of(&query, "crs")?.unwrap_or(Crs::CRS84);
     let collection = tilesets::drawable(&app, &id).await?;
@@ -45,15 +47,31 @@ pub async fn get(
         only: None,
     };
     let opened = app.opened(&id).await?;
-    let made = app.pictures.draw(&opened, &request).await?;
+    let asked = crs_of(&query, "bbox-crs")?.unwrap_or(Crs::CRS84);
     let [west, south, east, north] = request.frame.bbox;
     let crs = &request.frame.crs;
     let said = if crs.latitude_first() { [south, west, north, east] } else { [west, south, east, north] };
-    let document = Document::new(format.media_type(), made.as_slice()).cache(super::CACHE);
-    Ok(cited(document, &app, &id, &opened, &headers)
-        .header(HeaderName::from_static("content-crs"), &format!("<{}>", crs.uri()))
-        .header(HeaderName::from_static("content-bbox"), &said.map(|v| v.to_string()).join(","))
-        .answer(&headers))
+    let about = |document: Document| {
+        cited(document.cache(super::CACHE), &app, &id, &opened, &headers)
+            .header(HeaderName::from_static("content-crs"), &format!("<{}>", crs.uri()))
+            .header(HeaderName::from_static("content-bbox"), &said.map(|v| v.to_string()).join(","))
+    };
+    if estimated || method == Method::HEAD {
+        let weighed = app.pictures.weigh(&opened, &request).await?;
+        if estimated {
+            let document = cost::estimate(&app, &weighed).await?;
+            return Ok(cited(document, &app, &id, &opened, &headers).answer(&headers));
+        }
+        if weighed.is_too_much() {
+            return Err(cost::refusal(&app, &weighed, &asked).await?);
+        }
+        let document = Document::new(format.media_type(), Vec::new());
+        return Ok(about(document.header(COST, &weighed.cost().header())).unmade());
+    }
+    match app.pictures.drawn(&opened, &request).await? {
+        Ok(made) => Ok(about(Document::new(format.media_type(), made.as_slice())).answer(&headers)),
+        Err(weighed) => Err(cost::refusal(&app, &weighed, &asked).await?),
+    }
 }
 
 fn crs_of(query: &Query, name: &str) -> Answer<Option<Crs>> {
@@ -176,6 +194,14 @@ pub fn describe() -> Value {
             "false: white behind the data, unless bgcolor says which",
             &["true", "false"],
         ),
+        json!({"name": "estimate", "in": "query", "description": "true: only what the picture would cost",
+            "schema": {"type": "boolean"}}),
     ];
-    super::describe("A picture of any size", "Of the box asked for, else of the whole collection.", &more)
+    let what = "Of the box asked for, else of the whole collection. HEAD and `estimate=true` say what it would cost; \
+        more than is drawn at once is a 413 whose `split` lists boxes that each work, with their `sizes`.";
+    let mut operation = super::describe("A picture of any size", what, &more);
+    // What an estimate is.
+    operation["responses"]["200"]["content"]["application/json"] = json!({"schema": {"type": "object"}});
+    operation["responses"]["413"] = json!({"$ref": "#/components/responses/Problem"});
+    operation
 }
