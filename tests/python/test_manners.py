@@ -46,7 +46,7 @@ def nowhere(data):
     """Two collections in which no cell has a place: numbered cells of which nothing says where they lie, and
     times of which there is nothing besides."""
     files = {
-        "cells": xr.Dataset({"psi": ("cell", np.arange(48.0), {"units": "1"})}),
+        "cells": xr.Dataset({"psi": ("cell", np.arange(48.0), {"units": "1"}), "empty": (("row", "column"), np.full((6, 8), np.nan))}),
         "times": xr.Dataset({"time": ("time", np.arange(3), {"units": "days since 2000-01-01", "calendar": "all_leap"})}),
     }
     for name, made in files.items():
@@ -170,13 +170,31 @@ def test_text_is_packed_as_the_client_likes_it_best_and_chunks_never(served):
 
 
 def test_a_chunk_that_is_not_stored_says_what_it_means(served):
-    status, head, body = get(served.url + "/zarr/ncep/zarr.json")
-    nodes = json.loads(body)["consolidated_metadata"]["metadata"]
-    array = next(path for path, node in nodes.items() if node["node_type"] == "array")
-    status, head, body = get(f"{served.url}/zarr/ncep/{array}/c/9999/9999")
+    status, head, body = get(served.url + "/zarr/cells/empty/c/0/0")
     problem = json.loads(body)
-    assert status == 404 and "fill value" in problem["detail"] and problem["instance"].endswith("9999")
+    assert status == 404 and "fill value" in problem["detail"] and problem["instance"].endswith("/empty/c/0/0")
+    assert "fill_value" in problem
     assert head["Content-Type"] == "application/problem+json" and head["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "key,says",
+    [
+        ("zarr/cells/empty/c/0/1", 'empty is cut into 1 x 1 chunks, counted from 0; the first is "empty/c/0/0"'),
+        ("zarr/ostia/analysed_sst/c/0/0/99", "analysed_sst is cut into 1 x 3 x 1 chunks,"),
+        ("zarr/ostia/analysed_sst/c/0/0", "analysed_sst is cut into 1 x 3 x 1 chunks,"),
+        ("zarr/ostia/analysed_sst/c/00/0/0", '"analysed_sst/c/0/0/0"'),
+        ("zarr2/ostia/analysed_sst/0.0.99", '"analysed_sst/0.0.0"'),
+        ("zarr2/cells/empty/7.0", '"empty/0.0"'),
+        ("zarr/ostia/nowhere/c/0/0", "no node of the hierarchy"),
+        ("zarr/ostia/analysed_sst/notes.txt", "no node of the hierarchy"),
+    ],
+)
+def test_a_key_beyond_an_array_says_how_many_chunks_there_are(served, key, says):
+    status, _, body = get(f"{served.url}/{key}")
+    problem = json.loads(body)
+    assert status == 404 and says in problem["detail"], problem
+    assert "fill" not in problem["detail"] and "fill_value" not in problem
 
 
 def test_a_hierarchy_has_its_media_type_where_it_is_named_and_links_to_what_describes_it(served):

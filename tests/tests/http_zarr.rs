@@ -133,7 +133,7 @@ fn what_is_not_stored_is_a_problem_and_no_key_leaves_the_store() {
         s.get("/zarr/ostia/analysed_sst/c/9/9/9").problem(404)["detail"]
             .as_str()
             .unwrap()
-            .contains("fill value")
+            .contains("is cut into 1 x 3 x 1 chunks")
     );
     for path in [
         "/zarr/ostia/.zmetadata",

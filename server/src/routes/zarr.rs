@@ -105,7 +105,10 @@ async fn answer(app: &App, request: &Parts) -> Answer<Response<Body>> {
     // The bare address of a hierarchy describes it, as a directory would.
     let key = if named.key.is_empty() { "zarr.json" } else { &named.key };
     let object = app.chunks.object(&named.served, key).await.map_err(Problem::of)?;
-    let object = object.ok_or_else(|| absent(&named, named.served.snapshot.array_of(key), key))?;
+    let object = object.ok_or_else(|| match named.served.snapshot.array_of(key) {
+        Some(array) => absent(&named, array, key),
+        None => nothing(&named, key, ArrayMeta::grid_shape, |a| a.chunk_key(&vec![0; a.shape.len()])),
+    })?;
     if !object.is_metadata {
         return stored::send(request, named.stored(&object, OCTETS));
     }
@@ -158,20 +161,47 @@ pub fn send_metadata(
     stored::send(request, Stored { headers, ..stored })
 }
 
-/// Nothing is stored at `key`: what that means depends on whether it could be.
-pub fn absent(named: &Named, array: Option<&ArrayMeta>, key: &str) -> Problem {
-    let reference = &named.reference;
-    let Some(array) = array else {
-        return Problem::not_found(format!(
-            "Nothing is at {key:?} in {reference}. A chunk that is not stored is all fill value."
-        ));
-    };
-    let fill = &array.fill_value;
+/// Nothing is stored at `key`, a chunk of `array`.
+pub fn absent(named: &Named, array: &ArrayMeta, key: &str) -> Problem {
+    let (reference, fill) = (&named.reference, &array.fill_value);
     Problem::not_found(format!(
         "Chunk {key:?} of {reference} is not stored: all of its values are the fill value, {fill}."
     ))
     .with("fill_value", fill.clone())
     .header(header::CACHE_CONTROL, stored::cache(named.pinned()))
+}
+
+/// `key` names nothing; where it is meant as a chunk's, how many chunks there are. `grid` says that
+/// of an array, and `first` the key of the first.
+pub fn nothing(
+    named: &Named,
+    key: &str,
+    grid: impl Fn(&ArrayMeta) -> Vec<u64>,
+    first: impl Fn(&ArrayMeta) -> String,
+) -> Problem {
+    let reference = &named.reference;
+    let arrays = &named.served.snapshot.hierarchy().arrays;
+    let chunk_of = || {
+        key.rmatch_indices('/').find_map(|(at, _)| {
+            let digits = |c: char| c.is_ascii_digit() || matches!(c, '.' | '/' | '-');
+            let rest = key.get(at + 1..)?.trim_start_matches('c');
+            arrays.get(key.get(..at)?).filter(|_| rest.chars().all(digits))
+        })
+    };
+    Problem::not_found(match chunk_of() {
+        Some(array) => {
+            let counts: Vec<String> = grid(array).iter().map(u64::to_string).collect();
+            let counts = if counts.is_empty() { "1".to_owned() } else { counts.join(" x ") };
+            format!(
+                "{key:?} is no chunk of {reference}: {} is cut into {counts} chunks, counted from 0; the first is {:?}.",
+                array.path,
+                first(array)
+            )
+        }
+        None => format!(
+            "Nothing is at {key:?} in {reference}: no node of the hierarchy, and no chunk of an array."
+        ),
+    })
 }
 
 /// A key names a node or a chunk and cannot leave the store.

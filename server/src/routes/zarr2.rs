@@ -6,12 +6,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, header};
+use graticule_shared::zarr::ArrayMeta;
 use serde_json::{Value, json};
 
 use super::chunks::Object;
 use super::respond::{self, JSON};
 use super::stored::{self, OCTETS};
-use super::zarr::{self, Named, absent, named, send_metadata};
+use super::zarr::{self, Named, absent, named, nothing, send_metadata};
 use super::{App, stac};
 use crate::problem::{Answer, Problem};
 use crate::zarr2::{Chunk, View};
@@ -41,15 +42,25 @@ async fn answer(app: &App, request: &Parts) -> Answer<Response<Body>> {
         let root_type = bare.then_some(stac::ZARR2_TYPE);
         return send_metadata(app, request, &named, object, key, root_type, links.into_iter().collect());
     }
-    let Some((chunk, index)) = view.chunk(key) else { return Err(absent(&named, None, key)) };
+    let Some((chunk, index)) = view.chunk(key) else { return Err(nothing(&named, key, grid, first_key)) };
     match find(app, &named, chunk, &index).await? {
         Some(object) => stored::send(request, named.stored(&object, OCTETS)),
         None => {
             let object = fill(Arc::clone(&view), key.to_owned()).await?;
-            let object = object.ok_or_else(|| absent(&named, Some(chunk.meta()), key))?;
+            let object = object.ok_or_else(|| absent(&named, chunk.meta(), key))?;
             stored::send(request, named.stored(&object, OCTETS))
         }
     }
+}
+
+/// Chunks along each dimension, as v2 has them.
+fn grid(meta: &ArrayMeta) -> Vec<u64> {
+    meta.shape.iter().zip(meta.block_shape()).map(|(n, b)| n.div_ceil((*b).max(1))).collect()
+}
+
+fn first_key(meta: &ArrayMeta) -> String {
+    let zeros = vec!["0"; meta.shape.len().max(1)];
+    format!("{}/{}", meta.path, zeros.join("."))
 }
 
 /// The stored bytes of a chunk: an object, or the part of one where that is a shard.
