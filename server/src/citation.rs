@@ -1,5 +1,6 @@
 //! How data is cited and where it comes from: the same words in headers and in files.
 
+use axum::http::{HeaderName, header};
 use serde_json::{Map, Value};
 
 use crate::opened::Opened;
@@ -49,8 +50,25 @@ pub fn attributes(opened: &Opened, href: &str) -> Vec<(String, String)> {
     out
 }
 
+/// Which version it is, how to cite it and where it belongs, as headers; `href` is the collection's.
+pub fn headers(
+    from: &Map<String, Value>,
+    title: &str,
+    version: &str,
+    href: &str,
+) -> [(HeaderName, String); 4] {
+    let text = citation(from, title, version, href);
+    let cite = doi(from).unwrap_or_else(|| href.to_owned());
+    [
+        (HeaderName::from_static("graticule-version"), version.to_owned()),
+        (HeaderName::from_static("graticule-citation"), as_header(&text)),
+        (header::LINK, format!("<{cite}>; rel=\"cite-as\"")),
+        (header::LINK, format!("<{href}>; rel=\"collection\"; type=\"application/json\"")),
+    ]
+}
+
 /// Text as a header's value: what is not printable ASCII is percent-encoded.
-pub fn as_header(text: &str) -> String {
+fn as_header(text: &str) -> String {
     use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
     const KEEP: &AsciiSet = &CONTROLS.add(b'%');
     utf8_percent_encode(text, KEEP).to_string()

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, Response};
+use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
 use super::query::Query;
-use super::respond::Document;
 use super::{App, doc};
-use crate::pictures::style;
+use crate::pictures::{Format, style};
 use crate::preview::{self, Request};
 use crate::problem::Answer;
 
@@ -40,10 +39,7 @@ pub async fn get(
             drawn
         }
     };
-    Ok(Document::new(PNG, picture.as_slice())
-        .cache("public, max-age=60, stale-while-revalidate=86400")
-        .header(HeaderName::from_static("graticule-version"), version)
-        .answer(&headers))
+    Ok(super::map::picture(&app, &opened, Format::Png, &picture, &headers).answer(&headers))
 }
 
 pub fn describe() -> Value {

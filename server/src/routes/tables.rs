@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use graticule_formats::table::Role;
@@ -20,6 +20,7 @@ use super::query::Query;
 use super::respond::{Document, open_to_all};
 use super::{App, doc, stac};
 use crate::catalog::tokens::hex;
+use crate::citation;
 use crate::problem::{Answer, Kind as ProblemKind, Problem};
 use crate::store::StoreError;
 use crate::tables::query::{self, After, Asked, Compare, Filter};
@@ -121,12 +122,13 @@ pub async fn one(
     let cache = if pinned { "public, max-age=31536000, immutable" } else { "no-cache" };
     h.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     h.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    for (name, value) in [
-        (header::ETAG, etag.clone()),
-        (HeaderName::from_static("graticule-version"), request.version.id.clone()),
-    ] {
+    let known = super::collections::find(&app, &id).await.ok();
+    let (attributes, title) = known.map_or((Map::new(), id.clone()), |c| (c.facts.attributes, c.title));
+    let href = format!("{base}/api/collections/{id}");
+    let said = citation::headers(&attributes, &title, &request.version.id, &href);
+    for (name, value) in said.into_iter().chain([(header::ETAG, etag.clone())]) {
         if let Ok(v) = HeaderValue::from_str(&value) {
-            h.insert(name, v);
+            h.append(name, v);
         }
     }
     let now = Validators { etag: &etag, modified_secs: None };

@@ -467,14 +467,8 @@ pub fn cited(document: Document, app: &App, id: &str, opened: &Opened, headers: 
     let attributes = &opened.hierarchy.attributes;
     let href = format!("{}/api/collections/{id}", app.base(headers));
     let title = opened.cube.title.clone().unwrap_or_else(|| id.to_owned());
-    let text = citation::citation(attributes, &title, opened.snapshot.version(), &href);
-    let cite = citation::doi(attributes).unwrap_or_else(|| href.clone());
-    document
-        .digested()
-        .header(HeaderName::from_static("graticule-version"), opened.snapshot.version())
-        .header(HeaderName::from_static("graticule-citation"), &citation::as_header(&text))
-        .header(header::LINK, &format!("<{cite}>; rel=\"cite-as\""))
-        .header(header::LINK, &format!("<{href}>; rel=\"collection\"; type=\"application/json\""))
+    let said = citation::headers(attributes, &title, opened.snapshot.version(), &href);
+    said.into_iter().fold(document.digested(), |document, (name, value)| document.header(name, &value))
 }
 
 /// A member of a body as the text of a query.

@@ -8,14 +8,16 @@ pub mod tilejson;
 pub mod tilesets;
 pub mod whole;
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, header};
 use serde_json::{Value, json};
 
-use super::doc;
+use super::edr::cited;
 use super::query::Query;
 use super::respond::Document;
 use super::stac::link;
+use super::{App, doc};
 use crate::accept;
+use crate::opened::Opened;
 use crate::pictures::select::Choice;
 use crate::pictures::{Format, style};
 use crate::problem::{Answer, Kind, Problem};
@@ -105,10 +107,10 @@ fn format(query: &Query, headers: &HeaderMap) -> Answer<Format> {
     ))
 }
 
-pub fn picture(format: Format, bytes: &[u8], version: &str) -> Document {
-    Document::new(format.media_type(), bytes)
-        .cache(CACHE)
-        .header(HeaderName::from_static("graticule-version"), version)
+/// A picture of a version, with how to cite it.
+pub fn picture(app: &App, opened: &Opened, format: Format, bytes: &[u8], headers: &HeaderMap) -> Document {
+    let document = Document::new(format.media_type(), bytes).cache(CACHE);
+    cited(document, app, opened.snapshot.collection(), opened, headers)
 }
 
 /// Parameters of [`CONTENT`] as OpenAPI has them.

@@ -39,7 +39,7 @@ pub async fn get(
         only: None,
     };
     let made = app.pictures.draw(&opened, &request).await?;
-    Ok(super::picture(format, &made, opened.snapshot.version()).answer(&headers))
+    Ok(super::picture(&app, &opened, format, &made, &headers).answer(&headers))
 }
 
 /// # Errors

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, Response};
+use axum::http::{HeaderMap, Response};
 use graticule_shared::grid::sphere::wrap_longitude;
 use serde_json::{Map, Value, json};
 
 use super::super::App;
+use super::super::edr::cited;
 use super::super::ows::{XML, kvp::Kvp, xml::Xml};
 use super::super::respond::Document;
 use super::Version;
@@ -54,8 +55,7 @@ pub async fn get(
             return Err(Problem::parameter("INFO_FORMAT", format, why));
         }
     };
-    let version = opened.snapshot.version();
-    Ok(document.header(HeaderName::from_static("graticule-version"), version).answer(headers))
+    Ok(cited(document, app, opened.snapshot.collection(), &opened, headers).answer(headers))
 }
 
 type Place = Option<(f64, f64)>;

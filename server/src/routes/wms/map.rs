@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, Response};
+use axum::http::{HeaderMap, Response};
 use graticule_shared::crs::Crs;
 use graticule_shared::frame::Frame;
 
 use super::super::App;
-use super::super::map::CACHE;
+use super::super::map::picture;
 use super::super::ows::kvp::{self, Kvp};
-use super::super::respond::Document;
 use super::{NO_CODE, Version};
 use crate::opened::Opened;
 use crate::pictures::select::Choice;
@@ -36,10 +35,7 @@ pub async fn get(
         only: None,
     };
     let made = app.pictures.draw(&opened, &request).await?;
-    Ok(Document::new(format.media_type(), made.as_slice())
-        .cache(CACHE)
-        .header(HeaderName::from_static("graticule-version"), opened.snapshot.version())
-        .answer(headers))
+    Ok(picture(app, &opened, format, &made, headers).answer(headers))
 }
 
 /// The collection and the variable that a layer is.

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode};
 use serde_json::Value;
 
-use super::map::{CACHE, tile};
+use super::map::{picture, tile};
 use super::ows::kvp::{self, Kvp};
 use super::ows::{self, xml::Xml};
-use super::respond::Document;
 use super::wms::{NO_CODE, choice, layer, spoken};
 use super::{App, doc};
 use crate::pictures::{Format, Request};
@@ -104,10 +103,7 @@ async fn get_tile(
         only: None,
     };
     let made = app.pictures.draw(&opened, &request).await?;
-    Ok(Document::new(format.media_type(), made.as_slice())
-        .cache(CACHE)
-        .header(HeaderName::from_static("graticule-version"), opened.snapshot.version())
-        .answer(headers))
+    Ok(picture(app, &opened, format, &made, headers).answer(headers))
 }
 
 /// An exception report (OWS Common 1.1, 06-121r3 section 8).
