@@ -194,9 +194,9 @@ pub async fn is_level_of_all(
 /// The level that is drawn where pixels are as large as can be.
 pub fn coarsest<'a>(opened: &Opened, variable: &'a Variable) -> Option<&'a Level> {
     let list = matches!(variable.horizontal(), Some(Horizontal::Cells(_)));
-    let all = usable(opened, variable).into_iter().filter_map(|i| variable.levels.get(i));
+    let mut all = usable(opened, variable).into_iter().filter_map(|i| variable.levels.get(i));
     let regular = |l: &&Level| !list || matches!(l.horizontal, Some(Horizontal::Separable { .. }));
-    all.filter(regular).last().or(variable.levels.first())
+    all.rfind(regular).or(variable.levels.first())
 }
 
 /// Levels that hold the same kind of numbers as the finest, as the browser picks them.

@@ -90,7 +90,7 @@ impl Part {
     fn halves(&self) -> [Option<[Self; 2]>; 2] {
         let halved = |r: &Range<u32>| {
             let middle = r.start + r.end.saturating_sub(r.start) / 2;
-            (r.end.saturating_sub(r.start) > 1).then(|| [r.start..middle, middle..r.end])
+            (r.end.saturating_sub(r.start) > 1).then_some([r.start..middle, middle..r.end])
         };
         [
             halved(&self.rows).map(|h| h.map(|rows| Self { rows, ..self.clone() })),
