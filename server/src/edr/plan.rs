@@ -389,7 +389,7 @@ pub fn readable(opened: &Opened) -> impl Iterator<Item = &Variable> {
 fn chosen<'a>(opened: &'a Opened, names: Option<&[String]>) -> Answer<Vec<&'a Variable>> {
     let all: Vec<&Variable> = readable(opened).collect();
     if all.is_empty() {
-        return Err(Problem::bad_request(
+        return Err(Problem::not_found(
             "this collection has no variable whose cells have a latitude and a longitude, by which values are asked for",
         ));
     }
