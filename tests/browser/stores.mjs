@@ -113,6 +113,26 @@ export function stores() {
   return fixNaN(files);
 }
 
+/** Files of a store at its one level, in many blocks: nothing in the west, up to 479 in the east, more a step later. */
+export function halves({ rows = 400, columns = 800, block = 50 } = {}) {
+  const files = {};
+  const axis = (name, n, step, units) => array(files, name, {
+    shape: [n], chunk: [n], dims: [name], type: 'float64', at: (i) => step * (i - (n - 1) / 2), attributes: { units },
+  });
+  files['zarr.json'] = group({
+    time: array(files, 'time', {
+      shape: [2], chunk: [2], dims: ['time'], type: 'float64', at: (i) => i, attributes: { units: 'days since 2020-01-01' },
+    }),
+    lat: axis('lat', rows, -180 / rows, 'degrees_north'),
+    lon: axis('lon', columns, 360 / columns, 'degrees_east'),
+    sun: array(files, 'sun', {
+      shape: [2, rows, columns], chunk: [1, block, block], dims: ['time', 'lat', 'lon'], type: 'float32', fill: FILL,
+      at: (t, r, c) => (c < columns / 2 ? 0 : (r * 7 + c * 3) % 480 + t * 1000), attributes: { units: 'W m-2', _FillValue: FILL },
+    }),
+  });
+  return files;
+}
+
 /** JSON has no NaN: Zarr writes it as a word. */
 function fixNaN(files) {
   for (const key of Object.keys(files).filter((k) => k.endsWith('zarr.json'))) {

@@ -65,7 +65,7 @@ impl State {
             Command::SetClim(low, high) => {
                 if low.is_finite() && high.is_finite() && low != high {
                     self.style.clim = Some((low, high));
-                    self.clim_partial = false;
+                    self.clim_open = false;
                     self.clim_forgotten = false;
                     self.restyled();
                 }

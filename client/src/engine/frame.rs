@@ -7,6 +7,7 @@ use graticule_shared::colormap::{self, Stretch};
 use graticule_shared::raster::{MERCATOR_LATITUDE_DEG, Projection};
 
 use crate::chunks::loader::Block;
+use crate::chunks::source::BlockKey;
 use crate::engine::api::Signal;
 use crate::engine::run::{Engine, MAX_TROUBLES, now_ms};
 use crate::engine::shape::{plan_terrain, terrain_pages};
@@ -174,7 +175,7 @@ impl Engine {
         let Some(grid) = layer.grids.last().filter(|g| g.page_count() <= 16) else { return };
         let level = (layer.grids.len() - 1) as u8;
         let selection = s.selection();
-        let mut keys = Vec::new();
+        let mut keys = self.range_blocks(s).filter(|r| r.few).map_or_else(Vec::new, |r| r.keys);
         for y in 0..grid.pages[0] {
             for x in 0..grid.pages[1] {
                 let page = PageId { level, y, x };
@@ -221,8 +222,12 @@ impl Engine {
         }
         s.plan_dirty = false;
         let Some(layer) = &s.layer else { return };
-        let mut keys = Vec::new();
-        let mut add = |page: PageId, selection: &[u64]| {
+        let (mut keys, late) = match self.range_blocks(s) {
+            Some(range) if range.few => (range.keys, Vec::new()),
+            Some(range) => (Vec::new(), range.keys),
+            None => (Vec::new(), Vec::new()),
+        };
+        let add = |keys: &mut Vec<BlockKey>, page: PageId, selection: &[u64]| {
             if let (Some(t), Some(grid)) = (&terrain, layer.grids.get(usize::from(page.level))) {
                 for key in t.keys(page, grid) {
                     if !keys.contains(&key) {
@@ -239,14 +244,15 @@ impl Engine {
         // Background first only where there is nothing to look at yet.
         let first = s.complete.is_none();
         if first {
-            s.plan.background.iter().for_each(|p| add(*p, &selection));
+            s.plan.background.iter().for_each(|p| add(&mut keys, *p, &selection));
         }
-        s.plan.pages.iter().for_each(|p| add(*p, &selection));
+        s.plan.pages.iter().for_each(|p| add(&mut keys, *p, &selection));
         if !first {
-            s.plan.background.iter().for_each(|p| add(*p, &selection));
+            s.plan.background.iter().for_each(|p| add(&mut keys, *p, &selection));
         }
+        keys.extend(late.into_iter().filter(|k| !keys.contains(k)).collect::<Vec<_>>());
         for selection in &ahead {
-            s.plan.pages.iter().for_each(|p| add(*p, selection));
+            s.plan.pages.iter().for_each(|p| add(&mut keys, *p, selection));
         }
         self.loader.want(keys);
     }
@@ -264,7 +270,7 @@ impl Engine {
     /// Uploads pages of the wanted plane that have arrived. True where some are left for the next frame.
     fn put_up(&self, s: &mut State, gpu: &Rc<Gpu>) -> bool {
         let selection = s.selection();
-        if s.style.clim.is_none() {
+        if s.clim_open {
             self.first_clim(s, &selection);
         }
         let Some(layer) = &mut s.layer else { return false };
@@ -318,11 +324,6 @@ impl Engine {
             let any = s.plan.pages.iter().chain(&s.plan.background).any(here);
             (plane, whole, field.shown_plane() == plane, any)
         };
-        // A range from the first few pages is taken again from all.
-        if whole && std::mem::take(&mut s.clim_partial) {
-            s.style.clim = None;
-            self.first_clim(s, &selection);
-        }
         let was = s.complete;
         if any && first && s.first_page.is_none() {
             s.first_page = Some(now_ms());

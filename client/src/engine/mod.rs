@@ -19,6 +19,8 @@ mod lost;
 #[cfg(target_arch = "wasm32")]
 mod open;
 #[cfg(target_arch = "wasm32")]
+mod range;
+#[cfg(target_arch = "wasm32")]
 mod read;
 #[cfg(target_arch = "wasm32")]
 mod run;

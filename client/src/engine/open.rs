@@ -141,6 +141,7 @@ impl Engine {
             self.keep_showing(&mut s);
             if std::mem::take(&mut s.clim_forgotten) || !opened {
                 s.style.clim = None;
+                s.clim_open = true;
             }
             self.replace_layer(&mut s, layer);
             s.say_selected();

@@ -176,7 +176,7 @@ impl Engine {
     }
 
     /// A sample of the values in view at the planned level.
-    fn sample(&self, s: &State, selection: &[u64]) -> Vec<f64> {
+    pub(super) fn sample(&self, s: &State, selection: &[u64]) -> Vec<f64> {
         let Some(layer) = &s.layer else { return Vec::new() };
         let here = |pages: &[PageId]| -> Vec<(PageId, Block)> {
             let block = |p: &PageId| Some((*p, self.loader.get(&layer.place(*p, selection)?.key)?));
@@ -219,40 +219,6 @@ impl Engine {
         out
     }
 
-    /// The first numbers decide the colours: the stated range if the numbers use
-    /// it, else the 2nd to the 98th percentile.
-    pub(super) fn first_clim(&self, s: &mut State, selection: &[u64]) {
-        let waiting = s
-            .plan
-            .pages
-            .iter()
-            .chain(&s.plan.background)
-            .filter_map(|p| s.layer.as_ref()?.place(*p, selection));
-        let (mut any, mut open) = (false, false);
-        for place in waiting {
-            any |= self.loader.has(&place.key);
-            open |= !self.loader.has(&place.key) && !self.loader.has_failed(&place.key);
-        }
-        if !any {
-            return;
-        }
-        let behind = !s.plan.background.is_empty()
-            && s.plan.background.iter().all(|p| {
-                s.layer.as_ref().and_then(|l| l.place(*p, selection)).is_some_and(|p| self.loader.has(&p.key))
-            });
-        s.clim_partial = open && !behind;
-        let mut values = self.sample(s, selection);
-        let stated = s.layer.as_ref().and_then(|l| l.variable.valid_range);
-        s.style.clim = Some(match range::first(stated, &mut values, &s.style.colormap) {
-            Some(found) => found,
-            // All no data so far: more may come; if nothing does, any range will do.
-            None if open => return,
-            None => (0.0, 1.0),
-        });
-        s.draw_dirty = true;
-        s.say_style();
-    }
-
     /// Where the pointer rests on a coarse number, the stored one is fetched.
     pub(super) fn sharpen_readout(self: &Rc<Self>) {
         let place = {
@@ -279,6 +245,7 @@ impl Engine {
         let mut values = self.sample(&s, &selection);
         if let Some(found) = range::percentiles(&mut values) {
             s.style.clim = Some(found);
+            s.clim_open = false;
             s.restyled();
         }
     }

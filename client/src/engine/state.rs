@@ -209,8 +209,8 @@ pub struct State {
     pub readout: Option<Option<Readout>>,
     /// Where the pointer was when the finest block under it was last asked for.
     pub sharpened: Option<(f64, f64)>,
-    /// The range was taken before all pages in view were here.
-    pub clim_partial: bool,
+    /// Nobody chose the range, and it is not the coarsest level's yet.
+    pub clim_open: bool,
     /// Something else is being opened: its range is its own, unless one is said meanwhile.
     pub clim_forgotten: bool,
     pub steps: Vec<StepState>,
@@ -285,7 +285,7 @@ impl State {
             stats_due: false,
             readout: None,
             sharpened: None,
-            clim_partial: false,
+            clim_open: true,
             clim_forgotten: false,
             steps: Vec::new(),
             progress: (0, 0, 0),
