@@ -38,6 +38,7 @@ use hdf5_reader::storage::DynStorage;
 use hdf5_reader::{BytesStorage, FileStorage};
 
 pub use error::FormatError;
+pub use grib::units as grib_units;
 pub use model::{AttrValue, Dimension, Header, Limits, Source, Variable};
 
 #[cfg(feature = "zarr")]

@@ -287,3 +287,17 @@ fn parts_of_a_field_equal_the_whole() {
         }
     }
 }
+
+#[test]
+fn units_are_those_of_udunits() {
+    let Some(data) = sample::dir() else { return };
+    for (file, path, want) in [
+        ("grib/gfswave_atlocn.grib2", "swdir", "degree"),
+        ("grib/hrrr_wrfsubhf_sample.grib2", "refc", "dBZ"),
+        ("grib/nam_awp21100_2018.grib2", "gh_isobaricInhPa", "m"),
+    ] {
+        let source = open(&data.join(file), Limits::default()).unwrap_or_else(|e| panic!("{e}"));
+        let v = source.header().variables.iter().find(|v| v.path == path).unwrap_or_else(|| panic!("{path}"));
+        assert_eq!(text(v, "units"), want, "{path}");
+    }
+}

@@ -24,6 +24,7 @@ mod product;
 pub(crate) mod refer;
 mod scan;
 mod time;
+mod units;
 mod unpack;
 mod window;
 
@@ -46,6 +47,7 @@ use octets::Fault;
 use unpack::Packing;
 
 pub(crate) use gzip::unwrap as unwrap_gzip;
+pub use units::of as units;
 
 /// Where the first message begins, if it does within `head`.
 pub(crate) fn begins(head: &[u8]) -> Option<usize> {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::field::{Field, Parameter};
+use super::units;
 
 /// A name with what belongs to it; empty where the tables say nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,7 +101,7 @@ pub(crate) fn of(field: &Field) -> Name {
         |e| Name {
             short: short.clone(),
             long: e.long.to_owned(),
-            units: units(e.units),
+            units: units::of(e.units, e.long),
             standard: e.standard.to_owned(),
         },
     )
@@ -111,16 +112,6 @@ pub(crate) fn safe(name: &str) -> String {
     name.chars()
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') { c } else { '_' })
         .collect()
-}
-
-/// As UDUNITS reads them.
-fn units(text: &str) -> String {
-    match text {
-        "(0 - 1)" | "Numeric" | "Dimensionless" | "dimensionless" | "Proportion" | "Fraction" | "Integer"
-        | "(-1 to 1)" => "1".to_owned(),
-        t if t.starts_with("(Code table") || t.starts_with("Code table") => String::new(),
-        t => t.replace("**", ""),
-    }
 }
 
 /// WMO Common Code Table C-11: the identifier in four letters and the name of the
@@ -189,9 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn units_and_names_suit_netcdf() {
-        assert_eq!(units("m**2 s**-2"), "m2 s-2");
-        assert_eq!(units("(0 - 1)"), "1");
+    fn names_suit_netcdf() {
         assert_eq!(safe("10fg/1"), "10fg_1");
     }
 }

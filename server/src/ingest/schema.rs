@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use graticule_formats::Header;
+use graticule_formats::{Header, grib_units};
 use graticule_shared::zarr::Hierarchy;
 use serde_json::{Map, Value};
 
@@ -17,6 +17,15 @@ struct Entry {
     dims: Vec<String>,
     shape: Vec<u64>,
     attributes: Map<String, Value>,
+}
+
+impl Entry {
+    /// Of a parameter of GRIB its unit as it is written now: older versions have the words of the
+    /// tables (`Degree true`, `gpm`), and go on.
+    fn grib_units(&self) -> Option<String> {
+        let text = |key: &str| self.attributes.get(key).and_then(Value::as_str).unwrap_or_default();
+        self.attributes.contains_key("GRIB_edition").then(|| grib_units(text("units"), text("long_name")))
+    }
 }
 
 /// What all granules of a collection have in common.
@@ -91,6 +100,9 @@ impl Schema {
             for key in MEANING.iter().filter(|k| !(is_time && **k == "units")) {
                 let said =
                     |e: &Entry| e.attributes.get(*key).map_or_else(|| "nothing".to_owned(), Value::to_string);
+                if *key == "units" && mine.grib_units().is_some_and(|u| theirs.grib_units() == Some(u)) {
+                    continue;
+                }
                 if let Some(found) = differs(key, said(mine), said(theirs)) {
                     return Some(found);
                 }
@@ -141,5 +153,19 @@ mod tests {
             first.difference(&kind, "time").unwrap(),
             "variable \"sst\": type: expected int16, found float32"
         );
+    }
+    #[test]
+    fn a_collection_with_units_of_the_tables_of_grib_goes_on_with_those_of_cf() {
+        let mut swell = ["Degree true", "degree", "K"].map(|u| header(DataType::Int16, u, 3));
+        let [plain, cf, _] = swell.each_ref().map(Schema::of_header);
+        assert!(plain.difference(&cf, "time").is_some(), "only GRIB's tables say it so");
+        for h in &mut swell {
+            h.variables[0]
+                .attributes
+                .push(("GRIB_edition".into(), AttrValue::Ints(DataType::Int64, vec![2])));
+        }
+        let [old, new, other] = swell.map(|h| Schema::of_header(&h));
+        assert_eq!(old.difference(&new, "time"), None, "a collection made before goes on");
+        assert!(old.difference(&other, "time").is_some());
     }
 }
