@@ -301,3 +301,18 @@ fn units_are_those_of_udunits() {
         assert_eq!(text(v, "units"), want, "{path}");
     }
 }
+
+#[test]
+fn partitions_of_swell_are_no_vertical_axis_and_levels_are() {
+    let Some(data) = sample::dir() else { return };
+    let attribute = |file: &str, path: &str, name: &str| {
+        let source = open(&data.join(file), Limits::default()).unwrap_or_else(|e| panic!("{e}"));
+        let v = source.header().variables.iter().find(|v| v.path == path).unwrap_or_else(|| panic!("{path}"));
+        v.attribute(name).and_then(AttrValue::as_text).map(str::to_owned)
+    };
+    let swell = "grib/gfswave_atlocn.grib2";
+    assert_eq!(attribute(swell, "orderedSequenceData", "units").as_deref(), Some("1"));
+    assert_eq!(attribute(swell, "orderedSequenceData", "axis"), None);
+    assert_eq!(attribute(swell, "orderedSequenceData", "positive"), None);
+    assert_eq!(attribute("grib/nam_awp21100_2018.grib2", "isobaricInhPa", "axis").as_deref(), Some("Z"));
+}

@@ -383,7 +383,7 @@ impl Builder {
                 attributes.push(text(key, value));
             }
         }
-        if many {
+        if many && levels.kind.is_vertical() {
             attributes.push(text("axis", "Z"));
         }
         let dims: &[&str] = if many { &[&name] } else { &[] };

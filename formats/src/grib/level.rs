@@ -14,6 +14,14 @@ pub(crate) struct LevelType {
     pub(crate) standard_name: &'static str,
 }
 
+impl LevelType {
+    /// False for what the tables of levels number though it lies nowhere: NCEP's ordered sequence
+    /// (the partitions of swell) is a dimension like any other.
+    pub(crate) fn is_vertical(&self) -> bool {
+        self.name != "orderedSequenceData"
+    }
+}
+
 /// A level or, with two values, a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Level {
