@@ -217,6 +217,7 @@ fn the_cells_of_a_rotated_image_have_places_instead_of_axes() {
         let paths: Vec<&str> = source.header().variables.iter().map(|v| v.path.as_str()).collect();
         assert_eq!(paths, ["latitude", "longitude", "band_1"], "{name}");
         assert_eq!(text(&source.header().variables[2], "coordinates"), "latitude longitude");
+        assert_eq!(text(&source.header().variables[2], "long_name"), "band 1");
         for ((row, column, value), (longitude, latitude)) in
             [(0, 0, 8.0), (3, 5, 173.0), (19, 23, 964.0)].into_iter().zip(places)
         {

@@ -145,7 +145,7 @@ pub(super) fn build(
     for band in 0..layout.bands {
         let items: Vec<&Item> =
             metadata.iter().filter(|i| i.band == Some(band) && i.domain.is_empty()).collect();
-        let mut attributes = band_attributes(layout, &items, missing);
+        let mut attributes = band_attributes(layout, band, &items, missing);
         if mapped {
             attributes.push(("grid_mapping".to_owned(), text(MAPPING)));
         }
@@ -242,7 +242,12 @@ fn missing(
     Ok(possible)
 }
 
-fn band_attributes(layout: &Layout, items: &[&Item], missing: Option<f64>) -> Vec<(String, AttrValue)> {
+fn band_attributes(
+    layout: &Layout,
+    band: u64,
+    items: &[&Item],
+    missing: Option<f64>,
+) -> Vec<(String, AttrValue)> {
     let mut out = Vec::new();
     if let Some(value) = missing {
         let fill = AttrValue::from_native(layout.coding.dtype, &native(layout.coding.dtype, value));
@@ -261,6 +266,10 @@ fn band_attributes(layout: &Layout, items: &[&Item], missing: Option<f64>) -> Ve
             }
             _ => {}
         }
+    }
+    // CF section 3.3: one of long_name and standard_name.
+    if !out.iter().any(|(name, _)| name == "long_name") {
+        out.push(("long_name".to_owned(), text(&format!("band {}", band + 1))));
     }
     out
 }
