@@ -6,6 +6,7 @@
 
 use base64::Engine;
 use graticule_formats::{AttrValue, Variable};
+use graticule_shared::cube::FILL_FLOAT;
 use graticule_shared::dtype::DataType;
 use serde_json::{Map, Value};
 
@@ -155,6 +156,16 @@ fn fill_attribute(dtype: DataType, value: &AttrValue, fill: &Fill) -> Value {
         return fill.json.clone();
     }
     let f = dtype.get_f64(&fill.bytes, 0).or_else(|| value.as_f64()).unwrap_or(f64::NAN);
+    base64_of(f)
+}
+
+/// `_FillValue` of floats that hold NetCDF's own fill and name none: xarray, which masks what is
+/// named alone, then reads the cells as missing that the queries give as null.
+pub fn own_fill() -> Value {
+    base64_of(FILL_FLOAT)
+}
+
+fn base64_of(f: f64) -> Value {
     Value::from(base64::engine::general_purpose::STANDARD.encode(f.to_le_bytes()))
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use graticule_shared::cube::Packing;
+use graticule_shared::cube::{FILL_FLOAT, Packing};
 use graticule_shared::dtype::DataType;
 use serde_json::{Map, Value};
 
@@ -73,6 +73,14 @@ impl Field {
     /// False where nothing of it is stored here.
     pub fn is_walked(&self) -> bool {
         !self.elsewhere || self.levels.len() > 1
+    }
+
+    /// True where NetCDF's own fill is no value since the source names no other.
+    pub fn fill_is_unnamed(&self) -> bool {
+        let named = |m: &Value| ["_FillValue", "missing_value"].iter().any(|k| !m["attributes"][k].is_null());
+        self.dtype.is_float()
+            && self.packing.nodata == [FILL_FLOAT]
+            && self.levels.first().is_some_and(|l| !named(&l.metadata))
     }
 
     pub fn rows(&self) -> u64 {

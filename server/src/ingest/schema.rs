@@ -98,8 +98,12 @@ impl Schema {
             }
             let is_time = path == grows || Some(path.as_str()) == bounds;
             for key in MEANING.iter().filter(|k| !(is_time && **k == "units")) {
-                let said =
-                    |e: &Entry| e.attributes.get(*key).map_or_else(|| "nothing".to_owned(), Value::to_string);
+                // NetCDF's own fill is meant where none is named, and named where it was met.
+                let said = |e: &Entry| match e.attributes.get(*key) {
+                    Some(v) if *key == "_FillValue" && *v == attributes::own_fill() => None,
+                    other => other.map(Value::to_string),
+                };
+                let said = |e: &Entry| said(e).unwrap_or_else(|| "nothing".to_owned());
                 if *key == "units" && mine.grib_units().is_some_and(|u| theirs.grib_units() == Some(u)) {
                     continue;
                 }

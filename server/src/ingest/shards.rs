@@ -10,10 +10,12 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use graticule_formats::Source;
+use graticule_shared::cube::FILL_FLOAT;
 use graticule_shared::shard::{Span, encode_index};
 
 use super::feed::Feed;
 use super::field::{Field, Level};
+use super::plan::raw_bytes;
 use super::planes::Plane;
 use super::progress::Progress;
 use super::quality::Quality;
@@ -103,6 +105,9 @@ struct Job<'a> {
     column: u64,
 }
 
+/// What was stored, and which fields hold NetCDF's own fill without naming it.
+pub type Read<'q> = (Vec<Stored>, Quality<'q>, Vec<bool>);
+
 /// Reads all `fields`, shows them to the quality tests and stores them.
 ///
 /// # Errors
@@ -115,7 +120,7 @@ pub fn store<'q>(
     scratch: &Path,
     progress: &dyn Progress,
     cancel: &AtomicBool,
-) -> anyhow::Result<(Vec<Stored>, Quality<'q>)> {
+) -> anyhow::Result<Read<'q>> {
     let _work = crate::memory::Work::begin();
     let cores = std::thread::available_parallelism().map_or(2, usize::from).min(16);
     let codecs = fields
@@ -131,15 +136,17 @@ pub fn store<'q>(
         failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
         stop.store(true, Ordering::Relaxed);
     };
+    let mut filled = vec![false; fields.len()];
     let (bands_in, bands) = sync_channel::<Band>(0);
     let room = Room::default();
     let (jobs_in, jobs) = channel::<Job<'_>>();
     let jobs = Mutex::new(jobs);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         std::thread::scope(|scope| {
-            let watch = &mut quality;
+            let (watch, filled) = (&mut quality, &mut filled);
             scope.spawn(|| {
-                read(source, fields, watch, scratch, progress, &stopped, bands_in).unwrap_or_else(&fail);
+                read(source, fields, (watch, filled), scratch, progress, &stopped, bands_in)
+                    .unwrap_or_else(&fail);
             });
             for _ in 0..cores {
                 scope.spawn(|| {
@@ -172,14 +179,14 @@ pub fn store<'q>(
     if cancel.load(Ordering::Relaxed) {
         anyhow::bail!("cancelled");
     }
-    Ok((stored.into_inner().unwrap_or_else(PoisonError::into_inner), quality))
+    Ok((stored.into_inner().unwrap_or_else(PoisonError::into_inner), quality, filled))
 }
 
 /// Sends every band of every field, in the order that the pyramid needs.
 fn read(
     source: &dyn Source,
     fields: &[Field],
-    quality: &mut Quality<'_>,
+    (quality, filled): (&mut Quality<'_>, &mut [bool]),
     scratch: &Path,
     progress: &dyn Progress,
     stopped: &dyn Fn() -> bool,
@@ -189,6 +196,7 @@ fn read(
         if field.shape.contains(&0) || !field.is_walked() {
             continue;
         }
+        let fill = field.fill_is_unnamed().then(|| raw_bytes(field.dtype, FILL_FLOAT));
         let mut feed = Feed::new(source, field, scratch);
         for (lead, steps) in field.groups() {
             for (row, rows) in field.row_bands() {
@@ -203,6 +211,11 @@ fn read(
                     field.source,
                     bytes.len()
                 );
+                if let Some(fill) = &fill
+                    && !filled[number]
+                {
+                    filled[number] = bytes.chunks_exact(fill.len()).any(|cell| cell == fill);
+                }
                 progress.advance(bytes.len() as u64, &field.source);
                 quality.observe(source, number, &lead, steps, (row, rows), &bytes)?;
                 let band = Band { field: number, level: 0, lead: lead.clone(), steps, row, rows, bytes };

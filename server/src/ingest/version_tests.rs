@@ -171,3 +171,37 @@ async fn another_process_may_expire_what_this_one_remembers_and_a_crash_in_betwe
     assert_eq!((done.objects, done.waiting), (0, 0));
     assert_eq!(h.values("v").await.0[0], 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn netcdf_s_own_fill_is_named_where_it_is_met_and_stays_named() {
+    let h = House::new();
+    let fill = 9.969_21e36_f32;
+    let (rows, columns) = (6, 8);
+    for (day, second, named) in [(0, 1.0, false), (1, fill, true), (2, 1.0, true)] {
+        let file = h.dir.path().join(format!("{day}.nc"));
+        let mut values = vec![day as f32; rows * columns];
+        values[1] = second;
+        let axis = |name, dims, units, n: usize, first: f32| Var {
+            name,
+            dims,
+            attributes: units,
+            values: (0..n).map(|i| first + i as f32).collect(),
+        };
+        let variables = [
+            axis("time", &["time"], &[("units", "days since 2000-01-01")], 1, day as f32),
+            axis("lat", &["lat"], &[("units", "degrees_north")], rows, 10.0),
+            axis("lon", &["lon"], &[("units", "degrees_east")], columns, 20.0),
+            Var { name: "v", dims: &["time", "lat", "lon"], attributes: &[("units", "K")], values },
+        ];
+        write_file(&file, &[("time", 1), ("lat", rows), ("lon", columns)], &variables);
+        assert_eq!(h.ingest(&file, None, Duplicates::Skip).await, Outcome::Published, "day {day}");
+        let snapshot = h.store.open_version("c", None).await.unwrap();
+        let said = snapshot.hierarchy().arrays["v"].attributes.get("_FillValue").cloned();
+        assert_eq!(said, named.then(attributes::own_fill), "day {day}");
+        assert_eq!(snapshot.hierarchy().arrays["lat"].attributes.get("_FillValue"), None);
+    }
+    // Stored as it came.
+    let (shape, got) = h.values("v").await;
+    assert_eq!((shape[0], got[rows * columns + 1]), (3, f64::from(fill)));
+    assert_eq!(got[1], 1.0);
+}

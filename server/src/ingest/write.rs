@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::arrange::{Candidate, Grows};
 use super::plan::{self, Continue, Plan};
 use super::progress::Progress;
-use super::{field, quality, series, shards};
+use super::{attributes, field, quality, series, shards};
 use crate::recipe::Recipe;
 use crate::reference::{self, Made, Piece};
 use crate::store::{ChunkSink, Node, Writer};
@@ -119,14 +119,14 @@ pub(super) async fn write(
                 watch.observe_whole(source.as_ref(), number, &whole.bytes)?;
             }
         }
-        let (stored, watch) =
+        let (stored, watch, filled) =
             shards::store(source.as_ref(), &plan.fields, watch, &sink, &scratch, progress.as_ref(), &cancel)?;
         let quality = watch.finish(source.as_ref())?;
         let mut skeleton = plan.clone_metadata();
         if let Some(g) = &goes_on {
             skeleton.keep(g.former, &recipe, plan.new_series.as_deref());
         }
-        let nodes = nodes(skeleton, stored, made, &mut plan, &sink, goes_on.as_ref())?;
+        let nodes = nodes(skeleton, (stored, filled), made, &mut plan, &sink, goes_on.as_ref())?;
         Ok(Written { nodes, notes: plan.notes, quality })
     })
     .await?
@@ -188,7 +188,7 @@ type Chunks = Vec<(Vec<u32>, Option<crate::store::Payload>)>;
 
 fn nodes(
     skeleton: Skeleton,
-    stored: Vec<shards::Stored>,
+    (stored, filled): (Vec<shards::Stored>, Vec<bool>),
     mut made: BTreeMap<String, Made>,
     plan: &mut Plan,
     sink: &ChunkSink,
@@ -218,12 +218,21 @@ fn nodes(
             list.push((s.index, s.payload));
         }
     }
-    for (field, levels) in plan.fields.drain(..).zip(chunks) {
+    for ((field, levels), filled) in plan.fields.drain(..).zip(chunks).zip(filled) {
         let keep_chunks = field.fresh.is_some();
-        for (level, chunks) in field.levels.into_iter().zip(levels) {
+        let unnamed = field.fill_is_unnamed();
+        for (mut level, chunks) in field.levels.into_iter().zip(levels) {
+            let former = goes_on.and_then(|g| g.former.arrays.get(&level.path));
+            let before = former.and_then(|a| a.attributes.get("_FillValue"));
+            if unnamed && (filled || before == Some(&attributes::own_fill())) {
+                level.metadata["attributes"]["_FillValue"] = attributes::own_fill();
+            }
             if let Some(m) = made.remove(&level.path) {
                 let chunks = m.chunks.into_iter().map(|(index, payload)| (index, Some(payload))).collect();
-                let (metadata, parts, keep_chunks) = (m.metadata, m.parts, goes_on.is_some());
+                let (mut metadata, parts, keep_chunks) = (m.metadata, m.parts, goes_on.is_some());
+                if let Some(fill) = level.metadata["attributes"].get("_FillValue") {
+                    metadata["attributes"]["_FillValue"] = fill.clone();
+                }
                 out.push(Node { path: level.path, metadata, chunks, parts, keep_chunks });
                 continue;
             }
