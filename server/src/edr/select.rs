@@ -271,7 +271,16 @@ fn numbers(name: &str, text: &str, values: &[f64]) -> Answer<Vec<u64>> {
     }
     if let Some(all) = recurring(text) {
         let found: Option<Vec<u64>> = all.iter().map(|v| Method::Exact.find(values, *v)).collect();
-        return found.ok_or_else(|| wrong("not all of these values are there"));
+        return found.ok_or_else(|| {
+            let missing = all.iter().filter(|v| Method::Exact.find(values, **v).is_none());
+            let some: Vec<String> = missing.take(5).map(f64::to_string).collect();
+            let why = format!(
+                "Rn/start/step asks here for {} values, of which {} are not there",
+                all.len(),
+                some.join(", ")
+            );
+            wrong(&why)
+        });
     }
     if let Some((a, b)) = text.split_once('/') {
         let (Some(a), Some(b)) = (number(a), number(b)) else {
