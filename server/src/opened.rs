@@ -224,22 +224,7 @@ impl Opened {
     }
 }
 
-/// Index along each dimension of element `flat` in C order.
-pub fn unravel(flat: u64, shape: &[u64]) -> Vec<u64> {
-    let mut rest = flat;
-    let mut index: Vec<u64> = shape
-        .iter()
-        .rev()
-        .map(|n| {
-            let n = (*n).max(1);
-            let i = rest % n;
-            rest /= n;
-            i
-        })
-        .collect();
-    index.reverse();
-    index
-}
+pub use graticule_shared::range::unravel;
 
 /// Bytes per element, for sizes of what would be read.
 pub fn element_size(array: &ArrayMeta) -> usize {

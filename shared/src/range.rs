@@ -64,7 +64,8 @@ impl Sampling {
     }
 }
 
-fn unravel(flat: u64, shape: &[u64]) -> Vec<u64> {
+/// Index along each dimension of element `flat` in C order.
+pub fn unravel(flat: u64, shape: &[u64]) -> Vec<u64> {
     let mut rest = flat;
     let mut index: Vec<u64> = shape
         .iter()

@@ -111,9 +111,6 @@ def query(of, names, path):
     place_and_time(of)
     if "bbox" in of:
         of["bbox"] = ",".join(in_order(of["bbox"].split(",")))
-    if "bbox" in of and "within" in of:
-        # Any other may have nothing of the circle.
-        of["bbox"] = "-180,-90,180,90"
     if "intersects" in of:
         of["intersects"] = json.dumps(pick(SHAPES, of["intersects"]))
     if "filter" in of:
@@ -160,6 +157,9 @@ def places(of, what):
         of["coords"] = pick(PLACES[what], of.get("coords"))
     if "within" in of:
         of["within"] = "300"
+        if "bbox" in of:
+            # Any other may have nothing of the circle.
+            of["bbox"] = "-180,-90,180,90"
     if "colormap" in of:
         of["colormap"] = pick(["viridis", "turbo"], of["colormap"])
     if "clim" in of:

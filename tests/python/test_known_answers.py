@@ -381,7 +381,7 @@ def test_every_band_of_a_geotiff_has_the_known_pixels_and_places(e, opened, serv
             assert str(e["epsg"]) in str(stored["crs"].attrs)
     else:
         status, body = get(f"{server.url}/api/collections/{collection_of(e['file'])}/position?coords=POINT(0%200)")
-        assert status == 400 and b"no variable whose cells have a latitude and a longitude" in body
+        assert status == 404 and b"no variable whose cells have a latitude and a longitude" in body
 
 
 # ---- Zarr -------------------------------------------------------------------

@@ -41,7 +41,17 @@ def sources():
     long.v[:] = np.arange(25_000)[:, None, None, None] + np.arange(9)[:, None, None] / 16
     fine = grid(300, 300)
     fine.v[:] = np.arange(90_000).reshape(1, 300, 300)
-    return {"big": big, "high": high, "wide": wide, "long": long, "fine": fine}
+    # Hours of one, days of another.
+    axes = {"lat": ("lat", fine.lat.values, fine.lat.attrs), "lon": ("lon", fine.lon.values, fine.lon.attrs)}
+    clocks = xr.Dataset(
+        {"a": (("time", "lat", "lon"), np.full((43, 300, 300), 1, "f4")), "b": (("day", "lat", "lon"), np.full((2, 300, 300), 2, "f4"))},
+        coords={
+            "time": ("time", np.arange(43)[::-1], {"units": "hours since 2000-01-01", "standard_name": "time"}),
+            "day": ("day", [0, 1], {"units": "days since 2000-01-01", "standard_name": "time"}),
+            **axes,
+        },
+    )
+    return {"clocks": clocks, "big": big, "high": high, "wide": wide, "long": long, "fine": fine}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +95,17 @@ def test_what_is_too_much_is_split_by_time(served, sources):
     parts = [dataset(query(served, "big", "cube", datetime=t, **where)) for t in problem["split"]]
     whole = xr.concat(parts, "time")
     assert whole.v.shape == (30, 400, 400) and (whole.v.values == sources["big"].v.values).all()
+
+
+def test_an_interval_that_one_of_the_parameters_has_no_step_in_is_no_part(served):
+    where = {"bbox": "-180,-90,180,90", "f": "NetCDF4"}
+    status, problem = refusal(served, "clocks", "cube", **where)
+    assert status == 413 and problem["parameter"] == "parameter-name" and problem["split"] == ["a", "b"], problem
+    # Alone, and from late to early, it is cut by time.
+    status, problem = refusal(served, "clocks", "cube", parameter_name="a", **{**where, "f": "CSV"})
+    assert status == 413 and problem["parameter"] == "datetime", problem
+    steps = [t for part in problem["split"] for t in dataset(query(served, "clocks", "cube", parameter_name="a", datetime=part, **where)).time.values]
+    assert len(steps) == len(set(steps)) == 43
 
 
 @pytest.mark.parametrize(

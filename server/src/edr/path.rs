@@ -21,6 +21,8 @@ use crate::problem::{Answer, Problem};
 
 /// Places of a path that are looked at.
 const MAX_LOOKS: u64 = 1 << 20;
+/// The same between them, in search of cells that are only nicked.
+const MAX_NICKS: u64 = 4 * MAX_LOOKS;
 
 /// Halvings of the way between two looks, in search of a cell between theirs: what is found of a
 /// cell's corner is a thousandth of its width.
@@ -57,7 +59,7 @@ impl Path {
 pub fn samples(grid: &Grid, lines: &[Vec<Vertex>]) -> Answer<Option<Path>> {
     let step_deg = grid.spacing_deg() / 4.0;
     let mut samples: Vec<Sample> = Vec::new();
-    let mut looks = 0u64;
+    let (mut looks, mut nicks) = (0u64, 0u64);
     for (n, line) in lines.iter().enumerate() {
         looks += u64::from(n > 0);
         for (leg, (a, b)) in line.iter().zip(line.iter().skip(1)).enumerate() {
@@ -76,7 +78,13 @@ pub fn samples(grid: &Grid, lines: &[Vec<Vertex>]) -> Answer<Option<Path>> {
                 let here = (part, cell(part));
                 found.clear();
                 if let Some(last) = last {
-                    nicked(grid, &cell, last, here, BISECTIONS, &mut found);
+                    nicks += nicked(grid, &cell, last, here, BISECTIONS, &mut found);
+                }
+                // Cells much finer than they are on the whole.
+                if nicks > MAX_NICKS || samples.len() as u64 > MAX_LOOKS {
+                    let finer =
+                        split::too_long(lines, step_deg, (split::looks_of(lines, step_deg) / 4).max(1));
+                    return Err(finer);
                 }
                 last = Some(here);
                 // Where the leg begins is where the last one ended.
@@ -98,7 +106,8 @@ pub fn samples(grid: &Grid, lines: &[Vec<Vertex>]) -> Answer<Option<Path>> {
     Ok((!samples.is_empty()).then_some(Path { samples, looks, step_deg }))
 }
 
-/// Cells of which a leg has a corner between two looks that found cells that are not beside each other.
+/// Cells of which a leg has a corner between two looks that found cells that are not beside each other;
+/// how many more places were looked at.
 fn nicked(
     grid: &Grid,
     cell: &impl Fn(f64) -> Option<Cell>,
@@ -106,19 +115,19 @@ fn nicked(
     (to, b): (f64, Option<Cell>),
     left: u32,
     out: &mut Vec<(f64, Option<Cell>)>,
-) {
+) -> u64 {
     let flat = |c: Option<Cell>| c.map(|c| c.flat);
     let beside = a.zip(b).is_some_and(|(a, b)| grid.are_beside(a.flat, b.flat));
     if left == 0 || flat(a) == flat(b) || beside {
-        return;
+        return 0;
     }
     let part = f64::midpoint(from, to);
     let middle = (part, cell(part));
-    nicked(grid, cell, (from, a), middle, left - 1, out);
+    let before = nicked(grid, cell, (from, a), middle, left - 1, out);
     if flat(middle.1) != flat(a) && flat(middle.1) != flat(b) {
         out.push(middle);
     }
-    nicked(grid, cell, middle, (to, b), left - 1, out);
+    1 + before + nicked(grid, cell, middle, (to, b), left - 1, out)
 }
 
 /// The dimensions that the path itself goes along, by place in the list, and for each sample

@@ -10,21 +10,22 @@ use super::coverage::{Coverage, Domain, Field, Labels, Selected};
 use super::gather::{self, Where};
 use super::inside::Chosen;
 use super::path::{self, Path};
-use super::places::{self, Cell, Grid};
+use super::places::{self, Grid};
 use super::split::{self, Most};
 use super::{Choice, Method, Query, Region, Request, scalars, select};
 use crate::opened::Opened;
 use crate::problem::{Answer, Problem};
 
 const MAX_POINTS: usize = 10_000;
+/// Points that are found without a turn.
+const FEW_POINTS: usize = 256;
 
 /// Which cells of which variables are to be read.
 pub struct Plan {
     pub(super) parts: Vec<Part>,
     pub(super) spots: Vec<Spot>,
     pub(super) query: Query,
-    /// Dimensions that were chosen by their own names.
-    pub(super) given: Vec<(String, String)>,
+    pub(super) choice: Choice,
     pub cost: Cost,
 }
 
@@ -79,8 +80,8 @@ impl Plan {
         check_dims(opened, &variables, &request.choice)?;
         let told = |role: Role| variables.iter().flat_map(|v| v.leading()).any(|d| d.role == role);
         check_path(&variables, request)?;
-        let (query, given) = (request.query.clone(), request.choice.dims.clone());
-        let mut plan = Self { parts: Vec::new(), spots: Vec::new(), query, given, cost: Cost::default() };
+        let (query, choice) = (request.query.clone(), request.choice.clone());
+        let mut plan = Self { parts: Vec::new(), spots: Vec::new(), query, choice, cost: Cost::default() };
         let mut grids: Vec<(&Horizontal, Option<usize>)> = Vec::new();
         let mut beside = None;
         for variable in variables.iter().copied() {
@@ -113,10 +114,11 @@ impl Plan {
             {
                 Ok(scalars) => scalars,
                 // It is of another time or level; others may be of this one.
-                Err(why) => {
+                Err(why) if why.refused_parameter().is_some() => {
                     beside.get_or_insert(why);
                     continue;
                 }
+                Err(why) => return Err(why),
             };
             plan.parts.push(Part { variable: variable.clone(), dims, scalars, spot, cost: Cost::default() });
         }
@@ -292,23 +294,12 @@ async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> A
     let grid = Grid::of(opened, variable).await?;
     Ok(match &request.query {
         Query::Points(points) => {
-            let mut spots = Vec::with_capacity(points.len());
-            for &(longitude, latitude) in points {
-                spots.push(match request.method {
-                    Method::Nearest => grid.cell(longitude, latitude).map(|c: Cell| Point {
-                        longitude: c.longitude,
-                        latitude: c.latitude,
-                        cells: vec![(c.flat, 1.0)],
-                    }),
-                    Method::Bilinear if grid.cell(longitude, latitude).is_none() => None,
-                    Method::Bilinear => {
-                        let cells = grid
-                            .around(longitude, latitude)
-                            .map_err(|why| Problem::parameter("method", "bilinear", why))?;
-                        Some(Point { longitude, latitude, cells: cells.to_vec() })
-                    }
-                });
-            }
+            let spots = if points.len() > FEW_POINTS {
+                let (own, points, method) = (grid.clone(), points.clone(), request.method);
+                places::search(move || found(&own, &points, method)).await?
+            } else {
+                found(&grid, points, request.method)?
+            };
             match points.first() {
                 Some(&(longitude, latitude)) if spots.iter().all(Option::is_none) => {
                     Err(beside_point(&grid, variable, longitude, latitude))
@@ -343,6 +334,24 @@ async fn spot(opened: &Arc<Opened>, variable: &Variable, request: &Request) -> A
             }
         }
     })
+}
+
+/// Each point's cells; none beside the grid.
+fn found(grid: &Grid, points: &[(f64, f64)], method: Method) -> Answer<Vec<Option<Point>>> {
+    let one = |&(longitude, latitude): &(f64, f64)| {
+        let Some(cell) = grid.cell(longitude, latitude) else { return Ok(None) };
+        Ok(Some(match method {
+            Method::Nearest => {
+                Point { longitude: cell.longitude, latitude: cell.latitude, cells: vec![(cell.flat, 1.0)] }
+            }
+            Method::Bilinear => {
+                let around = grid.around(longitude, latitude);
+                let cells = around.map_err(|why| Problem::parameter("method", "bilinear", why))?;
+                Point { longitude, latitude, cells: cells.to_vec() }
+            }
+        }))
+    };
+    points.iter().map(one).collect()
 }
 
 fn beside_point(grid: &Grid, variable: &Variable, longitude: f64, latitude: f64) -> Problem {

@@ -12,7 +12,7 @@ use crate::search::geometry::Shape as Feature;
 /// Positions that are read of points and lines, which are asked for in parts where they are many.
 const MAX_POSITIONS: usize = 100_000;
 /// Positions that polygons may have.
-const MAX_CORNERS: usize = 10_000;
+pub(super) const MAX_CORNERS: usize = 10_000;
 /// Brackets within brackets: those of a `MULTIPOLYGON`, and one more.
 const MAX_DEPTH: usize = 5;
 

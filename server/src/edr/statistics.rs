@@ -84,7 +84,7 @@ pub async fn of(opened: &Arc<Opened>, plan: &Plan) -> Answer<Value> {
             "units": part.variable.units,
             "dimensions": part.dims.iter().map(|d| &d.name).collect::<Vec<_>>(),
             "shape": shape,
-            "axes": part.dims.iter().map(axis).collect::<Map<_, _>>(),
+            "axes": part.labels().iter().map(axis).collect::<Map<_, _>>(),
             "weights": if chosen.areas == Areas::Unknown { "equal" } else { "area" },
             "mean": number(|s| s.mean),
             "std": number(Summary::std),
@@ -116,7 +116,8 @@ struct Tile {
     columns: Range<usize>,
 }
 
-/// A region in tiles, so that no block is in two of them.
+/// A region in tiles that are cut between blocks: only one that comes back to the block it began in,
+/// around the Earth, has it in two of them.
 fn tiles(opened: &Opened, part: &Part, chosen: &Chosen) -> Answer<Vec<Tile>> {
     let Where::Window { rows, columns } = &chosen.at else {
         return Ok(vec![Tile { at: chosen.at.clone(), rows: 0..0, columns: 0..0 }]);

@@ -129,7 +129,7 @@ pub struct Pictures {
     made: Kept<Vec<u8>>,
     ranges: Cache<String, (f64, f64)>,
     drawing: Semaphore,
-    searching: Semaphore,
+    searching: Arc<Semaphore>,
     started: Instant,
     last_used_secs: AtomicU64,
 }
@@ -142,7 +142,7 @@ impl Default for Pictures {
             made: kept(KEPT_PICTURE_BYTES, 1024),
             ranges: Cache::new(KEPT_RANGES),
             drawing: Semaphore::new(AT_ONCE),
-            searching: Semaphore::new(SEARCHES_AT_ONCE),
+            searching: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             started: Instant::now(),
             last_used_secs: AtomicU64::new(0),
         }
@@ -274,8 +274,8 @@ impl Pictures {
         if let Some(known) = self.sheets.get(&key) {
             return Ok(known);
         }
-        let _turn = if sheet::is_searched(variable, frame) {
-            Some(self.searching.acquire().await.map_err(Problem::internal)?)
+        let turn = if sheet::is_searched(variable, frame) {
+            Some(self.searching.clone().acquire_owned().await.map_err(Problem::internal)?)
         } else {
             None
         };
@@ -283,7 +283,19 @@ impl Pictures {
         if let Some(known) = self.sheets.get(&key) {
             return Ok(known);
         }
-        let made = Arc::new(sheet::make(opened, variable, frame).await?);
+        let made = match turn {
+            None => sheet::make(opened, variable, frame).await?,
+            // Whoever asked may go; the search goes on, so it keeps its turn itself.
+            Some(turn) => {
+                let (opened, variable, frame) = (Arc::clone(opened), variable.clone(), frame.clone());
+                let search = tokio::spawn(async move {
+                    let _turn = turn;
+                    sheet::make(&opened, &variable, &frame).await
+                });
+                search.await.map_err(Problem::internal)??
+            }
+        };
+        let made = Arc::new(made);
         self.sheets.insert(key, Arc::clone(&made));
         Ok(made)
     }

@@ -63,7 +63,7 @@ pub async fn indices(opened: &Arc<Opened>, variable: &Variable, choice: &Choice)
     edr::check_dims(opened, &[variable], choice)?;
     let told = |role: Role| variable.leading().iter().any(|d| d.role == role);
     let current = choice.datetime.as_deref() == Some(CURRENT);
-    edr::scalars::selected(opened, variable, choice, |role| !told(role) && !(role == Role::T && current))
+    edr::scalars::selected(opened, variable, choice, |role| !(told(role) || role == Role::T && current))
         .await?;
     let mut out = Vec::with_capacity(variable.leading().len());
     for dim in variable.leading() {

@@ -67,16 +67,23 @@ impl Pictures {
         if of.wanted.bytes_each > MAX_BYTES {
             return Ok(None);
         }
-        let _turn = self.searching.acquire().await.map_err(Problem::internal)?;
+        let turn = self.searching.clone().acquire_owned().await.map_err(Problem::internal)?;
         let most = usize::try_from(MAX_BYTES / of.wanted.bytes_each.max(1)).unwrap_or(usize::MAX);
         let (sheet, frame, block) = (Arc::clone(&of.sheet), of.request.frame.clone(), of.wanted.block);
-        let cut = tokio::task::spawn_blocking(move || {
-            let parts = cut(&sheet.places, [frame.width, frame.height], block, most)?;
-            Some(parts.into_iter().map(|p| frame.part(p.columns, p.rows)).collect::<Vec<_>>())
+        let (opened, variable) = (Arc::clone(of.opened), of.variable.clone());
+        // Whoever asked may go; the search goes on, so it keeps its turn itself.
+        let search = tokio::spawn(async move {
+            let _turn = turn;
+            let level = sheet.level;
+            let cut = tokio::task::spawn_blocking(move || {
+                let parts = cut(&sheet.places, [frame.width, frame.height], block, most)?;
+                Some(parts.into_iter().map(|p| frame.part(p.columns, p.rows)).collect::<Vec<_>>())
+            });
+            let Some(parts) = cut.await.map_err(Problem::internal)? else { return Ok(None) };
+            let same = sheet::is_level_of_all(&opened, &variable, level, &parts).await?;
+            Ok(Some(parts).filter(|_| same))
         });
-        let Some(parts) = cut.await.map_err(Problem::internal)? else { return Ok(None) };
-        let same = sheet::is_level_of_all(of.opened, of.variable, of.sheet.level, &parts).await?;
-        Ok(Some(parts).filter(|_| same))
+        search.await.map_err(Problem::internal)?
     }
 }
 

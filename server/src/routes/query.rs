@@ -247,15 +247,16 @@ mod tests {
     #[test]
     fn a_parameter_that_is_given_twice_is_refused_whatever_its_values() {
         let known = ["f", "parameter-name", "dim:*"];
-        for text in
-            ["f=a&f=b", "f=a&f=a", "f=&f=a", "dim:month=1&dim:month=2", "parameter-name=a&parameter_names=b"]
-        {
+        for text in ["f=a&f=b", "f=a&f=a", "f=&f=a", "dim:month=1&dim:month=2", "f=a&f=b&parameter-name=c"] {
             let e = Query::parse(Some(text), &known).err().unwrap();
             assert!(e.detail.contains("given twice"), "{text}: {}", e.detail);
         }
         let e = Query::parse(Some("f=a&dim:month=1&f=b"), &known).err().unwrap().detail;
         assert!(e.contains("f=\"b\"") && e.contains("\"a\""), "{e}");
         assert!(Query::parse(Some("dim:month=1&dim:day=2"), &known).is_ok());
+        // Lists are one, in whatever parts they come.
+        let q = Query::parse(Some("parameter-name=a&parameter_names=b&parameter-name=c"), &known).unwrap();
+        assert_eq!((q.get("parameter-name"), q.pairs().count()), (Some("a,b,c"), 1));
         assert_eq!(Query::parse(Some("a=1&a=2"), &["*"]).unwrap().get("a"), Some("1"));
     }
 

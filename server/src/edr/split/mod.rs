@@ -15,7 +15,7 @@ use super::plan::{Plan, Spot};
 use crate::opened::Opened;
 use crate::problem::Problem;
 
-pub(super) use path::{looks_along, too_long};
+pub(super) use path::{looks_along, looks_of, too_long};
 pub(super) use points::too_many;
 pub(super) use strips::through;
 
@@ -76,7 +76,7 @@ impl Most {
 /// Parts of a plan, as few as are answered.
 pub(super) fn of(plan: &Plan, opened: &Opened, most: &Most) -> Option<Split> {
     let ways: [&dyn Fn() -> Option<Split>; 3] =
-        [&|| steps::of(plan, opened, most), &|| by_parameters(plan, most), &|| {
+        [&|| steps::of(plan, opened, most), &|| by_parameters(plan, opened, most), &|| {
             by_place(plan, opened, most).filter(|_| most.by_place)
         }];
     let mut coarse = None;
@@ -90,7 +90,11 @@ pub(super) fn of(plan: &Plan, opened: &Opened, most: &Most) -> Option<Split> {
 }
 
 /// As many to a part as are answered together.
-fn by_parameters(plan: &Plan, most: &Most) -> Option<Split> {
+fn by_parameters(plan: &Plan, opened: &Opened, most: &Most) -> Option<Split> {
+    // Alone some may not have what is chosen for all.
+    if plan.parts.iter().any(|p| super::check_dims(opened, &[&p.variable], &plan.choice).is_err()) {
+        return None;
+    }
     let mut values: Vec<String> = Vec::new();
     let (mut cost, mut steps, mut again) = (Cost::default(), 0, false);
     for part in &plan.parts {

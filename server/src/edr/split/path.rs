@@ -45,9 +45,9 @@ pub(super) fn of(plan: &Plan, lines: &[Vec<Vertex>], opened: &Opened, most: &Mos
 pub(in super::super) fn too_long(lines: &[Vec<Vertex>], step_deg: f64, most: u64) -> Problem {
     let looks = looks_of(lines, step_deg);
     let parts = usize::try_from(looks / most).unwrap_or(usize::MAX).saturating_add(1).clamp(2, MOST);
-    let why = format!("a path across about {} cells, of at most {}", looks / 4, most / 4);
+    let why = format!("a path of {looks} places to look at, four to a cell, of at most {most}");
     let problem = Problem::new(Kind::TooLarge, why);
-    match listed(lines, step_deg, &cuts(looks, parts), looks, looks / parts as u64 >= most) {
+    match listed(lines, step_deg, &cuts(looks, parts), looks, looks / parts as u64 > most) {
         Some(split) => split.refusal(problem),
         None => problem,
     }
@@ -60,7 +60,7 @@ pub(in super::super) fn looks_along(a: &Vertex, b: &Vertex, step_deg: f64) -> u6
 }
 
 /// Looks are counted through all lines; between two of them is one that is of none.
-fn looks_of(lines: &[Vec<Vertex>], step_deg: f64) -> u64 {
+pub(in super::super) fn looks_of(lines: &[Vec<Vertex>], step_deg: f64) -> u64 {
     let legs = lines.iter().flat_map(|l| l.iter().zip(l.iter().skip(1)));
     let all = legs.fold(0u64, |n, (a, b)| n.saturating_add(looks_along(a, b, step_deg)));
     all.saturating_add(lines.len().saturating_sub(1) as u64)

@@ -31,7 +31,11 @@ pub(super) fn of(plan: &Plan, opened: &Opened, most: &Most) -> Option<Split> {
     let reaches = reaches?;
     let mut coarse = None;
     for dim in dims {
-        // Which of a parameter's dimensions is this one: of another the whole is counted.
+        // An interval of these steps may have none of another parameter's.
+        if plan.parts.iter().flat_map(|p| &p.dims).any(|d| d.role == dim.role && d != dim) {
+            continue;
+        }
+        // Of a parameter without it the whole is counted.
         let own: Vec<Option<usize>> =
             plan.parts.iter().map(|p| p.dims.iter().position(|d| d == dim)).collect();
         let cost_of = |(from, to): Run| {
@@ -57,7 +61,7 @@ pub(super) fn of(plan: &Plan, opened: &Opened, most: &Most) -> Option<Split> {
         let Some((runs, fine)) = finer(parts, dim.indices.len(), |n| runs(&dim.indices, n), fits) else {
             continue;
         };
-        let split = listed(dim, runs, &plan.given, !fine);
+        let split = listed(dim, runs, &plan.choice.dims, !fine);
         if fine {
             return Some(split);
         }
@@ -84,7 +88,12 @@ fn runs(indices: &[u64], parts: usize) -> Option<Vec<Run>> {
 
 /// `given` are the dimensions that were chosen by their own names.
 fn listed(dim: &Selected, runs: Vec<Run>, given: &[(String, String)], again: bool) -> Split {
+    let falls = match &dim.labels {
+        Labels::Times { stored, .. } => stored.first() > stored.last(),
+        Labels::Numbers(_) => false,
+    };
     let part = |text: &dyn Fn(usize) -> String, (from, to): Run| {
+        let (from, to) = if falls { (to, from) } else { (from, to) };
         if from == to { text(from) } else { format!("{}/{}", text(from), text(to)) }
     };
     let (own, values) = match &dim.labels {

@@ -5,7 +5,7 @@ use super::super::gather::Where;
 use super::super::inside::{Chosen, MOST_CELLS};
 use super::super::plan::{Plan, Spot};
 use super::super::region::Region;
-use super::super::shape::Ring;
+use super::super::shape::{MAX_CORNERS, Ring};
 use super::{MOST_TEXT, Most, Split, finer, together};
 use crate::opened::Opened;
 
@@ -34,7 +34,9 @@ pub(super) fn of(plan: &Plan, region: &Region, opened: &Opened, most: &Most) -> 
             })
     };
     let parts = most.parts(&plan.cost, plan.steps());
-    let (cuts, fine) = finer(parts, latitudes.len(), |n| cuts(&latitudes, n), fits)?;
+    // What cannot be weighed is not cut finer than it seems to need.
+    let finest = if partial { parts } else { latitudes.len() };
+    let (cuts, fine) = finer(parts, finest, |n| cuts(&latitudes, n), fits)?;
     let (parameter, values) = listed(region, &cuts)?;
     Some(Split { parameter, values, again: !fine })
 }
@@ -133,6 +135,15 @@ impl<'a> Rows<'a> {
 /// The parameter that says a strip, and each of them.
 fn listed(region: &Region, cuts: &[f64]) -> Option<(String, Vec<String>)> {
     let [west, south, east, north] = region.bounds();
+    let (west, east) = match region {
+        // What was asked for beside the circle stays so.
+        Region::Circles { clip: Some([w, _, e, _]), .. } => (*w, *e),
+        Region::Circles { .. } => {
+            let turn = 360.0 * ((west + 180.0) / 360.0).floor();
+            (west - turn, east - turn)
+        }
+        _ => (west, east),
+    };
     let ends: Vec<f64> = std::iter::once(south).chain(cuts.iter().copied()).chain([north]).collect();
     let strips = ends.iter().zip(ends.iter().skip(1));
     match region {
@@ -144,7 +155,8 @@ fn listed(region: &Region, cuts: &[f64]) -> Option<(String, Vec<String>)> {
             let (mut values, mut length) = (Vec::new(), 0);
             for text in strips.map(|(s, n)| strip_of(polygons, *s, *n)).filter(|t| !t.is_empty()) {
                 length += text.len();
-                if length > MOST_TEXT {
+                let corners = text.bytes().filter(|b| *b == b',').count();
+                if length > MOST_TEXT || corners >= MAX_CORNERS {
                     return None;
                 }
                 values.push(text);
@@ -238,6 +250,16 @@ mod tests {
         // Never between latitudes that are one, however many cells have it.
         let found = of(&[0.0, 1.0, 1.0, 1.0 + 1e-12, 2.0], 4).unwrap();
         assert!(found.len() == 2 && found[0] == 0.5 && (found[1] - 1.5).abs() < 1e-9, "{found:?}");
+    }
+
+    #[test]
+    fn strips_of_a_circle_are_no_wider_than_its_box() {
+        let circle = |x, clip| Region::of_circles(vec![(x, 0.0)], 45.0, clip);
+        let parts = |r: &Region| listed(r, &[10.0]).unwrap().1;
+        assert_eq!(parts(&circle(0.0, Some([0.0, -60.0, 120.0, 60.0])))[1], "0,10,120,45");
+        let bounds =
+            parts(&circle(500.0, None))[0].split(',').map(|v| v.parse().unwrap()).collect::<Vec<f64>>();
+        assert!((-180.0..180.0).contains(&bounds[0]) && bounds[2] < 540.0, "{bounds:?}");
     }
 
     #[test]
