@@ -44,12 +44,14 @@ def served(tmp_path_factory):
         {
             "a": (("time", "lat", "lon"), np.zeros((3, 17, 36), "f4")),
             "b": field(3),
+            "d": (("time", "member", "lat", "lon"), np.arange(3 * 2 * 17 * 36, dtype="f4").reshape(3, 2, 17, 36)),
             "c": (("lat", "lon_u"), np.zeros((17, 36), "f4")),
         },
         coords={
             "time": ("time", [0, 1, 2], {"units": "days since 2000-01-01"}),
             "lat": LAT,
             "lon": LON,
+            "member": ("member", [7, 8]),
             "lon_u": ("lon_u", np.arange(-175.0, 185, 10), {"units": "degrees_east"}),
         },
     )
@@ -111,6 +113,17 @@ def test_the_same_places_are_one_list_in_netcdf(served):
     assert found.a.encoding.get("grid_mapping", found.a.attrs.get("grid_mapping")) == "crs" and "crs" in found.variables
     path = {"coords": "LINESTRING(10 50,40 50)", "f": "NetCDF4", "parameter_name": "a,b"}
     assert set(dataset(query(served, "steps", "trajectory", **path)).sizes) == {"sample", "time"}
+
+
+def test_what_is_neither_time_nor_place_comes_before_these(served):
+    asked = {"f": "NetCDF4", "parameter_name": "d"}
+    found = dataset(query(served, "steps", "position", coords="MULTIPOINT((10 50),(20 30))", **asked))
+    assert found.d.dims == ("station", "member", "time")
+    known = xr.DataArray(np.arange(3 * 2 * 17 * 36).reshape(3, 2, 17, 36), dims=("time", "member", "lat", "lon"))
+    rows = [(int((y + 80) / 10), int((x + 180) / 10)) for x, y in [(10, 50), (20, 30)]]
+    for i, (r, c) in enumerate(rows):
+        np.testing.assert_array_equal(found.d.values[i], known.values[:, :, r, c].T)
+    assert dataset(query(served, "steps", "position", coords="POINT(10 50)", **asked)).d.dims == ("member", "time")
 
 
 def test_a_grid_mapping_is_of_one_longitude_alone(served):

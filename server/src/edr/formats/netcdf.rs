@@ -261,15 +261,16 @@ impl File {
             dims.push(self.list("station", &x, &y)?);
         }
         let [latitude, longitude] = self.places(&dims, &x, &y)?;
-        for d in first.dims.iter().filter(|d| !d.is_scalar) {
+        let order = order(&first.dims);
+        for d in order.iter().filter_map(|i| first.dims.get(*i)).filter(|d| !d.is_scalar) {
             dims.push(self.selected(d)?);
         }
         let coordinates = self.with_scalars(format!("{latitude} {longitude}"), &first.dims)?;
         for (i, field) in first.fields.iter().enumerate() {
             let values: Vec<f64> = points
                 .iter()
-                .filter_map(|c| c.fields.get(i))
-                .flat_map(|f| f.values.iter().copied())
+                .filter_map(|c| Some(ordered(c, &order, &c.fields.get(i)?.values)))
+                .flat_map(|values| values.into_owned())
                 .collect();
             self.field(&field.variable, &dims, &values, &coordinates)?;
         }
