@@ -4,7 +4,7 @@ use graticule_shared::axis::Axis;
 use graticule_shared::grid::Locator;
 use graticule_shared::grid::healpix::Healpix;
 use graticule_shared::grid::locate::ProjectedGrid;
-use graticule_shared::grid::sphere::{unit_vector, wrap_longitude};
+use graticule_shared::grid::sphere::{cross, unit_vector, wrap_longitude};
 
 use super::cost::MAX_VALUES;
 use super::coverage::Domain;
@@ -320,10 +320,6 @@ fn near(
         (a.saturating_sub(spare), (b + spare + 1).min(n))
     };
     Some((room(r0, r1, y.len()), room(c0, c1, x.len())))
-}
-
-fn cross([a, b, c]: [f64; 3], [p, q, r]: [f64; 3]) -> [f64; 3] {
-    [b * r - c * q, c * p - a * r, a * q - b * p]
 }
 
 fn size(v: [f64; 3]) -> f64 {

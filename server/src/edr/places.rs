@@ -111,11 +111,11 @@ impl Grid {
         }
     }
 
-    /// The four cells around a place and their weights, which add up to 1.
+    /// The four cells around a place in a cell, and their weights, which add up to 1.
     ///
     /// # Errors
     /// A grid between whose cells nothing is interpolated; a place outside.
-    pub fn around(&self, longitude: f64, latitude: f64) -> Result<Weighted, String> {
+    pub fn around(&self, cell: Cell, longitude: f64, latitude: f64) -> Result<Weighted, String> {
         let outside = || "it is outside the grid".to_owned();
         match &self.kind {
             GridKind::Axes(axes) => between(&axes.0, &axes.1, latitude, longitude).ok_or_else(outside),
@@ -127,8 +127,7 @@ impl Grid {
                 }
                 Locator::Curvilinear { places, .. } => {
                     let columns = places.columns.max(1) as u64;
-                    let cell = self.cell(longitude, latitude).ok_or_else(outside)?.flat;
-                    let cell = ((cell / columns) as usize, (cell % columns) as usize);
+                    let cell = ((cell.flat / columns) as usize, (cell.flat % columns) as usize);
                     Ok(around::curvilinear(places, cell, (longitude, latitude)))
                 }
                 Locator::Healpix(grid) => around::healpix(grid, (longitude, latitude)).ok_or_else(outside),
@@ -346,7 +345,7 @@ mod tests {
     #[test]
     fn four_neighbours_are_weighed_by_nearness_across_the_seam_too() {
         let grid = regular();
-        let at = |lon, lat| grid.around(lon, lat).unwrap();
+        let at = |lon, lat| grid.around(grid.cell(lon, lat).unwrap(), lon, lat).unwrap();
         let [a, b, c, d] = at(5.0, 85.0);
         assert_eq!(([a.0, b.0, c.0, d.0], [a.1, b.1, c.1, d.1]), ([0, 1, 36, 37], [0.25; 4]));
         let [a, b, ..] = at(357.5, 90.0);

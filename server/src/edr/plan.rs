@@ -261,6 +261,11 @@ impl Plan {
 }
 
 impl Spot {
+    /// True of a path that says times or heights itself.
+    pub fn is_timed(&self) -> bool {
+        matches!(self, Self::Path(path) if path.is_timed())
+    }
+
     fn count(&self) -> usize {
         match self {
             Self::Points(points) => points.len(),
@@ -345,7 +350,7 @@ fn found(grid: &Grid, points: &[(f64, f64)], method: Method) -> Answer<Vec<Optio
                 Point { longitude: cell.longitude, latitude: cell.latitude, cells: vec![(cell.flat, 1.0)] }
             }
             Method::Bilinear => {
-                let around = grid.around(longitude, latitude);
+                let around = grid.around(cell, longitude, latitude);
                 let cells = around.map_err(|why| Problem::parameter("method", "bilinear", why))?;
                 Point { longitude, latitude, cells: cells.to_vec() }
             }

@@ -274,8 +274,8 @@ fn cells(grid: &Grid, target: &Target, method: Method, first: [u64; 2], size: [u
                     }
                 }
                 Method::Bilinear => {
-                    if grid.cell(longitude, latitude).is_some()
-                        && let Ok(around) = grid.around(longitude, latitude)
+                    if let Some(cell) = grid.cell(longitude, latitude)
+                        && let Ok(around) = grid.around(cell, longitude, latitude)
                     {
                         out.list.extend(around.iter().map(|(cell, _)| *cell));
                         out.weights.extend(around.iter().map(|(_, w)| *w));

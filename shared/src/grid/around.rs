@@ -6,7 +6,7 @@ use std::f64::consts::{FRAC_PI_2, TAU};
 use super::areas::Places;
 use super::healpix::Healpix;
 use super::neighbours;
-use super::sphere::{dot, unit, unit_vector};
+use super::sphere::{cross, dot, unit, unit_vector};
 
 /// Cells by their number in C order, with weights that add up to 1.
 pub type Weighted = [(u64, f64); 4];
@@ -109,10 +109,6 @@ fn inside([a, b, c, d]: [[f64; 3]; 4], at: [f64; 3]) -> Option<(f64, f64)> {
         }
     }
     None
-}
-
-fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
 /// Of HEALPix: between two neighbours on the ring above and two on the ring below, beyond the

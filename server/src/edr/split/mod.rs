@@ -11,7 +11,7 @@ mod strips;
 use super::Query;
 use super::cost::Cost;
 use super::gather::Where;
-use super::plan::{Plan, Spot};
+use super::plan::Plan;
 use crate::opened::Opened;
 use crate::problem::Problem;
 
@@ -161,11 +161,4 @@ fn finer<T>(
         parts = (parts + parts.div_ceil(3)).min(finest);
     }
     best.map(|cuts| (cuts, false))
-}
-
-impl Spot {
-    /// True of a path that says times or heights itself.
-    fn is_timed(&self) -> bool {
-        matches!(self, Self::Path(path) if path.is_timed())
-    }
 }
